@@ -1,0 +1,67 @@
+import { bytesOf, type DType } from "./dtype";
+import { WinnowError } from "./errors";
+import { widenBf16, widenF16 } from "./half";
+import { elementCount, formatShape, type Shape } from "./shape";
+
+/** The typed array that holds each storage type; half-precision bits are words, quantised blocks are bytes. */
+export interface DTypeArrays {
+  f32: Float32Array;
+  f16: Uint16Array;
+  bf16: Uint16Array;
+  i32: Int32Array;
+  u32: Uint32Array;
+  q8_0: Uint8Array;
+  q4_0: Uint8Array;
+  q4_k: Uint8Array;
+  q6_k: Uint8Array;
+}
+
+/** Host data with a type and a shape: what is read from a file and what comes back from a backend. */
+export type Tensor = { [D in DType]: TensorOf<D> }[DType];
+
+export interface TensorOf<D extends DType> {
+  readonly dtype: D;
+  readonly shape: Shape;
+  readonly data: DTypeArrays[D];
+}
+
+/**
+ * A tensor over data that is already there; nothing is copied.
+ *
+ * @throws WinnowError `shape` when the data has not the bytes that the shape and type call for.
+ * @example tensor("f32", [2, 3], new Float32Array(6))
+ */
+export function tensor<D extends DType>(dtype: D, shape: Shape, data: DTypeArrays[D]): TensorOf<D> {
+  const bytes = bytesOf(dtype, elementCount(shape));
+  if (data.byteLength !== bytes) {
+    throw new WinnowError(
+      "shape",
+      `a ${dtype} tensor of shape ${formatShape(shape)} takes ${bytes} bytes, and the data has ${data.byteLength}`,
+    );
+  }
+  return { dtype, shape, data };
+}
+
+/**
+ * The elements as f32: the tensor's own array where it is f32 already, else a widened copy.
+ *
+ * @throws WinnowError `dtype` for integers and quantised blocks, which are not widened here.
+ */
+export function toFloat32(source: Tensor): Float32Array {
+  switch (source.dtype) {
+    case "f32":
+      return source.data;
+    case "f16": {
+      const wide = new Float32Array(source.data.length);
+      widenF16(source.data, wide);
+      return wide;
+    }
+    case "bf16": {
+      const wide = new Float32Array(source.data.length);
+      widenBf16(source.data, wide);
+      return wide;
+    }
+    default:
+      throw new WinnowError("dtype", `cannot widen ${source.dtype} to f32; expected f32, f16 or bf16`);
+  }
+}

@@ -1,0 +1,5 @@
+import { defineConfig } from "tsup";
+
+import { library } from "../../tools/tsup-library";
+
+export default defineConfig(library({ index: "src/index.ts" }));

@@ -1,0 +1,69 @@
+import { bytesOf, type Backend, type HeadShape } from "@winnow/core-tensor";
+
+import { SlabPool } from "./slab-pool";
+
+/** What decides the layout of every cache of a model. */
+export interface KvLayout {
+  readonly layers: number;
+  readonly heads: HeadShape;
+  /** Slots a page: a power of two from 8 to 256. */
+  readonly pageSlots: number;
+  /** The longest sequence, in tokens. */
+  readonly context: number;
+}
+
+/** A layer's full cache takes about this many slabs. */
+const SLABS_PER_LAYER = 4;
+
+/** Pages a column slab: a column page is small, and a slab of them is shared by all layers. */
+const COLUMN_PAGES_PER_SLAB = 256;
+
+/**
+ * The pages that all sequences of one layout share: keys and values in slabs of their layer, the columns of all
+ * layers in slabs of their own.
+ */
+export class KvStore implements Disposable {
+  readonly layers: readonly SlabPool[];
+  readonly columns: SlabPool;
+
+  constructor(
+    backend: Backend,
+    readonly layout: KvLayout,
+  ) {
+    const { kvHeads, headDim } = layout.heads;
+    const fullPages = Math.ceil(layout.context / layout.pageSlots) * kvHeads;
+    const pagesPerSlab = Math.max(1, Math.ceil(fullPages / SLABS_PER_LAYER));
+    this.layers = Array.from(
+      { length: layout.layers },
+      (_, layer) => new SlabPool(backend, `kv.layer${layer}`, "f32", [2, layout.pageSlots, headDim], pagesPerSlab),
+    );
+    this.columns = new SlabPool(backend, "kv.columns", "f32", [layout.pageSlots], COLUMN_PAGES_PER_SLAB);
+  }
+
+  /** Bytes of the buffers that exist, for all sequences together. */
+  get reservedBytes(): number {
+    return this.layers.reduce((sum, pool) => sum + pool.reservedBytes, this.columns.reservedBytes);
+  }
+
+  /** Pages and columns in use by all sequences together. */
+  get livePages(): number {
+    return this.layers.reduce((sum, pool) => sum + pool.pages.livePages, this.columns.pages.livePages);
+  }
+
+  [Symbol.dispose](): void {
+    for (const pool of this.layers) pool[Symbol.dispose]();
+    this.columns[Symbol.dispose]();
+  }
+}
+
+/** Slots a page unless told otherwise. */
+export function defaultPageSlots(context: number): number {
+  return context <= 4096 ? 16 : 64;
+}
+
+/** What a cache without any policy would hold for `tokens` tokens: whole pages, no columns. */
+export function fullCacheBytes(layout: KvLayout, tokens: number): number {
+  const { kvHeads, headDim } = layout.heads;
+  const pages = Math.ceil(tokens / layout.pageSlots) * kvHeads * layout.layers;
+  return pages * bytesOf("f32", 2 * layout.pageSlots * headDim);
+}

@@ -1,0 +1,144 @@
+import {
+  NO_PAGE,
+  RaggedRows,
+  STORED_COLUMNS,
+  type Backend,
+  type DeviceTensor,
+  type PagedKv,
+  type StoredColumn,
+} from "@winnow/core-tensor";
+
+import type { KvStore } from "./kv-store";
+import type { SlabPool } from "./slab-pool";
+
+/**
+ * The kept slots of one sequence in one layer: for each KV head a list of pages, and beside them pages for the
+ * columns that the head's policy needs. The host knows every length; the device has its own copy, which the
+ * operations that move slots keep up to date.
+ */
+export class LayerCache implements Disposable {
+  readonly #kv: RaggedRows;
+  readonly #columns: RaggedRows;
+  readonly #pool: SlabPool;
+  readonly #table: DeviceTensor;
+  readonly #columnTable: DeviceTensor;
+  readonly #lengths: DeviceTensor;
+  readonly #columnsOf: readonly StoredColumn[][];
+  readonly #tableWidth: number;
+
+  constructor(
+    private readonly backend: Backend,
+    private readonly store: KvStore,
+    pool: SlabPool,
+  ) {
+    const { heads, pageSlots, context } = store.layout;
+    this.#pool = pool;
+    this.#tableWidth = Math.ceil(context / pageSlots);
+    this.#kv = new RaggedRows(pool.pages, heads.kvHeads, pageSlots);
+    this.#columns = new RaggedRows(store.columns.pages, heads.kvHeads * STORED_COLUMNS.length, pageSlots);
+    this.#columnsOf = Array.from({ length: heads.kvHeads }, () => []);
+    const options = { label: "kv.tables", category: "kv" } as const;
+    this.#table = backend.allocate("u32", [heads.kvHeads, this.#tableWidth], options);
+    this.#lengths = backend.allocate("u32", [heads.kvHeads], options);
+    this.#columnTable = backend.allocate("u32", [heads.kvHeads, STORED_COLUMNS.length, this.#tableWidth], options);
+    backend.write(this.#columnTable, new Uint32Array(heads.kvHeads * STORED_COLUMNS.length * this.#tableWidth).fill(NO_PAGE));
+  }
+
+  /** What the operations of a backend see. */
+  get paged(): PagedKv {
+    return {
+      slabs: this.#pool.slabs,
+      pagesPerSlab: this.#pool.pagesPerSlab,
+      pageSlots: this.store.layout.pageSlots,
+      table: this.#table,
+      lengths: this.#lengths,
+      columnSlabs: this.store.columns.slabs,
+      columnPagesPerSlab: this.store.columns.pagesPerSlab,
+      columnTable: this.#columnTable,
+    };
+  }
+
+  /** Slots in use, by KV head. */
+  get lengths(): readonly number[] {
+    return this.#columnsOf.map((_, head) => this.#kv.length(head));
+  }
+
+  get longest(): number {
+    return Math.max(...this.lengths);
+  }
+
+  /** Bytes of the pages and columns in use. */
+  get bytes(): number {
+    return this.#kv.pageCount * this.#pool.pageBytes + this.#columns.pageCount * this.store.columns.pageBytes;
+  }
+
+  columnsOf(head: number): readonly StoredColumn[] {
+    return this.#columnsOf[head] ?? [];
+  }
+
+  /** Where the keys and values of a head lie, page by page, for a copy of the cache. */
+  kvPages(head: number): readonly number[] {
+    return this.#kv.pages(head);
+  }
+
+  columnPages(head: number, column: StoredColumn): readonly number[] {
+    return this.#columns.pages(this.#columnRow(head, column));
+  }
+
+  /**
+   * Choose the columns that a head stores from now on. The values of a new one are undefined until the next
+   * `compact` or `gather` of the layer sets them.
+   */
+  setColumns(head: number, columns: readonly StoredColumn[]): void {
+    const current = this.#columnsOf[head];
+    if (current === undefined) return;
+    for (const column of STORED_COLUMNS) {
+      const wanted = columns.includes(column);
+      if (wanted === current.includes(column)) continue;
+      const row = this.#columnRow(head, column);
+      this.#columns.resize(row, wanted ? this.#kv.length(head) : 0);
+      if (wanted) this.#writePages(this.#columnTable, row, this.#columns.pages(row), 0);
+      else this.backend.write(this.#columnTable, Uint32Array.of(NO_PAGE), row * this.#tableWidth);
+    }
+    current.splice(0, current.length, ...columns);
+  }
+
+  /**
+   * Set a head's length on the host, taking pages for more slots or giving spare ones back. The slots themselves
+   * are written by operations; so is the device's copy of the length.
+   */
+  resize(head: number, length: number): void {
+    const before = this.#kv.pages(head).length;
+    this.#kv.resize(head, length);
+    this.#writePages(this.#table, head, this.#kv.pages(head), before);
+    for (const column of this.columnsOf(head)) {
+      const row = this.#columnRow(head, column);
+      const known = this.#columns.pages(row).length;
+      this.#columns.resize(row, length);
+      this.#writePages(this.#columnTable, row, this.#columns.pages(row), known);
+    }
+  }
+
+  /** Make the device's copy of the lengths the host's again, after a step that did not run to its end. */
+  writeLengths(): void {
+    this.backend.write(this.#lengths, Uint32Array.from(this.lengths));
+  }
+
+  [Symbol.dispose](): void {
+    this.#kv[Symbol.dispose]();
+    this.#columns[Symbol.dispose]();
+    this.#table[Symbol.dispose]();
+    this.#lengths[Symbol.dispose]();
+    this.#columnTable[Symbol.dispose]();
+  }
+
+  #columnRow(head: number, column: StoredColumn): number {
+    return head * STORED_COLUMNS.length + STORED_COLUMNS.indexOf(column);
+  }
+
+  #writePages(table: DeviceTensor, row: number, pages: readonly number[], from: number): void {
+    if (pages.length > from) {
+      this.backend.write(table, Uint32Array.from(pages.slice(from)), row * this.#tableWidth + from);
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import {
+  WinnowError,
+  rows,
+  tensor,
+  type AttendGroup,
+  type AttendRecord,
+  type DeviceTensor,
+  type KvScratch,
+} from "@winnow/core-tensor";
+
+import type { Engine } from "../engine";
+import { LlamaWorkspace } from "../models/llama";
+import { rotationOf } from "../models/rope";
+import type { LayerCut } from "./layer-cut";
+import type { Sequence } from "./sequence";
+
+/** Consecutive rows that are read together in one layer. */
+export interface ReadingUnit {
+  readonly kind: "prompt" | "probe";
+  /** First row and their number, counted over the extend: the prompt's rows, then the probe's. */
+  readonly start: number;
+  readonly count: number;
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called as units are finished, of `total` in all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/**
+ * Extend a sequence by new tokens, layer by layer: all new rows of a layer are attended to over its kept slots
+ * and each other, then the layer is cut, and only what is kept goes into pages. So an uncut layer exists once,
+ * in a scratch that every layer reuses.
+ *
+ * Rows of a probe ride along behind the prompt's. Each of its chunks sees the prompt and itself, at the positions
+ * that follow the prompt; its keys and values are dropped with the layer.
+ */
+export async function readPrompt(
+  sequence: Sequence,
+  ids: readonly number[],
+  probe: readonly (readonly number[])[],
+  cut: LayerCut,
+  options: ReadOptions,
+): Promise<void> {
+  const { engine } = sequence;
+  const { backend, llama } = engine;
+  sequence.expectRoom(ids.length);
+  const units = unitsOf(ids.length, probe, engine.unitRows);
+  using reading = new Reading(sequence, ids, probe, units);
+  sequence.promptTokens += ids.length;
+  sequence.push(ids);
+  const scratchBytes = reading.scratch.k.bytes + reading.scratch.v.bytes;
+  sequence.noteBytes(scratchBytes);
+
+  llama.embed(rows(reading.ids), rows(reading.hidden));
+  const total = units.length * sequence.layers.length;
+  let done = 0;
+  for (const [l, layer] of sequence.layers.entries()) {
+    const weights = llama.weights.layers[l];
+    if (weights === undefined) throw new WinnowError("model", `layer ${l} has no weights`);
+    const last = l === sequence.layers.length - 1;
+    cut.beginLayer();
+    for (const unit of units) {
+      options.signal?.throwIfAborted();
+      const started = performance.now();
+      const hidden = rows(reading.hidden, unit.start, unit.count);
+      const qkv = llama.projectQkv(weights, hidden, reading.workspace);
+      const { heads } = llama.shape;
+      backend.append({
+        heads,
+        qkv,
+        rotation: rows(reading.rotation, unit.start, unit.count),
+        into: { kind: "scratch", scratch: reading.scratch, at: unit.start },
+      });
+      const attended = rows(reading.workspace.attended, 0, unit.count);
+      const record: AttendRecord | null = cut.record(unit, reading.positions);
+      backend.attend({
+        heads,
+        scale: 1 / Math.sqrt(heads.headDim),
+        qkv,
+        out: attended,
+        groups: [reading.group(unit, layer.paged)],
+        ...(record === null ? {} : { record }),
+      });
+      if (!last) llama.finishLayer(weights, attended, hidden, reading.workspace);
+      else reading.finishNewestRow(unit, weights);
+      await backend.flush();
+      if (unit.kind === "probe") cut.spentMs += performance.now() - started;
+      options.onProgress?.(++done, total);
+    }
+    await cut.cutLayer(l, reading.scratch, reading.positions, scratchBytes);
+  }
+  llama.predict(rows(reading.hidden, ids.length - 1, 1), reading.workspace, rows(sequence.logits));
+  sequence.noteBytes(0);
+}
+
+/** Fixed boundaries, whatever else is read: prompt rows by `unitRows`, then each chunk of the probe by itself. */
+function unitsOf(promptRows: number, probe: readonly (readonly number[])[], unitRows: number): ReadingUnit[] {
+  const units: ReadingUnit[] = [];
+  for (let start = 0; start < promptRows; start += unitRows) {
+    units.push({ kind: "prompt", start, count: Math.min(unitRows, promptRows - start) });
+  }
+  let start = promptRows;
+  for (const chunk of probe) {
+    units.push({ kind: "probe", start, count: chunk.length });
+    start += chunk.length;
+  }
+  return units;
+}
+
+/** Memory that lives while a prompt is read. */
+class Reading implements Disposable {
+  readonly ids: DeviceTensor;
+  readonly positions: DeviceTensor;
+  readonly rotation: DeviceTensor;
+  readonly hidden: DeviceTensor;
+  readonly scratch: KvScratch;
+  readonly workspace: LlamaWorkspace;
+  readonly #engine: Engine;
+  readonly #promptRows: number;
+
+  constructor(
+    sequence: Sequence,
+    ids: readonly number[],
+    probe: readonly (readonly number[])[],
+    units: readonly ReadingUnit[],
+  ) {
+    const { backend, llama, frequencies } = sequence.engine;
+    this.#engine = sequence.engine;
+    this.#promptRows = ids.length;
+    const base = sequence.tokens.length;
+    const allIds = [ids, ...probe].flat();
+    const positions = [
+      ...ids.map((_, i) => base + i),
+      ...probe.flatMap((chunk) => chunk.map((_, i) => base + ids.length + i)),
+    ];
+    const count = allIds.length;
+    const { heads, width } = llama.shape;
+    const options = { label: "reading", category: "activations" } as const;
+    const scratchShape = [heads.kvHeads, count, heads.headDim];
+    this.ids = backend.upload(tensor("u32", [count], Uint32Array.from(allIds)), options);
+    this.positions = backend.upload(tensor("u32", [count], Uint32Array.from(positions)), options);
+    this.rotation = backend.upload(
+      tensor("f32", [count, heads.headDim], rotationOf(positions, frequencies)),
+      options,
+    );
+    this.hidden = backend.allocate("f32", [count, width], options);
+    this.scratch = {
+      k: backend.allocate("f32", scratchShape, { label: "kv.scratch", category: "kv" }),
+      v: backend.allocate("f32", scratchShape, { label: "kv.scratch", category: "kv" }),
+    };
+    this.workspace = new LlamaWorkspace(backend, llama.shape, Math.max(...units.map((unit) => unit.count)));
+  }
+
+  /** What the rows of a unit see. */
+  group(unit: ReadingUnit, kv: AttendGroupKv): AttendGroup {
+    const { scratch } = this;
+    const before = unit.kind === "prompt" ? unit.start : this.#promptRows;
+    return {
+      start: 0,
+      count: unit.count,
+      paged: { kv, appended: 0 },
+      context: { scratch, start: 0, count: before },
+      own: { scratch, start: unit.start },
+    };
+  }
+
+  /** In the last layer only the prompt's newest row is needed any further. */
+  finishNewestRow(unit: ReadingUnit, weights: Parameters<Engine["llama"]["finishLayer"]>[0]): void {
+    const newest = this.#promptRows - 1;
+    if (newest < unit.start || newest >= unit.start + unit.count) return;
+    const attended = rows(this.workspace.attended, newest - unit.start, 1);
+    this.#engine.llama.finishLayer(weights, attended, rows(this.hidden, newest, 1), this.workspace);
+  }
+
+  [Symbol.dispose](): void {
+    this.workspace[Symbol.dispose]();
+    const tensors = [this.ids, this.positions, this.rotation, this.hidden, this.scratch.k, this.scratch.v];
+    for (const tensor of tensors) tensor[Symbol.dispose]();
+  }
+}
+
+type AttendGroupKv = NonNullable<AttendGroup["paged"]>["kv"];

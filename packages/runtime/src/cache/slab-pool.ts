@@ -1,0 +1,76 @@
+import {
+  PagePool,
+  WinnowError,
+  bytesOf,
+  elementCount,
+  type Backend,
+  type DType,
+  type DeviceTensor,
+  type Shape,
+} from "@winnow/core-tensor";
+
+/**
+ * Pages that lie in slabs, each one buffer of the device. A slab exists while a page of it is in use: the
+ * lowest fills first, and an empty one is destroyed.
+ */
+export class SlabPool implements Disposable {
+  readonly pages: PagePool;
+  readonly #slabs: (DeviceTensor | null)[] = [];
+
+  /**
+   * @param pageShape shape of one page; a slab is [pagesPerSlab, …pageShape].
+   */
+  constructor(
+    private readonly backend: Backend,
+    private readonly label: string,
+    private readonly dtype: DType,
+    private readonly pageShape: Shape,
+    readonly pagesPerSlab: number,
+  ) {
+    this.pages = new PagePool(pagesPerSlab, {
+      slabNeeded: (slab) => {
+        while (this.#slabs.length <= slab) this.#slabs.push(null);
+        this.#slabs[slab] = backend.allocate(dtype, [pagesPerSlab, ...pageShape], {
+          label: `${label}.slab${slab}`,
+          category: "kv",
+        });
+      },
+      slabEmpty: (slab) => {
+        this.#slabs[slab]?.[Symbol.dispose]();
+        this.#slabs[slab] = null;
+      },
+    });
+  }
+
+  /** The slabs by number; null where one does not exist. */
+  get slabs(): readonly (DeviceTensor | null)[] {
+    return this.#slabs;
+  }
+
+  get pageElements(): number {
+    return elementCount(this.pageShape);
+  }
+
+  get pageBytes(): number {
+    return bytesOf(this.dtype, this.pageElements);
+  }
+
+  /** Bytes of the buffers that exist. */
+  get reservedBytes(): number {
+    return this.#slabs.reduce((sum, slab) => sum + (slab?.bytes ?? 0), 0);
+  }
+
+  /** Where a page lies: its slab and its first element there. */
+  locate(page: number): { readonly slab: DeviceTensor; readonly offset: number } {
+    const slab = this.#slabs[Math.floor(page / this.pagesPerSlab)];
+    if (slab === null || slab === undefined) {
+      throw new WinnowError("range", `${this.label}: page ${page} lies in a slab that does not exist`);
+    }
+    return { slab, offset: (page % this.pagesPerSlab) * this.pageElements };
+  }
+
+  [Symbol.dispose](): void {
+    for (const slab of this.#slabs) slab?.[Symbol.dispose]();
+    this.#slabs.length = 0;
+  }
+}

@@ -1,0 +1,19 @@
+import type { Backend } from "@winnow/core-tensor";
+import type { TokenClasses } from "@winnow/kv-policies";
+
+import type { KvStore } from "./cache/kv-store";
+import type { Llama } from "./models/llama";
+
+/** What every sequence of a loaded model shares. */
+export interface Engine {
+  readonly backend: Backend;
+  readonly llama: Llama;
+  /** Rotary frequencies, headDim / 2 of them. */
+  readonly frequencies: Float64Array;
+  readonly classes: TokenClasses;
+  /** The longest sequence, in tokens. */
+  readonly context: number;
+  /** Rows of a prompt that are read at a time in one layer. */
+  readonly unitRows: number;
+  readonly store: KvStore;
+}

@@ -1,0 +1,95 @@
+import { WinnowError } from "@winnow/core-tensor";
+
+import type { ChatMessage, ChatTemplate } from "../tokenizer/chat-template";
+
+/** The texts of a turn, each read and cut by itself, and what a probe replays. */
+export interface TurnTexts {
+  readonly segments: readonly string[];
+  /** The last user message: what a probe's answer repeats. */
+  readonly subject: string;
+  /** A user turn that asks to repeat the text, up to where the answer begins. */
+  readonly request: string;
+}
+
+const REPEAT = "Repeat the text.";
+
+/**
+ * A conversation behind a chat template: turns messages into the text that has still to be read, so that a
+ * later turn extends what the cache already holds.
+ */
+export class Conversation {
+  readonly #messages: ChatMessage[] = [];
+
+  constructor(private readonly template: ChatTemplate) {}
+
+  get messages(): readonly ChatMessage[] {
+    return this.#messages;
+  }
+
+  /**
+   * Texts for a new user message.
+   *
+   * @param then asked after the message has been read and cut; it becomes the end of the same message.
+   * @throws WinnowError `prompt` when the message is empty; `tokenizer` when the template rewrites earlier turns.
+   */
+  ask(content: string, then?: string): TurnTexts {
+    if (content.trim() === "") throw new WinnowError("prompt", "the prompt is empty; give at least one character");
+    const before = this.#messages.length === 0 ? "" : this.template.render(this.#messages, { addGenerationPrompt: false });
+    this.#messages.push({ role: "user", content: then === undefined ? content : `${content}\n\n${then}` });
+    const asked = this.template.render(this.#messages, { addGenerationPrompt: true });
+    const text = suffix(asked, before, "an earlier turn");
+    const cut = then === undefined ? -1 : text.lastIndexOf(`${content}\n\n${then}`);
+    if (then !== undefined && cut < 0) {
+      throw new WinnowError("tokenizer", "the chat template changes the message's text, so it cannot be read in two parts");
+    }
+    const at = cut + content.length;
+    return {
+      segments: then === undefined ? [text] : [text.slice(0, at), text.slice(at)],
+      subject: content,
+      request: this.#request(asked),
+    };
+  }
+
+  /** Put a system message at the head; only before the first turn. */
+  system(content: string): void {
+    this.#messages.unshift({ role: "system", content });
+  }
+
+  /**
+   * Take note of the answer.
+   *
+   * @returns the text that closes the assistant's turn, which the model may have generated already.
+   */
+  answered(content: string): string {
+    const asked = this.template.render(this.#messages, { addGenerationPrompt: true });
+    this.#messages.push({ role: "assistant", content });
+    const whole = this.template.render(this.#messages, { addGenerationPrompt: false });
+    return whole.startsWith(asked + content) ? whole.slice(asked.length + content.length) : "";
+  }
+
+  /** A turn that asks for the text again, as it would follow `asked`. */
+  #request(asked: string): string {
+    const messages = [...this.#messages, { role: "assistant", content: "" } as const, { role: "user", content: REPEAT } as const];
+    const repeated = this.template.render(messages, { addGenerationPrompt: true });
+    const at = repeated.lastIndexOf(REPEAT);
+    const alone = this.template.render([{ role: "user", content: REPEAT }], { addGenerationPrompt: true });
+    const aloneAt = alone.lastIndexOf(REPEAT);
+    if (at < 0 || aloneAt < 0 || asked === "") return `\n\n${REPEAT}\n\n`;
+    const tail = alone.slice(aloneAt);
+    const head = commonSuffix(alone.slice(0, aloneAt), repeated.slice(0, at));
+    return head + tail;
+  }
+}
+
+function suffix(whole: string, head: string, what: string): string {
+  if (!whole.startsWith(head)) {
+    throw new WinnowError("tokenizer", `the chat template rewrites ${what}, so the conversation cannot go on over its cache; start it anew`);
+  }
+  return whole.slice(head.length);
+}
+
+function commonSuffix(a: string, b: string): string {
+  let length = 0;
+  while (length < a.length && length < b.length && a[a.length - 1 - length] === b[b.length - 1 - length]) length++;
+  return a.slice(a.length - length);
+}
