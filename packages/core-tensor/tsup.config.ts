@@ -2,4 +2,6 @@ import { defineConfig } from "tsup";
 
 import { library } from "../../tools/tsup-library";
 
-export default defineConfig(library({ index: "src/index.ts" }));
+export default defineConfig(
+  library({ index: "src/index.ts", worker: "src/worker.ts", "cpu-worker": "src/cpu/cpu-worker.ts" }),
+);

@@ -1,5 +1,6 @@
 export * from "./backend";
 export * from "./bool-program";
+export { createCpuBackend } from "./cpu/cpu-backend";
 export * from "./device-tensor";
 export * from "./dtype";
 export * from "./errors";

@@ -1,4 +1,5 @@
-import { runBoolProgram, type BoolProgram } from "./bool-program";
+import { BoolOp, runBoolProgram, type BoolProgram } from "./bool-program";
+import { WinnowError } from "./errors";
 import { evaluate, type Expr } from "./expr";
 import type { SlotView } from "./slot-view";
 
@@ -41,9 +42,35 @@ export function selectSlots(
   return views.map((_, head) => selection.kept(head));
 }
 
+/**
+ * The rank of each slot of a head by a score, 0 for the first: greater scores first, then earlier positions, then lower
+ * heads; a score that is not a number comes last. Slots that do not compete have the rank Infinity.
+ *
+ * @param views the heads of one layer, whose slots compete together where the scope is `layer`.
+ * @param within only slots that satisfy this compete; it may not use rank tests.
+ */
+export function rankSlots(
+  views: readonly SlotView[],
+  head: number,
+  score: Expr,
+  within: BoolProgram | undefined,
+  scope: "head" | "layer",
+): Float64Array {
+  const test: RankTest = { score: 0, k: 0, scope, ...(within === undefined ? {} : { within }) };
+  const programs = views.map(() => ({ ranks: [test], keep: [] }));
+  return new Selection(views, programs, [score], views.length).ranks(head, 0);
+}
+
+/** Slots in the order of their ranks: which head each belongs to, and which slot of it. */
+interface Order {
+  readonly heads: Uint32Array;
+  readonly slots: Uint32Array;
+}
+
 class Selection {
   readonly #scores = new Map<string, Float32Array>();
-  readonly #passing = new Map<string, Uint8Array>();
+  readonly #orders = new Map<string, Order>();
+  readonly #ranks = new Map<string, Float64Array>();
 
   constructor(
     private readonly views: readonly SlotView[],
@@ -56,16 +83,37 @@ class Selection {
     return this.#run(head, this.programs[head]?.keep ?? []);
   }
 
+  /** Each slot's rank in the head's rank test of that number. */
+  ranks(head: number, number: number): Float64Array {
+    const test = this.programs[head]?.ranks[number];
+    if (test === undefined) return new Float64Array(this.views[head]?.count ?? 0).fill(Infinity);
+    const { score, scope, within } = test;
+    const key = `${head} ${score} ${scope} ${within?.join(",") ?? ""} ${within === undefined ? "" : number}`;
+    let ranks = this.#ranks.get(key);
+    if (ranks === undefined) {
+      ranks = new Float64Array(this.views[head]?.count ?? 0).fill(Infinity);
+      const { heads, slots } = this.#order(head, number, test);
+      for (let rank = 0; rank < heads.length; rank++) if (heads[rank] === head) ranks[slots[rank] ?? 0] = rank;
+      this.#ranks.set(key, ranks);
+    }
+    return ranks;
+  }
+
   #run(head: number, program: BoolProgram): Uint8Array {
     const view = this.views[head];
     const result = new Uint8Array(view?.count ?? 0);
     if (view === undefined || program.length === 0) return result;
+    const tests = this.programs[head]?.ranks ?? [];
+    const ranks: (Float64Array | undefined)[] = [];
     let slot = 0;
     const facts = {
       flags: 0,
       position: 0,
       distance: 0,
-      rank: (test: number): boolean => this.#passes(head, test)[slot] === 1,
+      rank: (test: number): boolean => {
+        const of = (ranks[test] ??= this.ranks(head, test));
+        return (of[slot] ?? Infinity) < (tests[test]?.k ?? 0);
+      },
     };
     for (; slot < view.count; slot++) {
       facts.flags = view.flags[slot] ?? 0;
@@ -76,36 +124,46 @@ class Selection {
     return result;
   }
 
-  /** For each slot of a head, whether it passes the head's rank test of that number. */
-  #passes(head: number, number: number): Uint8Array {
-    const key = `${head} ${number}`;
-    const known = this.#passing.get(key);
+  #order(head: number, number: number, test: RankTest): Order {
+    const first = Math.floor(head / this.headsPerLayer) * this.headsPerLayer;
+    const last = Math.min(first + this.headsPerLayer, this.views.length);
+    const rivals = test.scope === "head" ? [head] : Array.from({ length: last - first }, (_, i) => first + i);
+    const shared = test.scope === "layer" && test.within === undefined;
+    const key = shared ? `${first} ${test.score}` : null;
+    const known = key === null ? undefined : this.#orders.get(key);
     if (known !== undefined) return known;
-    const passing = new Uint8Array(this.views[head]?.count ?? 0);
-    const test = this.programs[head]?.ranks[number];
-    if (test !== undefined) {
-      const first = Math.floor(head / this.headsPerLayer) * this.headsPerLayer;
-      const heads = test.scope === "head" ? [head] : Array.from({ length: this.headsPerLayer }, (_, i) => first + i);
-      const rivals = heads.flatMap((rival) => this.#rivals(rival, test));
-      rivals.sort(byRank);
-      for (const rival of rivals.slice(0, test.k)) if (rival.head === head) passing[rival.slot] = 1;
-    }
-    this.#passing.set(key, passing);
-    return passing;
+    const order = this.#sort(rivals, number, test);
+    if (key !== null) this.#orders.set(key, order);
+    return order;
   }
 
-  #rivals(head: number, test: RankTest): Rival[] {
-    const view = this.views[head];
-    if (view === undefined) return [];
-    const values = this.#values(head, test.score);
-    const competes = test.within === undefined ? undefined : this.#run(head, test.within);
-    const rivals: Rival[] = [];
-    for (let slot = 0; slot < view.count; slot++) {
-      if (competes !== undefined && competes[slot] !== 1) continue;
-      const score = values[slot] ?? NaN;
-      rivals.push({ score: Number.isNaN(score) ? -Infinity : score, position: view.position[slot] ?? 0, head, slot });
+  #sort(rivals: readonly number[], number: number, test: RankTest): Order {
+    const heads: number[] = [];
+    const slots: number[] = [];
+    const values: number[] = [];
+    const positions: number[] = [];
+    for (const head of rivals) {
+      const view = this.views[head];
+      if (view === undefined) continue;
+      const scores = this.#values(head, test.score);
+      const within = test.within === undefined ? null : this.#run(head, ranksBelow(test.within, number));
+      for (let slot = 0; slot < view.count; slot++) {
+        if (within !== null && within[slot] !== 1) continue;
+        const score = scores[slot] ?? NaN;
+        heads.push(head);
+        slots.push(slot);
+        values.push(Number.isNaN(score) ? -Infinity : score);
+        positions.push(view.position[slot] ?? 0);
+      }
     }
-    return rivals;
+    // Entries are in order of heads, so that an equal score and position leaves the lower head first.
+    const order = Uint32Array.from(values.keys()).sort((a, b) => {
+      const x = values[a] ?? 0;
+      const y = values[b] ?? 0;
+      if (x !== y) return y > x ? 1 : -1;
+      return (positions[a] ?? 0) - (positions[b] ?? 0) || a - b;
+    });
+    return { heads: order.map((i) => heads[i] ?? 0), slots: order.map((i) => slots[i] ?? 0) };
   }
 
   #values(head: number, score: ScoreId): Float32Array {
@@ -120,15 +178,14 @@ class Selection {
   }
 }
 
-interface Rival {
-  readonly score: number;
-  readonly position: number;
-  readonly head: number;
-  readonly slot: number;
-}
-
-/** The order of ranks: greater scores first, then earlier positions, then lower heads. */
-function byRank(a: Rival, b: Rival): number {
-  if (a.score !== b.score) return b.score > a.score ? 1 : -1;
-  return a.position - b.position || a.head - b.head;
+/** @throws WinnowError `range` when a rank test's competitors depend on itself or a later test. */
+function ranksBelow(within: BoolProgram, number: number): BoolProgram {
+  for (let i = 0; i < within.length; i++) {
+    const word = within[i] ?? 0;
+    if ((word & 0xff) === BoolOp.every) i++;
+    else if ((word & 0xff) === BoolOp.rank && word >>> 8 >= number) {
+      throw new WinnowError("range", `rank test ${number} competes within rank test ${word >>> 8}; only lower numbers are possible`);
+    }
+  }
+  return within;
 }

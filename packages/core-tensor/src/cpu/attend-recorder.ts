@@ -1,0 +1,96 @@
+import type { AttendRecord, HeadShape, RowRange } from "../backend";
+import { WinnowError } from "../errors";
+import { f32Of, u32Of } from "./cpu-tensor";
+import type { PagedReader } from "./paged";
+
+/** Adds the attention weights of one KV head, as they are computed, to the mass table and the columns that were asked for. */
+export class AttendRecorder {
+  readonly #positions: Uint32Array;
+  readonly #columns: number;
+
+  /**
+   * @param kept slots of the head: the columns before those of the extend's rows.
+   */
+  constructor(
+    private readonly record: AttendRecord,
+    private readonly heads: HeadShape,
+    private readonly head: number,
+    private readonly kept: number,
+    private readonly paged: PagedReader | null,
+  ) {
+    this.#positions = u32Of(record.positions);
+    this.#columns = kept + record.columnRows;
+    for (const into of [record.table?.into, ...record.columns.map((column) => column.into)]) {
+      if (into !== undefined && (into.shape[1] ?? 0) < this.#columns) {
+        throw new WinnowError("shape", `attend: "${into.label}" has ${into.shape[1] ?? 0} columns, and ${this.#columns} are recorded`);
+      }
+    }
+  }
+
+  /**
+   * @param weights [rows · query heads of the group, stride], rows by row, then by query head
+   * @param row number of the tile's first row within the call
+   * @param visible columns that the first row sees
+   */
+  add(weights: Float64Array, stride: number, row: number, rowCount: number, visible: number): void {
+    const perGroup = this.heads.queryHeads / this.heads.kvHeads;
+    for (let i = 0; i < rowCount; i++) {
+      const number = this.record.firstRow + row + i;
+      const columns = Math.min(this.#columns, visible + i);
+      for (let g = 0; g < perGroup; g++) {
+        const start = (i * perGroup + g) * stride;
+        this.#addToTable(weights, start, columns, number, this.head * perGroup + g);
+        this.#addToColumns(weights, start, columns, number);
+      }
+    }
+  }
+
+  #addToTable(weights: Float64Array, start: number, columns: number, row: number, queryHead: number): void {
+    const { table } = this.record;
+    if (table === undefined || !inRanges(table.rows, row)) return;
+    const into = f32Of(table.into);
+    const bands = table.bands.length + 1;
+    const base = queryHead * (table.into.shape[1] ?? 0) * bands;
+    if (bands === 1) {
+      for (let c = 0; c < columns; c++) into[base + c] = (into[base + c] ?? 0) + (weights[start + c] ?? 0);
+      return;
+    }
+    const position = this.#positions[row] ?? 0;
+    for (let c = 0; c < columns; c++) {
+      const at = base + c * bands + bandOf(table.bands, position - this.#positionOf(c));
+      into[at] = (into[at] ?? 0) + (weights[start + c] ?? 0);
+    }
+  }
+
+  #addToColumns(weights: Float64Array, start: number, columns: number, row: number): void {
+    for (const { reduce, into: tensor, rows } of this.record.columns) {
+      if (!inRanges(rows, row)) continue;
+      const into = f32Of(tensor);
+      const base = this.head * (tensor.shape[1] ?? 0);
+      if (reduce === "sum") {
+        for (let c = 0; c < columns; c++) into[base + c] = (into[base + c] ?? 0) + (weights[start + c] ?? 0);
+      } else {
+        for (let c = 0; c < columns; c++) {
+          const weight = weights[start + c] ?? 0;
+          if (weight > (into[base + c] ?? 0)) into[base + c] = weight;
+        }
+      }
+    }
+  }
+
+  #positionOf(column: number): number {
+    if (column >= this.kept) return this.#positions[column - this.kept] ?? 0;
+    return this.paged?.position(this.head, column) ?? column;
+  }
+}
+
+/** Number of windows that a distance lies beyond. */
+function bandOf(windows: readonly number[], distance: number): number {
+  let band = 0;
+  while (band < windows.length && distance >= (windows[band] ?? 0)) band++;
+  return band;
+}
+
+function inRanges(ranges: readonly RowRange[], row: number): boolean {
+  return ranges.some(({ start, end, stride }) => row >= start && row < end && (row - start) % stride === 0);
+}

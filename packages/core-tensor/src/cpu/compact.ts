@@ -1,0 +1,27 @@
+import type { CompactSpec } from "../backend";
+import { keeps, SlotColumns } from "./move-slots";
+import { PagedReader } from "./paged";
+
+/** Move the kept slots of each head down over the dropped ones, in order, columns included. */
+export function compact({ heads, paged, slots, keep, firstRow }: CompactSpec): void {
+  const { kvHeads, headDim } = heads;
+  const reader = new PagedReader(paged, headDim);
+  const columns = new SlotColumns(slots);
+  for (let head = 0; head < kvHeads; head++) {
+    const row = firstRow + head;
+    const length = reader.lengths[head] ?? 0;
+    let to = 0;
+    for (let from = 0; from < length; from++) {
+      if (!keeps(keep, row, from)) continue;
+      if (to !== from) {
+        const source = reader.slot(head, from);
+        const target = reader.slot(head, to);
+        target.slab.set(source.slab.subarray(source.k, source.k + headDim), target.k);
+        target.slab.set(source.slab.subarray(source.v, source.v + headDim), target.v);
+      }
+      columns.write(reader, head, to, row, from);
+      to++;
+    }
+    reader.lengths[head] = to;
+  }
+}

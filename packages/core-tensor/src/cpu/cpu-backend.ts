@@ -1,0 +1,132 @@
+import type { AllocationOptions, Backend, BackendOperations, OperationName } from "../backend";
+import type { DeviceTensor } from "../device-tensor";
+import type { DType } from "../dtype";
+import { WinnowError } from "../errors";
+import { MemoryMeter } from "../memory-meter";
+import { elementCount, type Shape } from "../shape";
+import type { Tensor } from "../tensor";
+import { CpuTensor, dataOf } from "./cpu-tensor";
+import { OPERATIONS } from "./operations";
+import { widenForCpu, zeros } from "./widen";
+
+/**
+ * The reference backend: plain JavaScript in the calling thread, which every other backend is tested against. An
+ * operation runs when it is called, and its error surfaces at the next `download` or `flush`, as on a device.
+ *
+ * Programs use `createCpuWorkerBackend` of `@winnow/core-tensor/worker` instead, which leaves their thread free.
+ *
+ * @example
+ * ```ts
+ * using backend = createCpuBackend();
+ * const x = backend.upload(tensor("f32", [1, 2], Float32Array.of(1, 2)), { label: "x", category: "activations" });
+ * ```
+ */
+export function createCpuBackend(): Backend {
+  return new CpuBackend();
+}
+
+type Operation<Name extends OperationName> = (spec: BackendOperations[Name]) => void;
+
+class CpuBackend implements Backend {
+  readonly name = "cpu";
+  readonly memory = new MemoryMeter();
+  readonly #live = new Set<CpuTensor>();
+  readonly #releases = new Map<number, () => void>();
+  #nextId = 1;
+  #failure: WinnowError | null = null;
+
+  readonly embed = this.#operation("embed");
+  readonly rmsNorm = this.#operation("rmsNorm");
+  readonly matmul = this.#operation("matmul");
+  readonly append = this.#operation("append");
+  readonly attend = this.#operation("attend");
+  readonly statistics = this.#operation("statistics");
+  readonly summarise = this.#operation("summarise");
+  readonly select = this.#operation("select");
+  readonly compact = this.#operation("compact");
+  readonly gather = this.#operation("gather");
+  readonly sample = this.#operation("sample");
+
+  allocate(dtype: DType, shape: Shape, options: AllocationOptions): DeviceTensor {
+    return this.#adopt(dtype, shape, zeros(dtype, options.label, elementCount(shape)), options);
+  }
+
+  upload(source: Tensor, options: AllocationOptions): DeviceTensor {
+    const { dtype, data } = widenForCpu(source);
+    return this.#adopt(dtype, source.shape, data, options);
+  }
+
+  write(target: DeviceTensor, data: Float32Array | Uint32Array | Int32Array, offset = 0): void {
+    const memory = dataOf(target);
+    if (memory.constructor !== data.constructor || offset < 0 || offset + data.length > memory.length) {
+      throw new WinnowError(
+        "range",
+        `write: ${data.length} elements at ${offset} do not fit "${target.label}", ${memory.length} elements of ${target.dtype}`,
+      );
+    }
+    memory.set(data, offset);
+  }
+
+  clear(target: DeviceTensor): void {
+    dataOf(target).fill(0);
+  }
+
+  async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {
+    await this.flush();
+    const data = dataOf(source);
+    const end = count === undefined ? data.length : start + count;
+    if (start < 0 || end > data.length) {
+      throw new WinnowError("range", `download: elements ${start} to ${end} of "${source.label}", which has ${data.length}`);
+    }
+    const part = data.slice(start, end);
+    return part instanceof Int32Array ? new Uint32Array(part.buffer) : part;
+  }
+
+  flush(): Promise<void> {
+    const failure = this.#failure;
+    this.#failure = null;
+    return failure === null ? Promise.resolve() : Promise.reject(failure);
+  }
+
+  interrupt(): void {
+    // What was called has run already.
+  }
+
+  [Symbol.dispose](): void {
+    for (const tensor of [...this.#live]) tensor[Symbol.dispose]();
+  }
+
+  #operation<Name extends OperationName>(name: Name): Operation<Name> {
+    return (spec) => {
+      if (this.#failure !== null) return;
+      try {
+        OPERATIONS[name](spec, () => undefined);
+      } catch (error) {
+        this.#failure = operationError(name, error);
+      }
+    };
+  }
+
+  #adopt(
+    dtype: DType,
+    shape: Shape,
+    data: Float32Array | Uint32Array | Int32Array,
+    { label, category }: AllocationOptions,
+  ): DeviceTensor {
+    const tensor = new CpuTensor(this.#nextId++, label, dtype, shape, data, (gone) => {
+      this.#live.delete(gone);
+      this.#releases.get(gone.id)?.();
+      this.#releases.delete(gone.id);
+    });
+    this.#live.add(tensor);
+    this.#releases.set(tensor.id, this.memory.allocated(category, label, tensor.bytes));
+    return tensor;
+  }
+}
+
+/** An operation's failure as the typed error that `flush` rejects with. */
+export function operationError(name: string, error: unknown): WinnowError {
+  if (error instanceof WinnowError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new WinnowError("backend", `the operation ${name} failed: ${reason}`, { cause: error });
+}

@@ -1,0 +1,233 @@
+import { Worker } from "node:worker_threads";
+
+import type { AllocationOptions, Backend, BackendOperations, OperationName } from "../backend";
+import type { DeviceTensor } from "../device-tensor";
+import { bytesOf, type DType } from "../dtype";
+import { WinnowError } from "../errors";
+import { MemoryMeter } from "../memory-meter";
+import { elementCount, type Shape } from "../shape";
+import type { Tensor } from "../tensor";
+import { widenForCpu } from "./widen";
+import { encodeSpec, type Command, type Reply, type WorkerSetup, type Words } from "./worker-protocol";
+
+/** Commands are posted together, at the latest when so many have gathered. */
+const MAX_BATCH = 256;
+
+/**
+ * The CPU backend in a thread of its own, so that a long prompt blocks neither Ctrl-C nor a stream nor a timer in the
+ * calling thread, and `interrupt` stops it within milliseconds.
+ *
+ * @example
+ * ```ts
+ * using backend = createCpuWorkerBackend();
+ * const x = backend.allocate("f32", [2], { label: "x", category: "activations" });
+ * await backend.download(x); // Float32Array [0, 0]
+ * ```
+ */
+export function createCpuWorkerBackend(): Backend {
+  return new CpuWorkerBackend();
+}
+
+class RemoteTensor implements DeviceTensor {
+  readonly bytes: number;
+  #release: (() => void) | null;
+
+  constructor(
+    readonly id: number,
+    readonly label: string,
+    readonly dtype: DType,
+    readonly shape: Shape,
+    release: (tensor: RemoteTensor) => void,
+  ) {
+    this.bytes = bytesOf(dtype, elementCount(shape));
+    this.#release = () => {
+      release(this);
+    };
+  }
+
+  get disposed(): boolean {
+    return this.#release === null;
+  }
+
+  [Symbol.dispose](): void {
+    const release = this.#release;
+    this.#release = null;
+    release?.();
+  }
+}
+
+interface Ticket {
+  resolve(data: Words | null): void;
+  reject(error: WinnowError): void;
+}
+
+type Operation<Name extends OperationName> = (spec: BackendOperations[Name]) => void;
+
+class CpuWorkerBackend implements Backend {
+  readonly name = "cpu";
+  readonly memory = new MemoryMeter();
+  readonly #worker: Worker;
+  readonly #epoch: Int32Array;
+  readonly #live = new Set<RemoteTensor>();
+  readonly #tickets = new Map<number, Ticket>();
+  #commands: Command[] = [];
+  #transfers: ArrayBuffer[] = [];
+  #nextId = 1;
+  #nextTicket = 1;
+  #dead: WinnowError | null = null;
+
+  readonly embed = this.#operation("embed");
+  readonly rmsNorm = this.#operation("rmsNorm");
+  readonly matmul = this.#operation("matmul");
+  readonly append = this.#operation("append");
+  readonly attend = this.#operation("attend");
+  readonly statistics = this.#operation("statistics");
+  readonly summarise = this.#operation("summarise");
+  readonly select = this.#operation("select");
+  readonly compact = this.#operation("compact");
+  readonly gather = this.#operation("gather");
+  readonly sample = this.#operation("sample");
+
+  constructor() {
+    const epoch = new SharedArrayBuffer(4);
+    this.#epoch = new Int32Array(epoch);
+    this.#worker = new Worker(new URL("./cpu-worker.js", import.meta.url), { workerData: { epoch } satisfies WorkerSetup });
+    this.#worker.on("message", (reply: Reply) => {
+      this.#settle(reply);
+    });
+    this.#worker.on("error", (error) => {
+      this.#die(new WinnowError("backend", `the CPU backend's thread failed: ${String(error)}`, { cause: error }));
+    });
+    this.#worker.on("exit", () => {
+      this.#die(new WinnowError("backend", "the CPU backend's thread has ended; make a new backend"));
+    });
+    this.#worker.unref();
+  }
+
+  allocate(dtype: DType, shape: Shape, options: AllocationOptions): DeviceTensor {
+    const tensor = this.#adopt(dtype, shape, options);
+    this.#enqueue({ kind: "allocate", id: tensor.id, dtype, shape, label: options.label });
+    return tensor;
+  }
+
+  upload(source: Tensor, options: AllocationOptions): DeviceTensor {
+    const { dtype, data } = widenForCpu(source);
+    const tensor = this.#adopt(dtype, source.shape, options);
+    const { buffer } = data;
+    if (buffer instanceof ArrayBuffer && data.byteLength === buffer.byteLength) this.#transfers.push(buffer);
+    this.#enqueue({ kind: "create", id: tensor.id, dtype, shape: source.shape, label: options.label, data });
+    // A transferred buffer must leave this thread before anybody reads it here.
+    this.#post();
+    return tensor;
+  }
+
+  write(target: DeviceTensor, data: Words, offset = 0): void {
+    const tensor = this.#own(target);
+    if (offset < 0 || offset + data.length > elementCount(tensor.shape)) {
+      throw new WinnowError("range", `write: ${data.length} elements at ${offset} do not fit "${tensor.label}"`);
+    }
+    this.#enqueue({ kind: "write", id: tensor.id, data: data.slice(), offset });
+  }
+
+  clear(target: DeviceTensor): void {
+    this.#enqueue({ kind: "clear", id: this.#own(target).id });
+  }
+
+  async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {
+    const tensor = this.#own(source);
+    const end = count === undefined ? elementCount(tensor.shape) : start + count;
+    if (start < 0 || end > elementCount(tensor.shape)) {
+      throw new WinnowError("range", `download: elements ${start} to ${end} of "${tensor.label}", which has ${elementCount(tensor.shape)}`);
+    }
+    const data = await this.#ask((ticket) => ({ kind: "download", ticket, id: tensor.id, start, count: count ?? null }));
+    if (data === null) throw new WinnowError("backend", `download: "${tensor.label}" came back empty`);
+    return data instanceof Int32Array ? new Uint32Array(data.buffer) : data;
+  }
+
+  async flush(): Promise<void> {
+    await this.#ask((ticket) => ({ kind: "flush", ticket }));
+  }
+
+  interrupt(): void {
+    this.#post();
+    Atomics.add(this.#epoch, 0, 1);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#dead !== null) return;
+    for (const tensor of [...this.#live]) tensor[Symbol.dispose]();
+    Atomics.add(this.#epoch, 0, 1);
+    this.#die(new WinnowError("disposed", "the CPU backend was disposed"));
+    void this.#worker.terminate();
+  }
+
+  #operation<Name extends OperationName>(name: Name): Operation<Name> {
+    return (spec) => {
+      this.#enqueue({ kind: "run", name, spec: encodeSpec(spec, (value) => this.#isOwn(value)) });
+    };
+  }
+
+  #isOwn(value: object): value is DeviceTensor {
+    if (!(value instanceof RemoteTensor)) return false;
+    this.#own(value);
+    return true;
+  }
+
+  #own(tensor: DeviceTensor): RemoteTensor {
+    if (!(tensor instanceof RemoteTensor)) {
+      throw new WinnowError("backend", `the tensor "${tensor.label}" belongs to another backend; upload it to this one`);
+    }
+    if (tensor.disposed) throw new WinnowError("disposed", `the tensor "${tensor.label}" is used after it was disposed`);
+    return tensor;
+  }
+
+  #adopt(dtype: DType, shape: Shape, { label, category }: AllocationOptions): RemoteTensor {
+    const released = this.memory.allocated(category, label, bytesOf(dtype, elementCount(shape)));
+    const tensor = new RemoteTensor(this.#nextId++, label, dtype, shape, (gone) => {
+      this.#live.delete(gone);
+      released();
+      this.#enqueue({ kind: "dispose", id: gone.id });
+    });
+    this.#live.add(tensor);
+    return tensor;
+  }
+
+  #enqueue(command: Command): void {
+    if (this.#dead !== null) return;
+    this.#commands.push(command);
+    if (this.#commands.length >= MAX_BATCH) this.#post();
+  }
+
+  #post(): void {
+    if (this.#commands.length === 0 || this.#dead !== null) return;
+    this.#worker.postMessage({ epoch: Atomics.load(this.#epoch, 0), commands: this.#commands }, this.#transfers);
+    this.#commands = [];
+    this.#transfers = [];
+  }
+
+  #ask(command: (ticket: number) => Command): Promise<Words | null> {
+    if (this.#dead !== null) return Promise.reject(this.#dead);
+    const ticket = this.#nextTicket++;
+    this.#commands.push(command(ticket));
+    this.#post();
+    // Only somebody who waits for an answer keeps the process alive.
+    if (this.#tickets.size === 0) this.#worker.ref();
+    return new Promise((resolve, reject) => {
+      this.#tickets.set(ticket, { resolve, reject });
+    });
+  }
+
+  #settle(reply: Reply): void {
+    const ticket = this.#tickets.get(reply.ticket);
+    this.#tickets.delete(reply.ticket);
+    if (this.#tickets.size === 0) this.#worker.unref();
+    if ("error" in reply) ticket?.reject(new WinnowError(reply.error.code, reply.error.message));
+    else ticket?.resolve(reply.data);
+  }
+
+  #die(reason: WinnowError): void {
+    this.#dead ??= reason;
+    for (const ticket of this.#tickets.values()) ticket.reject(this.#dead);
+    this.#tickets.clear();
+  }
+}

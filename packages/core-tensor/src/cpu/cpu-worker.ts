@@ -1,0 +1,96 @@
+import { parentPort, workerData } from "node:worker_threads";
+
+import type { OperationName } from "../backend";
+import { WinnowError } from "../errors";
+import { elementCount } from "../shape";
+import { CpuTensor } from "./cpu-tensor";
+import { operationError } from "./cpu-backend";
+import { runOperation } from "./operations";
+import { zeros } from "./widen";
+import { decodeSpec, type Batch, type Command, type Reply, type WorkerSetup, type Words } from "./worker-protocol";
+
+/** The thread that computes: it holds the tensors, and runs what the calling thread posts. */
+function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
+  const current = new Int32Array(setup.epoch);
+  const tensors = new Map<number, CpuTensor>();
+  let failure: WinnowError | null = null;
+
+  const tensorOf = (id: number): CpuTensor => {
+    const found = tensors.get(id);
+    if (found === undefined) throw new WinnowError("disposed", `tensor ${id} is used after it was disposed`);
+    return found;
+  };
+  const interrupted = (epoch: number): boolean => epoch < Atomics.load(current, 0);
+  const aborted = (): WinnowError => new WinnowError("aborted", "the computation was interrupted");
+  const reply = (message: Reply, transfer: ArrayBuffer[] = []): void => {
+    port.postMessage(message, transfer);
+  };
+  const adopt = (command: Extract<Command, { kind: "create" | "allocate" }>, data: Words): void => {
+    const { id, label, dtype, shape } = command;
+    tensors.set(id, new CpuTensor(id, label, dtype, shape, data, () => tensors.delete(id)));
+  };
+  const run = (name: OperationName, spec: unknown, epoch: number): void => {
+    runOperation(name, decodeSpec<typeof name>(spec, tensorOf), () => {
+      if (interrupted(epoch)) throw aborted();
+    });
+  };
+  /** The failure to report with a ticket, which settles it. */
+  const takeFailure = (epoch: number): WinnowError | null => {
+    const found = interrupted(epoch) ? aborted() : failure;
+    failure = null;
+    return found;
+  };
+
+  const perform = (command: Command, epoch: number): void => {
+    switch (command.kind) {
+      case "create":
+        adopt(command, command.data);
+        return;
+      case "allocate":
+        adopt(command, zeros(command.dtype, command.label, elementCount(command.shape)));
+        return;
+      case "dispose":
+        tensors.get(command.id)?.[Symbol.dispose]();
+        return;
+      case "write":
+        tensorOf(command.id).data.set(command.data, command.offset);
+        return;
+      case "clear":
+        tensorOf(command.id).data.fill(0);
+        return;
+      case "run":
+        if (failure === null && !interrupted(epoch)) run(command.name, command.spec, epoch);
+        return;
+      case "download":
+      case "flush": {
+        const found = takeFailure(epoch);
+        if (found !== null) {
+          reply({ ticket: command.ticket, error: { code: found.code, message: found.message } });
+          return;
+        }
+        if (command.kind === "flush") {
+          reply({ ticket: command.ticket, data: null });
+          return;
+        }
+        const { data } = tensorOf(command.id);
+        const part = data.slice(command.start, command.count === null ? data.length : command.start + command.count);
+        reply({ ticket: command.ticket, data: part }, [part.buffer]);
+      }
+    }
+  };
+
+  port.on("message", ({ epoch, commands }: Batch) => {
+    for (const command of commands) {
+      try {
+        perform(command, epoch);
+      } catch (error) {
+        const what = command.kind === "run" ? command.name : command.kind;
+        const found = operationError(what, error);
+        if ("ticket" in command) reply({ ticket: command.ticket, error: { code: found.code, message: found.message } });
+        else failure ??= found;
+      }
+    }
+  });
+}
+
+if (parentPort !== null) serve(parentPort, workerData as WorkerSetup);

@@ -1,0 +1,17 @@
+import type { EmbedSpec } from "../backend";
+import { WinnowError } from "../errors";
+import { f32Of, f32Rows, u32Rows, widthOf } from "./cpu-tensor";
+
+/** out[i] = table[ids[i]]. */
+export function embed({ table, ids, out }: EmbedSpec): void {
+  const width = widthOf(table);
+  const vocabulary = table.shape[0] ?? 0;
+  const source = f32Of(table);
+  const target = f32Rows("embed", "out", out);
+  u32Rows("embed", "ids", ids).forEach((id, row) => {
+    if (id >= vocabulary) {
+      throw new WinnowError("range", `embed: token ${id} is outside the vocabulary of ${vocabulary}`);
+    }
+    target.set(source.subarray(id * width, (id + 1) * width), row * width);
+  });
+}

@@ -1,0 +1,31 @@
+import type { GatherSpec } from "../backend";
+import { f32Of, u32Of } from "./cpu-tensor";
+import { keeps, SlotColumns } from "./move-slots";
+import { PagedReader } from "./paged";
+
+/** Copy the kept scratch rows of each head behind its kept slots, columns included. */
+export function gather({ heads, scratch, start, count, paged, slots, keep, firstRow }: GatherSpec): void {
+  const { kvHeads, headDim } = heads;
+  const reader = new PagedReader(paged, headDim);
+  const columns = new SlotColumns(slots);
+  const keys = f32Of(scratch.k);
+  const values = f32Of(scratch.v);
+  const capacity = scratch.k.shape[1] ?? 0;
+  const counts = u32Of(slots.counts);
+  for (let head = 0; head < kvHeads; head++) {
+    const row = firstRow + head;
+    // The table's row holds the slots as they were before a compaction, then the scratch rows.
+    const firstColumn = (counts[row] ?? 0) - count;
+    let to = reader.lengths[head] ?? 0;
+    for (let i = 0; i < count; i++) {
+      if (!keeps(keep, row, firstColumn + i)) continue;
+      const from = (head * capacity + start + i) * headDim;
+      const target = reader.slot(head, to);
+      target.slab.set(keys.subarray(from, from + headDim), target.k);
+      target.slab.set(values.subarray(from, from + headDim), target.v);
+      columns.write(reader, head, to, row, firstColumn + i);
+      to++;
+    }
+    reader.lengths[head] = to;
+  }
+}

@@ -1,0 +1,55 @@
+import type { MatmulSpec } from "../backend";
+import { WinnowError } from "../errors";
+import { expectShape } from "../shape";
+import { f32Of, f32Rows, widthOf, type Poll } from "./cpu-tensor";
+import { dots } from "./dots";
+
+/** Rows and outputs of one tile: its sums and its weights stay in the nearest caches. */
+const TILE_ROWS = 32;
+const TILE_OUTPUTS = 64;
+
+const sums = new Float64Array(TILE_ROWS * TILE_OUTPUTS * 2);
+
+/** out = activation(x · weightᵀ + bias) + residual. */
+export function matmul({ x, weight, bias, residual, activation, out }: MatmulSpec, poll: Poll): void {
+  const inputs = widthOf(x.tensor);
+  const outputs = weight.shape[0] ?? 0;
+  expectShape("matmul", "weight", weight.shape, [null, inputs]);
+  if (bias !== undefined) expectShape("matmul", "bias", bias.shape, [outputs]);
+  const gated = activation === "silu-gate";
+  const width = gated ? outputs / 2 : outputs;
+  if (widthOf(out.tensor) !== width || out.count !== x.count) {
+    throw new WinnowError(
+      "shape",
+      `matmul: out is ${out.count} rows of ${widthOf(out.tensor)}, expected ${x.count} rows of ${width}`,
+    );
+  }
+  const source = f32Rows("matmul", "x", x);
+  const target = f32Rows("matmul", "out", out);
+  const weights = f32Of(weight);
+  const offsets = bias === undefined ? null : f32Of(bias);
+  const before = residual === undefined ? null : f32Rows("matmul", "residual", residual);
+  for (let o = 0; o < width; o += TILE_OUTPUTS) {
+    const tile = Math.min(TILE_OUTPUTS, width - o);
+    for (let row = 0; row < x.count; row += TILE_ROWS) {
+      poll();
+      const rows = Math.min(TILE_ROWS, x.count - row);
+      const stride = gated ? 2 * tile : tile;
+      dots(source, row * inputs, inputs, rows, weights, o * inputs, inputs, tile, inputs, sums, 0, stride);
+      if (gated) {
+        dots(source, row * inputs, inputs, rows, weights, (width + o) * inputs, inputs, tile, inputs, sums, tile, stride);
+      }
+      for (let i = 0; i < rows; i++) {
+        for (let j = 0; j < tile; j++) {
+          const at = (row + i) * width + o + j;
+          let value = (sums[i * stride + j] ?? 0) + (offsets === null ? 0 : (offsets[o + j] ?? 0));
+          if (gated) {
+            const up = (sums[i * stride + tile + j] ?? 0) + (offsets === null ? 0 : (offsets[width + o + j] ?? 0));
+            value = (value / (1 + Math.exp(-value))) * up;
+          }
+          target[at] = value + (before === null ? 0 : (before[at] ?? 0));
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,39 @@
+import { WinnowError } from "../errors";
+import { toFloat32, type Tensor } from "../tensor";
+
+/**
+ * What the CPU backend holds of host data. Halves become f32 here, once: JavaScript on Node 20 has no half-precision
+ * arithmetic, and widening in every product would cost more time than the memory is worth.
+ *
+ * @throws WinnowError `dtype` for quantised blocks.
+ */
+export function widenForCpu(source: Tensor): {
+  readonly dtype: "f32" | "i32" | "u32";
+  readonly data: Float32Array | Uint32Array | Int32Array;
+} {
+  switch (source.dtype) {
+    case "u32":
+    case "i32":
+      return source;
+    case "f32":
+    case "f16":
+    case "bf16":
+      return { dtype: "f32", data: toFloat32(source) };
+    default:
+      throw new WinnowError("dtype", `the CPU backend cannot hold ${source.dtype}; expected f32, f16, bf16, i32 or u32`);
+  }
+}
+
+/** Zeros of a type, in 32-bit words. */
+export function zeros(dtype: string, label: string, count: number): Float32Array | Uint32Array | Int32Array {
+  switch (dtype) {
+    case "f32":
+      return new Float32Array(count);
+    case "u32":
+      return new Uint32Array(count);
+    case "i32":
+      return new Int32Array(count);
+    default:
+      throw new WinnowError("dtype", `the CPU backend cannot allocate ${dtype} for "${label}"; expected f32, i32 or u32`);
+  }
+}

@@ -1,0 +1,1 @@
+export { createCpuWorkerBackend } from "./cpu/cpu-worker-backend";

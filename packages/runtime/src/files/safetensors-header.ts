@@ -1,0 +1,103 @@
+import { DTYPES, WinnowError } from "@winnow/core-tensor";
+import { z } from "zod";
+
+import { checkJson, decodeText, parseJson } from "./json-file";
+import { quote } from "./quote";
+import type { TensorInfo, WeightDType } from "./tensor-source";
+
+/** The format's own limit, which keeps a lying length from being believed. */
+export const MAX_HEADER_BYTES = 100_000_000;
+
+/** A tensor and where its bytes begin, counted from the start of the file. */
+export interface TensorEntry extends TensorInfo {
+  readonly offset: number;
+}
+
+const WEIGHT_DTYPES: ReadonlyMap<string, WeightDType> = new Map([
+  ["F32", "f32"],
+  ["F16", "f16"],
+  ["BF16", "bf16"],
+]);
+
+const whole = z.int("expected a whole number below 2^53").nonnegative("expected a whole number of at least 0");
+const entrySchema = z.strictObject({
+  dtype: z.string("expected a string"),
+  shape: z.array(whole, "expected an array of whole numbers"),
+  data_offsets: z.tuple([whole, whole], "expected two whole numbers"),
+});
+const metadataSchema = z.record(z.string(), z.string("expected a string"), "expected an object of strings");
+const headerSchema = z.record(z.string(), z.unknown(), "expected an object that maps names to tensors");
+
+/**
+ * Read the header of a safetensors file (its length is eight bytes, little-endian, at the start).
+ *
+ * Every entry is checked against the file before anything is read by it: the bytes must be inside the file,
+ * as many as shape and type call for, and no two tensors may share any. Space between tensors is allowed.
+ *
+ * @param dataStart where the header ends, which is where data offsets count from.
+ * @throws WinnowError `file` naming the file, the tensor, what was found and what was expected.
+ */
+export function parseHeader(
+  bytes: Uint8Array,
+  file: { readonly path: string; readonly size: number; readonly dataStart: number },
+): Map<string, TensorEntry> {
+  const what = `${file.path}: safetensors header`;
+  const header = checkJson(parseJson(decodeText(bytes, what), what), headerSchema, what);
+  const entries = new Map<string, TensorEntry>();
+  for (const [name, value] of Object.entries(header)) {
+    if (name === "__metadata__") checkJson(value, metadataSchema, `${what}: __metadata__`);
+    else entries.set(name, parseEntry(name, value, file));
+  }
+  expectDisjoint(entries, file.path);
+  return entries;
+}
+
+function parseEntry(
+  name: string,
+  value: unknown,
+  file: { readonly path: string; readonly size: number; readonly dataStart: number },
+): TensorEntry {
+  const what = `${file.path}: tensor ${quote(name)}`;
+  const entry = checkJson(value, entrySchema, what);
+  const dtype = WEIGHT_DTYPES.get(entry.dtype);
+  if (dtype === undefined) {
+    throw new WinnowError("file", `${what} has dtype ${quote(entry.dtype)}; expected F32, F16 or BF16`);
+  }
+  const [begin, end] = entry.data_offsets;
+  const available = file.size - file.dataStart;
+  if (begin > end || end > available) {
+    throw new WinnowError(
+      "file",
+      `${what} has data_offsets [${begin}, ${end}]; expected begin ≤ end ≤ ${available}, the bytes that the file has after its header` +
+        (begin <= end ? "; is the file cut short?" : ""),
+    );
+  }
+  const needed = entry.shape.reduce((product, extent) => product * extent, DTYPES[dtype].blockBytes);
+  // A product that is not exact is far beyond any file, so it never equals end − begin by accident.
+  if (needed !== end - begin || !entry.shape.every((_, i) => partialProductIsSafe(entry.shape, i))) {
+    throw new WinnowError(
+      "file",
+      `${what} has ${end - begin} bytes of data; expected ${needed} for ${entry.dtype} of shape [${entry.shape.join(", ")}]`,
+    );
+  }
+  return { dtype, shape: entry.shape, bytes: needed, offset: file.dataStart + begin };
+}
+
+/** Whether the product of the extents up to `last` is exact; [0, 2^60, 2^60] is not trusted either. */
+function partialProductIsSafe(shape: readonly number[], last: number): boolean {
+  return Number.isSafeInteger(shape.slice(0, last + 1).reduce((product, extent) => product * extent, 1));
+}
+
+function expectDisjoint(entries: ReadonlyMap<string, TensorEntry>, path: string): void {
+  const filled = [...entries].filter(([, entry]) => entry.bytes > 0).sort(([, a], [, b]) => a.offset - b.offset);
+  let previous: readonly [string, TensorEntry] | undefined;
+  for (const current of filled) {
+    if (previous !== undefined && previous[1].offset + previous[1].bytes > current[1].offset) {
+      throw new WinnowError(
+        "file",
+        `${path}: tensors ${quote(previous[0])} and ${quote(current[0])} overlap in the file; expected bytes of their own`,
+      );
+    }
+    previous = current;
+  }
+}

@@ -1,0 +1,40 @@
+import type { Shape, TensorOf } from "@winnow/core-tensor";
+
+/** The types that weights are stored as in files. */
+export type WeightDType = "f32" | "f16" | "bf16";
+
+/** A weight tensor: f32 values, or half-precision bits as they are in the file. */
+export type WeightTensor = { [D in WeightDType]: TensorOf<D> }[WeightDType];
+
+/** What a file says about one of its tensors. */
+export interface TensorInfo {
+  readonly dtype: WeightDType;
+  readonly shape: Shape;
+  readonly bytes: number;
+}
+
+/**
+ * Tensors by name, in one file or several. Opening reads the headers only; a tensor's bytes are read when
+ * they are asked for, straight into the array that is handed out, which belongs to the caller.
+ *
+ * @example
+ * ```ts
+ * await using weights = await openWeights("models/demo");
+ * const norm = await weights.read("model.norm.weight");
+ * ```
+ */
+export interface TensorSource extends AsyncDisposable {
+  /** Where the tensors come from, for messages. */
+  readonly path: string;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The file that holds a tensor, for messages; {@link path} where none does. */
+  fileOf(name: string): string;
+  has(name: string): boolean;
+  /**
+   * @throws WinnowError `file` when there is no such tensor or the file has shrunk since it was opened,
+   * `memory` when there is no room for it, `disposed` after {@link close}.
+   */
+  read(name: string): Promise<WeightTensor>;
+  /** Close the files, once reads under way have ended. Closing again does nothing. */
+  close(): Promise<void>;
+}
