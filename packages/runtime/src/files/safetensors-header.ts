@@ -72,20 +72,24 @@ function parseEntry(
         (begin <= end ? "; is the file cut short?" : ""),
     );
   }
-  const needed = entry.shape.reduce((product, extent) => product * extent, DTYPES[dtype].blockBytes);
-  // A product that is not exact is far beyond any file, so it never equals end − begin by accident.
-  if (needed !== end - begin || !entry.shape.every((_, i) => partialProductIsSafe(entry.shape, i))) {
+  const needed = exactCount(entry.shape) * DTYPES[dtype].blockBytes;
+  if (needed !== end - begin) {
     throw new WinnowError(
       "file",
-      `${what} has ${end - begin} bytes of data; expected ${needed} for ${entry.dtype} of shape [${entry.shape.join(", ")}]`,
+      `${what} has ${end - begin} bytes of data; expected ${Number.isFinite(needed) ? needed : "more than 2^53"} for ${entry.dtype} of shape [${entry.shape.join(", ")}]`,
     );
   }
   return { dtype, shape: entry.shape, bytes: needed, offset: file.dataStart + begin };
 }
 
-/** Whether the product of the extents up to `last` is exact; [0, 2^60, 2^60] is not trusted either. */
-function partialProductIsSafe(shape: readonly number[], last: number): boolean {
-  return Number.isSafeInteger(shape.slice(0, last + 1).reduce((product, extent) => product * extent, 1));
+/** Elements of a shape; infinity where a product on the way is no longer exact. */
+function exactCount(shape: readonly number[]): number {
+  let count = 1;
+  for (const extent of shape) {
+    count *= extent;
+    if (!Number.isSafeInteger(count)) return Infinity;
+  }
+  return count;
 }
 
 function expectDisjoint(entries: ReadonlyMap<string, TensorEntry>, path: string): void {

@@ -1,0 +1,156 @@
+import { join } from "node:path";
+
+import { WinnowError } from "@winnow/core-tensor";
+import { z } from "zod";
+
+import type { RopeScaling } from "../models/rope";
+import { expectDirectory } from "./directory";
+import { checkJson, readJsonFile } from "./json-file";
+import { quote } from "./quote";
+import { parseRope, ropeSchema } from "./rope-config";
+
+/** A model's shape: what `config.json` says, checked and with nothing left to guess. */
+export interface ModelConfig {
+  readonly architecture: "LlamaForCausalLM";
+  /** Width of the residual stream. */
+  readonly width: number;
+  /** Width of the feed-forward layer. */
+  readonly feedForward: number;
+  readonly layers: number;
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** The longest sequence, in tokens. */
+  readonly context: number;
+  readonly vocabulary: number;
+  readonly normEpsilon: number;
+  readonly ropeTheta: number;
+  readonly ropeScaling: RopeScaling;
+  /** Whether the projections of attention (q, k, v and output) have biases. */
+  readonly attentionBias: boolean;
+  /** Whether the projections of the feed-forward layer have biases. */
+  readonly feedForwardBias: boolean;
+  /** Whether the embedding is also the output head. */
+  readonly tiedHead: boolean;
+  readonly bosIds: readonly number[];
+  /** Ids that end a text, unless `generation_config.json` names others. */
+  readonly eosIds: readonly number[];
+}
+
+const SUPPORTED_ARCHITECTURES = ["LlamaForCausalLM"];
+
+// Generous ceilings: a number beyond them is a mistake, and loops run to these.
+const extent = (limit: number) => z.int("expected a whole number").positive("expected at least 1").max(limit, `expected at most ${limit}`);
+const flag = z.boolean("expected true or false").nullish();
+
+export const tokenIdsSchema = z
+  .union([z.int().nonnegative(), z.array(z.int().nonnegative())], "expected a token id or an array of them")
+  .nullish()
+  .transform((ids) => (ids == null ? [] : typeof ids === "number" ? [ids] : ids));
+
+const kindSchema = z.object({
+  architectures: z.array(z.string()).nullish(),
+  model_type: z.string("expected a string").nullish(),
+});
+
+const configSchema = z.object({
+  hidden_size: extent(2 ** 24),
+  intermediate_size: extent(2 ** 24),
+  num_hidden_layers: extent(10_000),
+  num_attention_heads: extent(2 ** 16),
+  num_key_value_heads: extent(2 ** 16).nullish(),
+  head_dim: extent(2 ** 16).nullish(),
+  max_position_embeddings: extent(2 ** 31),
+  vocab_size: extent(2 ** 24),
+  rms_norm_eps: z.number("expected a number").positive("expected above 0"),
+  hidden_act: z.string("expected a string").nullish(),
+  attention_bias: flag,
+  mlp_bias: flag,
+  tie_word_embeddings: flag,
+  partial_rotary_factor: z.number().nullish(),
+  quantization_config: z.unknown(),
+  bos_token_id: tokenIdsSchema,
+  eos_token_id: tokenIdsSchema,
+  ...ropeSchema.shape,
+});
+
+/**
+ * Read and check a model's `config.json`.
+ *
+ * @param dir the model's directory in Hugging Face layout.
+ * @throws WinnowError `file` when it is missing or malformed, `model` when Winnow cannot run such a model.
+ */
+export async function readModelConfig(dir: string): Promise<ModelConfig> {
+  await expectDirectory(dir);
+  const path = join(dir, "config.json");
+  return parseModelConfig(await readJsonFile(path, z.record(z.string(), z.unknown(), "expected an object")), path);
+}
+
+/** As {@link readModelConfig}, of JSON that is already read; `what` names it in messages. */
+export function parseModelConfig(value: unknown, what: string): ModelConfig {
+  // What kind of model it is comes first: another family's config lacks fields for good reasons.
+  expectSupported(checkJson(value, kindSchema, what), what);
+  const config = checkJson(value, configSchema, what);
+  const queryHeads = config.num_attention_heads;
+  const kvHeads = config.num_key_value_heads ?? queryHeads;
+  const headDim = config.head_dim ?? config.hidden_size / queryHeads;
+  const fault = shapeFault({ queryHeads, kvHeads, headDim });
+  if (fault !== null) throw new WinnowError("file", `${what}: ${fault}`);
+  const ids = [...config.bos_token_id, ...config.eos_token_id];
+  const outside = ids.find((id) => id >= config.vocab_size);
+  if (outside !== undefined) {
+    throw new WinnowError("file", `${what}: token id ${outside} is named, expected ids below vocab_size, ${config.vocab_size}`);
+  }
+  expectPlain(config, what);
+  return {
+    architecture: "LlamaForCausalLM",
+    width: config.hidden_size,
+    feedForward: config.intermediate_size,
+    layers: config.num_hidden_layers,
+    queryHeads,
+    kvHeads,
+    headDim,
+    context: config.max_position_embeddings,
+    vocabulary: config.vocab_size,
+    normEpsilon: config.rms_norm_eps,
+    ...parseRope(config, what),
+    attentionBias: config.attention_bias ?? false,
+    feedForwardBias: config.mlp_bias ?? false,
+    tiedHead: config.tie_word_embeddings ?? false,
+    bosIds: config.bos_token_id,
+    eosIds: config.eos_token_id,
+  };
+}
+
+function expectSupported(kind: z.output<typeof kindSchema>, what: string): void {
+  const named = kind.architectures?.length ? kind.architectures : kind.model_type === "llama" ? SUPPORTED_ARCHITECTURES : [];
+  if (named.some((name) => SUPPORTED_ARCHITECTURES.includes(name))) return;
+  const found = named.length > 0 ? named.map(quote).join(", ") : kind.model_type == null ? "not named" : `of model_type ${quote(kind.model_type)}`;
+  throw new WinnowError("model", `${what}: architecture ${found} is not supported; supported: ${SUPPORTED_ARCHITECTURES.join(", ")}`);
+}
+
+function shapeFault(heads: { readonly queryHeads: number; readonly kvHeads: number; readonly headDim: number }): string | null {
+  const { queryHeads, kvHeads, headDim } = heads;
+  if (queryHeads % kvHeads !== 0) {
+    return `num_attention_heads is ${queryHeads}, expected a multiple of num_key_value_heads, ${kvHeads}`;
+  }
+  if (!Number.isInteger(headDim)) {
+    return `hidden_size is not a multiple of num_attention_heads, ${queryHeads}; give head_dim`;
+  }
+  if (headDim % 2 !== 0) return `head_dim is ${headDim}, expected an even number, since rotation turns pairs`;
+  return null;
+}
+
+/** Refuse what would run and give wrong numbers. */
+function expectPlain(config: z.output<typeof configSchema>, what: string): void {
+  const refuse = (field: string, found: unknown, supported: string): never => {
+    throw new WinnowError("model", `${what}: ${field} ${quote(String(found))} is not supported; supported: ${supported}`);
+  };
+  if (config.hidden_act != null && config.hidden_act !== "silu") refuse("hidden_act", config.hidden_act, "silu");
+  if (config.partial_rotary_factor != null && config.partial_rotary_factor !== 1) {
+    refuse("partial_rotary_factor", config.partial_rotary_factor, "1");
+  }
+  if (config.quantization_config != null) {
+    throw new WinnowError("model", `${what}: quantization_config: quantised weights are not supported; use the F32, F16 or BF16 checkpoint`);
+  }
+}

@@ -1,0 +1,138 @@
+import { Tokenizer as TokenizerLibrary } from "@huggingface/tokenizers";
+import { WinnowError } from "@winnow/core-tensor";
+
+import { checkJson } from "../files/json-file";
+import { quote } from "../files/quote";
+import { Fingerprint } from "./fingerprint";
+import { spellingOf, type Spelling } from "./spelling";
+import { StreamDecoder } from "./stream-decoder";
+import { namedTokens, tokenizerConfigSchema, type NamedTokens } from "./tokenizer-config";
+import { mergesOf, readVocabulary, tokenizerSchema, type TokenizerJson, type VocabularyEntry } from "./vocabulary";
+
+export interface DecodeOptions {
+  /** Leave special tokens out; so by default. */
+  readonly skipSpecial?: boolean;
+}
+
+/**
+ * Text to token ids and back, as a model's `tokenizer.json` says.
+ *
+ * Encoding is `@huggingface/tokenizers`'; decoding joins the tokens' own bytes, so that a stream of tokens
+ * and the whole of them give the same text. Unlike Transformers it never "cleans up" spaces before
+ * punctuation, which changes what a model wrote.
+ */
+export class Tokenizer {
+  /** Ids of the tokenizer's special tokens: those that stand for structure, not text. */
+  readonly specialIds: ReadonlySet<number>;
+  /** Tokens with a role, such as `bos_token`, by the names that chat templates use. */
+  readonly namedTokens: NamedTokens;
+  readonly #library: TokenizerLibrary;
+  readonly #vocabulary: readonly VocabularyEntry[];
+  readonly #spelling: Spelling;
+  readonly #merges: readonly string[];
+  readonly #what: string;
+  #fingerprint: string | undefined;
+
+  /**
+   * @param tokenizerJson the content of `tokenizer.json`.
+   * @param configJson the content of `tokenizer_config.json`, or null where there is none.
+   * @param what names the tokenizer in messages.
+   * @throws WinnowError `file` or `tokenizer` when they are malformed or of a kind that is not supported.
+   */
+  constructor(tokenizerJson: unknown, configJson: unknown = null, what = "tokenizer.json") {
+    const json = checkJson(tokenizerJson, tokenizerSchema, what);
+    const config = checkJson(configJson ?? {}, tokenizerConfigSchema, `the configuration of ${what}`);
+    this.#what = what;
+    this.#spelling = spellingOf(json.decoder, what);
+    this.#vocabulary = readVocabulary(json, this.#spelling, what);
+    this.#merges = mergesOf(json);
+    this.#library = makeLibrary(json, config, what);
+    this.specialIds = new Set(this.#vocabulary.flatMap((entry, id) => (entry.special ? [id] : [])));
+    this.namedTokens = namedTokens(config);
+  }
+
+  /** One more than the greatest id. */
+  get size(): number {
+    return this.#vocabulary.length;
+  }
+
+  /** Whether a space at the very start of a text is the tokenizer's own; decoding leaves it out. */
+  get dropsLeadingSpace(): boolean {
+    return this.#spelling.dropsLeadingSpace;
+  }
+
+  /** Distinguishes vocabularies: 16 hexadecimal digits over all tokens and merges. */
+  get fingerprint(): string {
+    return (this.#fingerprint ??= fingerprintOf(this.#vocabulary, this.#merges));
+  }
+
+  /** All tokens by id. */
+  vocabulary(): readonly VocabularyEntry[] {
+    return this.#vocabulary;
+  }
+
+  /** The id of a token by its text as in `tokenizer.json`, such as `</s>`. */
+  idOf(token: string): number | undefined {
+    return this.#library.token_to_id(token);
+  }
+
+  /**
+   * Token ids of a text. Special tokens that the text spells out become their ids.
+   *
+   * @param options.addSpecial whether to add what the tokenizer puts around a text, such as `<s>`; so by default.
+   * @throws WinnowError `tokenizer` when a part of the text has no token.
+   */
+  encode(text: string, options: { readonly addSpecial?: boolean } = {}): number[] {
+    const { ids, tokens } = this.#run(text, options.addSpecial ?? true);
+    for (let i = 0; i < ids.length; i++) {
+      // The library's types promise numbers, and where there is no token for the unknown it gives none.
+      const id: unknown = ids[i];
+      if (typeof id !== "number") {
+        throw new WinnowError("tokenizer", `${this.#what}: no token for ${quote(tokens[i] ?? "")}, and none for the unknown`);
+      }
+    }
+    return ids;
+  }
+
+  /** The text of token ids; bytes that are not UTF-8 become U+FFFD. Ids beyond the vocabulary stand for no text. */
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    const stream = this.stream(options);
+    let text = "";
+    for (const id of ids) text += stream.push(id);
+    return text + stream.flush();
+  }
+
+  /** A decoder for tokens that arrive one at a time. */
+  stream(options: DecodeOptions = {}): StreamDecoder {
+    return new StreamDecoder(this, options.skipSpecial ?? true);
+  }
+
+  #run(text: string, addSpecial: boolean): { readonly ids: number[]; readonly tokens: readonly string[] } {
+    try {
+      return this.#library.encode(text, { add_special_tokens: addSpecial });
+    } catch (cause) {
+      throw new WinnowError("tokenizer", `${this.#what}: the text cannot be encoded (${reasonOf(cause)})`, { cause });
+    }
+  }
+}
+
+function makeLibrary(json: TokenizerJson, config: object, what: string): TokenizerLibrary {
+  try {
+    const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, ...json, added_tokens: json.added_tokens ?? [] };
+    return new TokenizerLibrary(parts, config);
+  } catch (cause) {
+    throw new WinnowError("tokenizer", `${what}: the tokenizer is malformed or of an unknown kind (${reasonOf(cause)})`, { cause });
+  }
+}
+
+function fingerprintOf(vocabulary: readonly VocabularyEntry[], merges: readonly string[]): string {
+  const encoder = new TextEncoder();
+  const hash = new Fingerprint();
+  for (const { bytes, special } of vocabulary) hash.add(bytes).add(Uint8Array.of(special ? 1 : 0));
+  for (const merge of merges) hash.add(encoder.encode(merge));
+  return hash.toString();
+}
+
+function reasonOf(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).replaceAll(/\s+/g, " ");
+}
