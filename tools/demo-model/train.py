@@ -3,6 +3,7 @@
     python3 train.py --out DIR --minutes 90                   # a CPU
     python3 train.py --out DIR --minutes 8 --tokens 32768     # a CUDA machine
     python3 train.py --out DIR --minutes 90 --from WEIGHTS    # go on from weights saved before, all lengths mixed
+    python3 train.py --evaluate WEIGHTS                       # accuracy by context length, as models/demo/README.md states it
 
 On a CPU one thread is fastest at this size, and glibc must be told to keep the memory it has:
     MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=1073741824
@@ -224,8 +225,8 @@ def batch(r, tok, rows, T, copies=0.):
 
 
 @torch.no_grad()
-def accuracy(model, tok, r, T, rows=32, dev="cpu"):
-    """(share of answer tokens ranked first, share of answers right in every token), teacher forced."""
+def score(model, tok, r, T, rows, dev):
+    """Teacher forced, over the answers of `rows` conversations: (tokens ranked first, tokens, answers right in every token, answers)."""
     model.eval()
     ids, w = (t.to(dev) for t in batch(r, tok, rows, T))
     p = torch.cat([model(ids[i:i + 4, :-1]).argmax(-1) for i in range(0, rows, 4)])
@@ -233,7 +234,37 @@ def accuracy(model, tok, r, T, rows=32, dev="cpu"):
     model.train()
     hit = ((p == ids[:, 1:]) | ~m).cpu()
     whole = [hit[i, a:b].all().item() for i in range(rows) for a, b in spans(m[i].tolist())]
-    return (hit & m.cpu()).sum().item() / m.sum().item(), sum(whole) / len(whole)
+    return (hit & m.cpu()).sum().item(), m.sum().item(), sum(whole), len(whole)
+
+
+def accuracy(model, tok, r, T, rows=32, dev="cpu"):
+    """(share of answer tokens ranked first, share of answers right in every token)."""
+    hits, tokens, whole, answers = score(model, tok, r, T, rows, dev)
+    return hits / tokens, whole / answers
+
+
+def evaluate(path, least, dev):
+    """A table of accuracy by context length over at least `least` answers each, from a seed that training does not draw."""
+    model = Llama(SHAPE, *load_shape(path)).to(dev)
+    model.load(path)
+    tok = load_tokenizer(path)
+    print("| context | answers | right in every token | answer tokens right |\n|---:|---:|---:|---:|")
+    for T in (128, 256, 512, 1024):
+        r, sums = random.Random(f"evaluate {T}"), (0, 0, 0, 0)
+        while sums[3] < least:
+            sums = [a + b for a, b in zip(sums, score(model, tok, r, T, 16, dev))]
+        hits, tokens, whole, answers = sums
+        print(f"| {T} | {answers} | {whole} ({whole / answers:.1%}) | {hits / tokens:.1%} |", flush=True)
+
+
+def load_tokenizer(path):
+    m = json.load(open(f"{path}/tokenizer.json"))["model"]
+    return Tokenizer(m["vocab"], [tuple(p) for p in m["merges"]])
+
+
+def load_shape(path):
+    c = json.load(open(f"{path}/config.json"))
+    return c["vocab_size"], c["rope_theta"]
 
 
 def spans(flags):
@@ -243,7 +274,9 @@ def spans(flags):
 
 def main():
     ap = argparse.ArgumentParser()
-    ap.add_argument("--out", required=True)
+    ap.add_argument("--out", help="the folder to write")
+    ap.add_argument("--evaluate", metavar="WEIGHTS", help="train nothing; say how right a folder saved before is")
+    ap.add_argument("--answers", type=int, default=400, help="answers to evaluate at each length, at least")
     ap.add_argument("--minutes", type=float, default=90)
     ap.add_argument("--vocab", type=int, default=2048)
     ap.add_argument("--lr", type=float, default=1.5e-3)
@@ -252,14 +285,17 @@ def main():
     ap.add_argument("--threads", type=int, default=1, help="CPU threads")
     ap.add_argument("--seed", type=int, default=1, help="what is drawn from the corpus")
     o = ap.parse_args()
-    os.makedirs(o.out, exist_ok=True)
+    if not o.evaluate and not o.out:
+        ap.error("give --out DIR to train, or --evaluate WEIGHTS")
     dev = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(o.threads)
+    if o.evaluate:
+        return evaluate(o.evaluate, o.answers, dev)
+    os.makedirs(o.out, exist_ok=True)
     torch.manual_seed(0)
     text = "\n".join(t for i in range(6000) for _, t in corpus.sample(random.Random(1000 + i), 14))
     if o.start:  # the weights' own tokenizer, whatever has become of the corpus since
-        m = json.load(open(f"{o.start}/tokenizer.json"))["model"]
-        tok = Tokenizer(m["vocab"], [tuple(p) for p in m["merges"]])
+        tok = load_tokenizer(o.start)
     else:
         tok = Tokenizer(*train_bpe(text, o.vocab))
     context, theta = 1024, 10000.0  # the longest stage below
