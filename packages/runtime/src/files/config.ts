@@ -43,8 +43,12 @@ const SUPPORTED_ARCHITECTURES = ["LlamaForCausalLM"];
 const extent = (limit: number) => z.int("expected a whole number").positive("expected at least 1").max(limit, `expected at most ${limit}`);
 const flag = z.boolean("expected true or false").nullish();
 
+const TOKEN_IDS = "expected a token id or an array of them";
+const tokenId = z.int(TOKEN_IDS).nonnegative(TOKEN_IDS);
+
+/** A token id, an array of them, or nothing; as an array. */
 export const tokenIdsSchema = z
-  .union([z.int().nonnegative(), z.array(z.int().nonnegative())], "expected a token id or an array of them")
+  .union([tokenId, z.array(tokenId)], TOKEN_IDS)
   .nullish()
   .transform((ids) => (ids == null ? [] : typeof ids === "number" ? [ids] : ids));
 
@@ -68,7 +72,7 @@ const configSchema = z.object({
   mlp_bias: flag,
   tie_word_embeddings: flag,
   partial_rotary_factor: z.number().nullish(),
-  quantization_config: z.unknown(),
+  quantization_config: z.unknown().optional(),
   bos_token_id: tokenIdsSchema,
   eos_token_id: tokenIdsSchema,
   ...ropeSchema.shape,

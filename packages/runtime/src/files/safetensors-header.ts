@@ -13,6 +13,14 @@ export interface TensorEntry extends TensorInfo {
   readonly offset: number;
 }
 
+interface HeaderPlace {
+  readonly path: string;
+  /** Bytes of the whole file. */
+  readonly size: number;
+  /** Where the header ends, which is where data offsets count from. */
+  readonly dataStart: number;
+}
+
 const WEIGHT_DTYPES: ReadonlyMap<string, WeightDType> = new Map([
   ["F32", "f32"],
   ["F16", "f16"],
@@ -26,21 +34,21 @@ const entrySchema = z.strictObject({
   data_offsets: z.tuple([whole, whole], "expected two whole numbers"),
 });
 const metadataSchema = z.record(z.string(), z.string("expected a string"), "expected an object of strings");
-const headerSchema = z.record(z.string(), z.unknown(), "expected an object that maps names to tensors");
+const headerSchema = z.custom<object>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  "expected an object that maps names to tensors",
+);
 
 /**
  * Read the header of a safetensors file (its length is eight bytes, little-endian, at the start).
  *
  * Every entry is checked against the file before anything is read by it: the bytes must be inside the file,
- * as many as shape and type call for, and no two tensors may share any. Space between tensors is allowed.
+ * as many as shape and type call for, shared with no other tensor, and the last tensor must end the file.
+ * Gaps between tensors are let pass: nothing is read from them.
  *
- * @param dataStart where the header ends, which is where data offsets count from.
  * @throws WinnowError `file` naming the file, the tensor, what was found and what was expected.
  */
-export function parseHeader(
-  bytes: Uint8Array,
-  file: { readonly path: string; readonly size: number; readonly dataStart: number },
-): Map<string, TensorEntry> {
+export function parseHeader(bytes: Uint8Array, file: HeaderPlace): Map<string, TensorEntry> {
   const what = `${file.path}: safetensors header`;
   const header = checkJson(parseJson(decodeText(bytes, what), what), headerSchema, what);
   const entries = new Map<string, TensorEntry>();
@@ -49,14 +57,11 @@ export function parseHeader(
     else entries.set(name, parseEntry(name, value, file));
   }
   expectDisjoint(entries, file.path);
+  expectWhole(entries, file);
   return entries;
 }
 
-function parseEntry(
-  name: string,
-  value: unknown,
-  file: { readonly path: string; readonly size: number; readonly dataStart: number },
-): TensorEntry {
+function parseEntry(name: string, value: unknown, file: HeaderPlace): TensorEntry {
   const what = `${file.path}: tensor ${quote(name)}`;
   const entry = checkJson(value, entrySchema, what);
   const dtype = WEIGHT_DTYPES.get(entry.dtype);
@@ -104,4 +109,11 @@ function expectDisjoint(entries: ReadonlyMap<string, TensorEntry>, path: string)
     }
     previous = current;
   }
+}
+
+/** A header length that lies by a little, or a file with something appended, shows here. */
+function expectWhole(entries: ReadonlyMap<string, TensorEntry>, { path, size, dataStart }: HeaderPlace): void {
+  let end = dataStart;
+  for (const { offset, bytes } of entries.values()) end = Math.max(end, offset + bytes);
+  if (end !== size) throw new WinnowError("file", `${path}: ${size - end} bytes after the last tensor; expected the file to end with it, at byte ${end}`);
 }

@@ -14,13 +14,13 @@ export interface VocabularyEntry {
 export const tokenizerSchema = z.looseObject({
   model: z.looseObject({
     type: z.string("expected a string").nullish(),
-    vocab: z.unknown(),
-    merges: z.unknown(),
+    vocab: z.unknown().optional(),
+    merges: z.unknown().optional(),
   }),
   added_tokens: z
     .array(z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().nullish() }), "expected an array")
     .nullish(),
-  decoder: z.unknown(),
+  decoder: z.unknown().optional(),
 });
 export type TokenizerJson = z.output<typeof tokenizerSchema>;
 
