@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Token ids of varied texts under the demo model's tokenizer, by an implementation of its own.
 
-    make_tokenizer_goldens.py      # writes goldens/tokenizer.json
+    make_tokenizer_goldens.py      # writes goldens/tokenizer-ids.json
 
 The trainer's Tokenizer does the merges; the split before them, whose pattern there is for ASCII only, is
 written out here by Unicode categories: single digits, then GPT-2's pattern
@@ -97,7 +97,7 @@ def main():
     texts = TEXTS + [text for _ in range(12) for _, text in corpus.sample(r, 4)[:2]]
     alphabet = [*"abcXYZ 019.,'\n", "é", "ß", "Ж", "中", "😀", "  ", "'s", " the", "<|end|>"]
     texts += ["".join(r.choice(alphabet) for _ in range(r.randrange(1, 24))) for _ in range(60)]
-    with open(ROOT / "goldens" / "tokenizer.json", "w") as f:
+    with open(ROOT / "goldens" / "tokenizer-ids.json", "w") as f:
         lines = (json.dumps(dict(text=t, ids=encode(tok, t)), separators=(",", ":")) for t in texts)
         f.write("[\n" + ",\n".join(lines) + "\n]\n")
 

@@ -76,6 +76,6 @@ export function checkJson<Schema extends z.ZodType>(value: unknown, schema: Sche
 
 /** A value as a message may show it. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? typeof value;
+  const text = JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

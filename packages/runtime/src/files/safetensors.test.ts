@@ -108,7 +108,9 @@ describe("a well-formed file", () => {
     await writeSafetensors(at("shrinking"), [f32("a", [4], [1, 2, 3, 4])]);
     await using file = await openSafetensors(at("shrinking"));
     await truncate(at("shrinking"), 20);
-    await expect(file.read("a")).rejects.toMatchObject({ code: "file", message: expect.stringContaining("shrunk") });
+    const error = await failureOf(() => file.read("a"));
+    expect(error.code).toBe("file");
+    expect(error.message).toContain("shrunk");
   });
 });
 
