@@ -152,6 +152,7 @@ function keyRuns(group: AttendGroup, paged: PagedReader | null, head: number, he
     ...(group.own === undefined ? [] : [{ ...group.own, count: group.count }]),
   ];
   for (const { scratch, start, count } of pieces) {
+    if (count === 0) continue;
     const at = (head * (scratch.k.shape[1] ?? 0) + start) * headDim;
     runs.push({ keys: f32Of(scratch.k), k: at, values: f32Of(scratch.v), v: at, count, column });
     column += count;

@@ -1,4 +1,4 @@
-import type { Policy, Strategy } from "@winnow/kv-policies";
+import type { Policy, PolicyRegistry, Strategy } from "@winnow/kv-policies";
 
 /** Where the rows come from that a prompt is profiled with. */
 export type RowsOption = "prompt" | "late" | "probe";
@@ -24,4 +24,6 @@ export interface CachePolicy {
   readonly generated: "sweep" | "keep";
   /** How a KV head's recovery follows from its query heads'. */
   readonly group: "min" | "mean";
+  /** Knows the statistics that plug-ins compute. */
+  readonly registry: PolicyRegistry;
 }

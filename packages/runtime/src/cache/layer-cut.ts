@@ -1,6 +1,7 @@
 import {
-  STORED_COLUMNS,
-  constantProgram,
+  BoolOp,
+  WinnowError,
+  boolWord,
   tensor,
   type AttendRecord,
   type DeviceTensor,
@@ -8,59 +9,301 @@ import {
   type RowRange,
   type SelectProgram,
   type SlotView,
+  type StatisticsSpec,
   type StoredColumn,
 } from "@winnow/core-tensor";
-import { ScoreTable, columnsNeeded, compile, full, type Policy } from "@winnow/kv-policies";
-import { askQuestion, bandsOf, choose, price, type CandidatePrice } from "@winnow/profiler";
+import { ScoreTable, columnsNeeded, compile, type HeadView, type Policy } from "@winnow/kv-policies";
+import { askQuestion, bandsOf, choose, price, type ProfiledRows, type Question } from "@winnow/profiler";
 
+import { computeStatistics } from "./computed-statistics";
+import type { CutDecision } from "./cut-decision";
 import type { LayerCache } from "./layer-cache";
 import type { ReadingUnit } from "./read-prompt";
-import type { HeadState, Sequence } from "./sequence";
+import type { CandidateMeasure, HeadState, Sequence } from "./sequence";
 import { SlotBuffers } from "./slot-buffers";
-
-/** The rows that are profiled, counted over the extend, and how many they are. */
-export interface ProfiledRows {
-  readonly ranges: readonly RowRange[];
-  readonly count: number;
-}
+import { downloadViews } from "./slot-views";
 
 /** SnapKV's observation window (arXiv 2404.14469, section 4.2), for the column `windowMass`. */
 const WINDOW_ROWS = 32;
 
-/** What a head does from now on, and the program that cuts it. */
-interface HeadChoice {
-  readonly state: Omit<HeadState, "kept">;
+/** How each column is recorded while a prompt is read, and joined with what is stored. */
+const RECORDED: Readonly<Record<RecordedColumn, { readonly reduce: "sum" | "max"; readonly join: "sum" | "max" | "replace" }>> = {
+  mass: { reduce: "sum", join: "sum" },
+  maxWeight: { reduce: "max", join: "max" },
+  windowMass: { reduce: "sum", join: "replace" },
+  lastMass: { reduce: "sum", join: "replace" },
+};
+
+type RecordedColumn = Exclude<StoredColumn, "position">;
+
+const KEEP_ALL: SelectProgram = { ranks: [], keep: [boolWord(BoolOp.constant, 1)] };
+
+/** What one head does from now on, and the program that cuts it. */
+interface Choice extends Omit<HeadState, "kept"> {
   readonly program: SelectProgram;
 }
 
 /**
- * Cuts one layer after another while a prompt is read: adds up the profiled weights inside attention, prices the
- * candidates from the table's summary, chooses for each head, selects, and moves what is kept into pages.
+ * Cuts one layer after another while a prompt is read: records weights inside attention, prices the candidates from the
+ * table's summary, chooses for each head, selects, and moves what is kept into pages.
  */
 export class LayerCut implements Disposable {
-  /** Time spent on profiling, deciding and selecting. */
+  /** Time spent on the probe's rows, on pricing, deciding and selecting. */
   spentMs = 0;
   readonly #slots: SlotBuffers;
-  readonly #records = new Map<StoredColumn, DeviceTensor>();
-  readonly #table: DeviceTensor | null;
-  readonly #bands: readonly number[];
+  readonly #records = new Map<RecordedColumn, { readonly into: DeviceTensor; readonly rows: readonly RowRange[] }>();
+  readonly #table: DeviceTensor | null = null;
   readonly #scores = new ScoreTable();
-  readonly #candidates: readonly Policy[] | null;
-  readonly #ids: readonly number[];
+  readonly #capacity: number;
+  readonly #programs: readonly SelectProgram[];
+  readonly #custom: readonly string[];
 
   /**
-   * @param ids the prompt's new tokens; the sequence has not read them yet.
-   * @param profiled the rows to profile, or null where heads keep the policy they have.
+   * @param rowCount new rows of the prompt, which the sequence has taken note of already.
    */
   constructor(
     private readonly sequence: Sequence,
-    ids: readonly number[],
-    private readonly profiled: ProfiledRows | null,
-  ) {}
+    private readonly rowCount: number,
+    private readonly decision: CutDecision,
+    private readonly profiled: ProfiledRows,
+  ) {
+    const { backend, llama } = sequence.engine;
+    const { heads } = llama.shape;
+    this.#capacity = Math.max(...sequence.layers.map(({ longest }) => longest)) + rowCount;
+    const needs = decision.policies.map(columnsNeeded);
+    const named = [...needs.flatMap(({ stored, computed, custom }) => [...stored, ...computed, ...custom]), ...decision.needs];
+    const computedNeeds = sequence.policy.registry.computed(named).flatMap((statistic) => statistic.needs);
+    const columns = [...new Set([...named, ...computedNeeds])].filter((name) => name !== "position");
+    this.#custom = needs.flatMap(({ custom }) => custom);
+    this.#slots = new SlotBuffers(backend, heads.kvHeads, this.#capacity, columns);
+    const options = { label: "profile", category: "activations" } as const;
+    for (const name of columns) {
+      if (!isRecorded(name)) continue;
+      const into = backend.allocate("f32", [heads.kvHeads, this.#capacity], options);
+      this.#records.set(name, { into, rows: this.#rowsOf(name) });
+    }
+    this.#programs = decision.candidates.map((policy) => compile(policy, sequence.compileContext(this.#scores)));
+    if (decision.measures) {
+      const bands = bandsOf(this.#programs, sequence.policy.reading).length + 1;
+      this.#table = backend.allocate("f32", [heads.queryHeads, this.#capacity, bands], options);
+    }
+  }
+
+  beginLayer(): void {
+    const { backend } = this.sequence.engine;
+    if (this.#table !== null) backend.clear(this.#table);
+    for (const { into } of this.#records.values()) backend.clear(into);
+  }
+
+  /** What attention should record of a unit's rows, or null for nothing. */
+  record(unit: ReadingUnit, positions: DeviceTensor): AttendRecord | null {
+    if (this.#table === null && this.#records.size === 0) return null;
+    return {
+      firstRow: unit.start,
+      positions,
+      columnRows: this.rowCount,
+      ...(this.#table === null
+        ? {}
+        : {
+            table: {
+              into: this.#table,
+              bands: bandsOf(this.#programs, this.sequence.policy.reading),
+              rows: this.profiled.ranges,
+            },
+          }),
+      columns: [...this.#records].map(([name, { into, rows }]) => ({ reduce: RECORDED[name].reduce, into, rows })),
+    };
+  }
+
+  /** Decide for the layer's heads, and move what they keep from the scratch and the old pages into pages. */
+  async cutLayer(l: number, scratch: KvScratch, positions: DeviceTensor, scratchBytes: number): Promise<void> {
+    const { sequence } = this;
+    const { backend, llama } = sequence.engine;
+    const { heads } = llama.shape;
+    const layer = sequence.layers[l];
+    if (layer === undefined) throw new WinnowError("range", `layer ${l} has no cache`);
+    const started = performance.now();
+    const slots = this.#slots;
+    const recorded: StatisticsSpec["recorded"] = [...this.#records].map(([name, { into }]) => ({
+      name,
+      reduce: RECORDED[name].join,
+      from: into,
+    }));
+    backend.statistics({
+      heads,
+      paged: layer.paged,
+      scratch: { kv: scratch, start: 0, count: this.rowCount },
+      positions,
+      flags: sequence.flags,
+      recorded,
+      into: slots.table,
+      firstRow: 0,
+    });
+    await computeStatistics(sequence, slots, this.#custom, l * heads.kvHeads);
+    const choices = await this.#choose(l);
+    backend.select({
+      slots: slots.table,
+      headsPerLayer: heads.kvHeads,
+      programs: choices.map(({ program }) => program),
+      scores: this.#scores.expressions,
+      now: sequence.tokens.length - 1,
+      firstRow: l * heads.kvHeads,
+      keep: slots.keep,
+      kept: slots.kept,
+    });
+    const kept = [...(await backend.download(slots.kept))];
+    this.#move(layer, scratch, choices, kept, scratchBytes);
+    sequence.heads[l] = choices.map(({ program: _, ...state }, head) => ({ ...state, kept: kept[head] ?? 0 }));
+    if (this.decision.measures) this.spentMs += performance.now() - started;
+  }
 
   [Symbol.dispose](): void {
     this.#slots[Symbol.dispose]();
-    for (const record of this.#records.values()) record[Symbol.dispose]();
+    for (const { into } of this.#records.values()) into[Symbol.dispose]();
     this.#table?.[Symbol.dispose]();
   }
+
+  #move(layer: LayerCache, scratch: KvScratch, choices: readonly Choice[], kept: readonly number[], scratchBytes: number): void {
+    const { sequence } = this;
+    const { backend, llama } = sequence.engine;
+    const { heads } = llama.shape;
+    const extended = layer.longest > 0;
+    choices.forEach(({ policy }, head) => {
+      layer.setColumns(head, storedColumns(policy, sequence.policy.generated));
+      layer.resize(head, Math.max(layer.lengths[head] ?? 0, kept[head] ?? 0));
+    });
+    sequence.noteBytes(scratchBytes);
+    const common = { heads, paged: layer.paged, slots: this.#slots.table, keep: this.#slots.keep, firstRow: 0 };
+    if (extended) backend.compact(common);
+    backend.gather({ ...common, scratch, start: 0, count: this.rowCount });
+    kept.forEach((length, head) => {
+      layer.resize(head, length);
+    });
+  }
+
+  async #choose(l: number): Promise<Choice[]> {
+    const { decision, sequence } = this;
+    const context = sequence.compileContext(this.#scores);
+    const before = sequence.heads[l];
+    switch (decision.kind) {
+      case "carryOn":
+        return (before ?? []).map(({ kept: _, ...state }) => ({
+          ...state,
+          program: sequence.policy.generated === "keep" ? KEEP_ALL : compile(state.policy, context),
+        }));
+      case "given":
+        return (decision.heads[l] ?? []).map((policy) => ({
+          policy,
+          candidate: 0,
+          recovery: policy.node.kind === "full" ? 1 : null,
+          measured: [],
+          program: compile(policy, context),
+        }));
+      case "strategy": {
+        const heads = await this.#headViews(l);
+        const policies = decision.strategy.decide({ layer: l, heads, recovery: decision.threshold });
+        const programs = policies.map((policy) => compile(policy, context));
+        const measured = await this.#measure(l, programs);
+        return policies.map((policy, head) => {
+          const measure = measured[head]?.[head];
+          return { policy, candidate: 0, recovery: measure?.recovery ?? null, measured: [], program: programs[head] ?? KEEP_ALL };
+        });
+      }
+      case "search": {
+        const measured = await this.#measure(l, this.#programs);
+        return measured.map((prices, head) => {
+          const candidate = choose(prices, decision.threshold, before?.[head]?.candidate ?? 0);
+          const policy = decision.candidates[candidate];
+          const program = this.#programs[candidate];
+          if (policy === undefined || program === undefined) throw new WinnowError("policy", "a preset has no candidates");
+          return {
+            policy,
+            candidate,
+            recovery: prices[candidate]?.recovery ?? null,
+            measured: prices.map((measure, i) => ({ policy: decision.candidates[i]?.text ?? "", ...measure })),
+            program,
+          };
+        });
+      }
+    }
+  }
+
+  /** Prices by KV head, then by program. */
+  async #measure(l: number, programs: readonly SelectProgram[]): Promise<Omit<CandidateMeasure, "policy">[][]> {
+    const { heads } = this.sequence.engine.llama.shape;
+    if (this.#table === null) return Array.from({ length: heads.kvHeads }, () => programs.map(() => ({ recovery: null, kept: null })));
+    const views = await this.#columns(l);
+    const { reading } = this.sequence.policy;
+    const question = askQuestion(programs, this.#scores.expressions, views, this.#capacity, reading);
+    const summary = await this.#summary(l, question, this.#table);
+    return price(question, summary, {
+      rows: this.profiled.count,
+      queryHeads: heads.queryHeads,
+      kvHeads: heads.kvHeads,
+      group: this.sequence.policy.group,
+    });
+  }
+
+  async #summary(l: number, question: Question, table: DeviceTensor): Promise<{ sums: Float32Array; counts: Uint32Array }> {
+    const { sequence } = this;
+    const { backend, llama } = sequence.engine;
+    const { heads } = llama.shape;
+    const { classRows, classCount, buckets, bands } = question;
+    const options = { label: "summary", category: "activations" } as const;
+    using classes = backend.upload(tensor("u32", [classRows, this.#capacity], question.classes), options);
+    using sums = backend.allocate("f32", [heads.queryHeads, classCount, buckets, bands.length + 1], options);
+    using counts = backend.allocate("u32", [heads.kvHeads, classCount, buckets], options);
+    backend.summarise({
+      heads,
+      table,
+      slots: this.#slots.table,
+      now: sequence.tokens.length - 1,
+      firstRow: l * heads.kvHeads,
+      classes,
+      classCount,
+      scales: question.scales,
+      sums,
+      counts,
+    });
+    return {
+      sums: Float32Array.from(await backend.download(sums)),
+      counts: Uint32Array.from(await backend.download(counts)),
+    };
+  }
+
+  /** Positions and flags of the layer's columns: known here while nothing was ever dropped, else the device's. */
+  async #columns(l: number): Promise<SlotView[]> {
+    const { sequence } = this;
+    const { llama, classes } = sequence.engine;
+    const { kvHeads } = llama.shape.heads;
+    const row = l * kvHeads;
+    if (sequence.layers[l]?.longest !== 0) return downloadViews(sequence, this.#slots, [], row);
+    const count = this.rowCount;
+    const position = Uint32Array.from({ length: count }, (_, i) => i);
+    const flags = classes.flagsOf(sequence.tokens);
+    const now = sequence.tokens.length - 1;
+    return Array.from({ length: kvHeads }, (_, head) => ({ row: row + head, count, now, position, flags, columns: {} }));
+  }
+
+  async #headViews(l: number): Promise<HeadView[]> {
+    const names = Object.keys(this.#slots.table.columns);
+    return downloadViews(this.sequence, this.#slots, names, l * this.sequence.engine.llama.shape.heads.kvHeads);
+  }
+
+  #rowsOf(name: RecordedColumn): readonly RowRange[] {
+    const last = (rows: number): RowRange[] => [{ start: Math.max(0, this.rowCount - rows), end: this.rowCount, stride: 1 }];
+    if (name === "windowMass") return last(WINDOW_ROWS);
+    if (name === "lastMass") return last(1);
+    return this.profiled.ranges;
+  }
+}
+
+/** What a head stores beside its slots from a cut on. */
+function storedColumns(policy: Policy, generated: "sweep" | "keep"): readonly StoredColumn[] {
+  if (policy.node.kind === "full") return [];
+  return generated === "sweep" ? columnsNeeded(policy).stored : ["position"];
+}
+
+function isRecorded(name: string): name is RecordedColumn {
+  return Object.hasOwn(RECORDED, name);
 }

@@ -35,14 +35,16 @@ export interface ReadOptions {
  *
  * Rows of a probe ride along behind the prompt's. Each of its chunks sees the prompt and itself, at the positions
  * that follow the prompt; its keys and values are dropped with the layer.
+ *
+ * @param makeCut makes what cuts the layers, once the sequence knows of the new tokens.
  */
 export async function readPrompt(
   sequence: Sequence,
   ids: readonly number[],
   probe: readonly (readonly number[])[],
-  cut: LayerCut,
+  makeCut: () => LayerCut,
   options: ReadOptions,
-): Promise<void> {
+): Promise<{ readonly profileMs: number }> {
   const { engine } = sequence;
   const { backend, llama } = engine;
   sequence.expectRoom(ids.length);
@@ -50,6 +52,7 @@ export async function readPrompt(
   using reading = new Reading(sequence, ids, probe, units);
   sequence.promptTokens += ids.length;
   sequence.push(ids);
+  using cut = makeCut();
   const scratchBytes = reading.scratch.k.bytes + reading.scratch.v.bytes;
   sequence.noteBytes(scratchBytes);
 
@@ -93,6 +96,7 @@ export async function readPrompt(
   }
   llama.predict(rows(reading.hidden, ids.length - 1, 1), reading.workspace, rows(sequence.logits));
   sequence.noteBytes(0);
+  return { profileMs: cut.spentMs };
 }
 
 /** Fixed boundaries, whatever else is read: prompt rows by `unitRows`, then each chunk of the probe by itself. */

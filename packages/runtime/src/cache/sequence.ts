@@ -4,7 +4,6 @@ import {
   type Backend,
   type DeviceTensor,
   type SelectProgram,
-  type StoredColumn,
 } from "@winnow/core-tensor";
 import { compile, type CompileContext, type Policy, type ScoreTable } from "@winnow/kv-policies";
 
@@ -22,8 +21,17 @@ export interface HeadState {
   /** Its place among the candidates; 0 where nobody chose. */
   readonly candidate: number;
   readonly recovery: number | null;
+  /** Every candidate as it was priced; empty where nothing was searched. */
+  readonly measured: readonly CandidateMeasure[];
   /** Slots after the cut. */
   readonly kept: number;
+}
+
+/** What a candidate would keep of a head; null where it cannot be priced from a table. */
+export interface CandidateMeasure {
+  readonly policy: string;
+  readonly recovery: number | null;
+  readonly kept: number | null;
 }
 
 /** One token sequence with its cache: the tokens read so far, and what each head has kept of them. */
@@ -39,6 +47,7 @@ export class Sequence implements Disposable {
   /** u32 [context]: class bits by position. */
   readonly flags: DeviceTensor;
   readonly #step: StepBuffers;
+  readonly #warned = new Set<string>();
   #scratchBytes = 0;
 
   constructor(
@@ -64,6 +73,13 @@ export class Sequence implements Disposable {
   /** Bytes of the pages and columns in use, and of the scratch while a prompt is read. */
   get bytes(): number {
     return this.layers.reduce((sum, layer) => sum + layer.bytes, this.#scratchBytes);
+  }
+
+  /** Tell something that the caller should know, once. */
+  warnOnce(message: string): void {
+    if (this.#warned.has(message)) return;
+    this.#warned.add(message);
+    process.emitWarning(message, "WinnowWarning");
   }
 
   /** Say how many bytes of scratch there are now, and remember the peak. */
@@ -175,9 +191,6 @@ export class Sequence implements Disposable {
     this.#step[Symbol.dispose]();
   }
 }
-
-/** The columns that a head stores beside its slots from a cut on. */
-export type ColumnChoice = readonly StoredColumn[];
 
 /** Memory that reading one token needs, allocated once for a sequence. */
 class StepBuffers implements Disposable {

@@ -21,7 +21,7 @@ export class SlabPool implements Disposable {
    * @param pageShape shape of one page; a slab is [pagesPerSlab, …pageShape].
    */
   constructor(
-    private readonly backend: Backend,
+    backend: Backend,
     private readonly label: string,
     private readonly dtype: DType,
     private readonly pageShape: Shape,

@@ -1,0 +1,43 @@
+import type { HeadView } from "@winnow/kv-policies";
+
+import type { Sequence } from "./sequence";
+import type { SlotBuffers } from "./slot-buffers";
+
+/**
+ * Rows of a slot table on the host.
+ *
+ * @param names columns to bring along.
+ * @param firstRow number of the table's first row over all layers.
+ */
+export async function downloadViews(
+  sequence: Sequence,
+  { table }: SlotBuffers,
+  names: readonly string[],
+  firstRow: number,
+): Promise<HeadView[]> {
+  const { backend, classes } = sequence.engine;
+  const counts = await backend.download(table.counts);
+  const position = Uint32Array.from(await backend.download(table.position));
+  const flags = Uint32Array.from(await backend.download(table.flags));
+  const columns = new Map<string, Float32Array>();
+  for (const name of names) {
+    const column = table.columns[name];
+    if (column !== undefined) columns.set(name, Float32Array.from(await backend.download(column)));
+  }
+  const { promptTokens, tokens } = sequence;
+  return Array.from({ length: table.rowCount }, (_, row) => {
+    const start = row * table.capacity;
+    const end = start + (counts[row] ?? 0);
+    return {
+      row: firstRow + row,
+      count: end - start,
+      now: tokens.length - 1,
+      position: position.subarray(start, end),
+      flags: flags.subarray(start, end),
+      columns: Object.fromEntries([...columns].map(([name, values]) => [name, values.subarray(start, end)])),
+      promptTokens,
+      length: tokens.length,
+      classes,
+    };
+  });
+}

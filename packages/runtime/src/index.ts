@@ -1,0 +1,26 @@
+export type { CachePolicy, Decision, RowsOption } from "./cache/cache-policy";
+export type { ExtendReport, ProbeSource } from "./cache/extend";
+export { KvStore, defaultPageSlots, fullCacheBytes, type KvLayout } from "./cache/kv-store";
+export { replayChunks } from "./cache/probe";
+export { Sequence, type CandidateMeasure, type HeadState } from "./cache/sequence";
+export type { Engine } from "./engine";
+export * from "./files";
+export type { GenerationEvent } from "./generate/decode";
+export { percentiles, type FinishReason, type GenerationReport, type KvReport, type Timings } from "./generate/report";
+export { resolveSampling, type SamplingOptions } from "./generate/sampling";
+export { StopStrings } from "./generate/stop-strings";
+export { Model, loadModel, type LoadOptions } from "./model";
+export { ropeFrequencies, rotationOf, type RopeScaling } from "./models/rope";
+export { Conversation, type TurnTexts } from "./prompt/conversation";
+export {
+  Session,
+  type GenerateOptions,
+  type Generation,
+  type PromptPart,
+  type ReadOptions,
+  type SessionSettings,
+} from "./session/session";
+export type { SessionOptions } from "./session/session-options";
+export { Chat } from "./session/chat";
+export { idsPart, textPart, turnParts, withProbe } from "./prompt/parts";
+export * from "./tokenizer";

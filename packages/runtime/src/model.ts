@@ -1,0 +1,144 @@
+import {
+  WinnowError,
+  createCpuBackend,
+  type Backend,
+  type SamplingParams,
+} from "@winnow/core-tensor";
+import { TokenClasses } from "@winnow/kv-policies";
+import type { ModelFingerprint } from "@winnow/profiler";
+
+import { KvStore, defaultPageSlots } from "./cache/kv-store";
+import type { Engine } from "./engine";
+import { readModelConfig, type ModelConfig } from "./files/config";
+import { readGenerationConfig } from "./files/generation-config";
+import { openWeights } from "./files/weights";
+import { loadLlama } from "./models/load-llama";
+import { ropeFrequencies } from "./models/rope";
+import { resolveSession } from "./session/resolve-policy";
+import { Session } from "./session/session";
+import type { SessionOptions } from "./session/session-options";
+import { checkTokenizerFits, loadChatTemplate, loadTokenizer, type ChatTemplate, type Tokenizer } from "./tokenizer";
+
+/** Rows of a prompt that are read at a time in one layer. */
+const UNIT_ROWS = 256;
+
+export interface LoadOptions {
+  /** Where the model runs; by default a CPU backend in the calling thread. The model disposes of it. */
+  readonly backend?: Backend | undefined;
+  /** Slots a page: a power of two from 8 to 256. Default: 16 for contexts up to 4,096 tokens, 64 above. */
+  readonly pageSlots?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called as layers are loaded. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/**
+ * Load a model in Hugging Face layout: `config.json`, `tokenizer.json`, `model.safetensors` or its shards.
+ *
+ * @param dir the model's directory.
+ * @throws WinnowError `file`, `model`, `tokenizer` or `numeric` when something is missing, damaged or does not fit.
+ * @example
+ * ```ts
+ * using model = await loadModel("models/demo");
+ * using session = model.createSession({ policy: "adaptive" });
+ * const { text, kv } = await session.generate([model.part("Once upon a time")]).report();
+ * ```
+ */
+export async function loadModel(dir: string, options: LoadOptions = {}): Promise<Model> {
+  const started = performance.now();
+  const config = await readModelConfig(dir);
+  const pageSlots = options.pageSlots ?? defaultPageSlots(config.context);
+  expectPageSlots(pageSlots);
+  const tokenizer = await loadTokenizer(dir);
+  checkTokenizerFits(tokenizer, config);
+  const template = await loadChatTemplate(dir);
+  const generation = await readGenerationConfig(dir);
+  const backend = options.backend ?? createCpuBackend();
+  try {
+    await using weights = await openWeights(dir);
+    const llama = await loadLlama(weights, config, backend, options);
+    const heads = { queryHeads: config.queryHeads, kvHeads: config.kvHeads, headDim: config.headDim };
+    const layout = { layers: config.layers, heads, pageSlots, context: config.context };
+    const engine: Engine = {
+      backend,
+      llama,
+      frequencies: ropeFrequencies(config.headDim, config.ropeTheta, config.ropeScaling),
+      classes: new TokenClasses(tokenizer.vocabulary()),
+      context: config.context,
+      unitRows: UNIT_ROWS,
+      store: new KvStore(backend, layout),
+    };
+    await backend.flush();
+    return new Model({
+      dir,
+      config,
+      tokenizer,
+      template,
+      engine,
+      eosIds: new Set(generation.eosIds.length > 0 ? generation.eosIds : config.eosIds),
+      samplingDefaults: { ...generation.sampling, seed: 0 },
+      loadMs: performance.now() - started,
+    });
+  } catch (error) {
+    if (options.backend === undefined) backend[Symbol.dispose]();
+    throw error;
+  }
+}
+
+interface ModelParts {
+  readonly dir: string;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate | null;
+  readonly engine: Engine;
+  readonly eosIds: ReadonlySet<number>;
+  readonly samplingDefaults: SamplingParams;
+  readonly loadMs: number;
+}
+
+/** A loaded model: sessions run on it. Made by {@link loadModel}. */
+export class Model implements Disposable {
+  readonly dir: string;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  /** Null where the model has none: prompts are then raw text. */
+  readonly template: ChatTemplate | null;
+  readonly engine: Engine;
+  readonly eosIds: ReadonlySet<number>;
+  readonly samplingDefaults: SamplingParams;
+  readonly loadMs: number;
+
+  constructor(parts: ModelParts) {
+    this.dir = parts.dir;
+    this.config = parts.config;
+    this.tokenizer = parts.tokenizer;
+    this.template = parts.template;
+    this.engine = parts.engine;
+    this.eosIds = parts.eosIds;
+    this.samplingDefaults = parts.samplingDefaults;
+    this.loadMs = parts.loadMs;
+  }
+
+  /** What a head plan has to agree with. */
+  get fingerprint(): ModelFingerprint {
+    const { layers, queryHeads, kvHeads, headDim } = this.config;
+    return { layers, queryHeads, kvHeads, headDim, vocabularySize: this.tokenizer.size, tokenizer: this.tokenizer.fingerprint };
+  }
+
+  /**
+   * @throws WinnowError `policy`, `plan` or `usage` when an option is out of range or does not fit the model.
+   */
+  createSession(options: SessionOptions = {}): Session {
+    return new Session(this, resolveSession(options, this));
+  }
+
+  [Symbol.dispose](): void {
+    this.engine.store[Symbol.dispose]();
+    this.engine.backend[Symbol.dispose]();
+  }
+}
+
+function expectPageSlots(slots: number): void {
+  const fits = Number.isInteger(slots) && slots >= 8 && slots <= 256 && (slots & (slots - 1)) === 0;
+  if (!fits) throw new WinnowError("usage", `a page of ${slots} slots; expected a power of two from 8 to 256`);
+}

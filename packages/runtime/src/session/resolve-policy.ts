@@ -1,0 +1,87 @@
+import { WinnowError } from "@winnow/core-tensor";
+import {
+  Policy,
+  defaultRegistry,
+  fixed,
+  parsePolicy,
+  resolvePolicy,
+  type PolicyRegistry,
+  type Preset,
+} from "@winnow/kv-policies";
+import { checkPlan, type HeadPlan, type ModelFingerprint } from "@winnow/profiler";
+
+import type { CachePolicy, Decision } from "../cache/cache-policy";
+import type { SessionSettings } from "./session";
+import type { SessionOptions } from "./session-options";
+
+const DEFAULT_POLICY = "adaptive";
+const DEFAULT_INTERVAL = 16;
+
+/**
+ * What a session's options mean.
+ *
+ * @throws WinnowError `policy`, `plan` or `usage` naming the option, what was given and what was expected.
+ */
+export function resolveSession(options: SessionOptions, model: { readonly fingerprint: ModelFingerprint }): SessionSettings {
+  const interval = options.interval ?? DEFAULT_INTERVAL;
+  if (!Number.isInteger(interval) || interval < 1) {
+    throw new WinnowError("usage", `an interval of ${interval} tokens; expected a whole number of at least 1`);
+  }
+  const registry = options.registry ?? defaultRegistry;
+  const shared = { group: options.group ?? "min", registry } as const;
+  const memory = options.memory ?? "keep";
+  if (options.plan !== undefined) {
+    if (options.policy !== undefined) throw new WinnowError("usage", "a plan and a policy are both given; a plan has policies of its own");
+    if (options.recovery !== undefined) throw new WinnowError("usage", "a plan and a recovery are both given; a plan's policies are chosen already");
+    checkPlan(options.plan, model.fingerprint);
+    return { policy: { ...planPolicy(options.plan, registry), ...shared }, recovery: null, interval, memory };
+  }
+  const { threshold, ...policy } = searchPolicy(options, registry);
+  return { policy: { ...policy, ...shared }, recovery: threshold, interval, memory };
+}
+
+type Resolved = Omit<CachePolicy, "group" | "registry">;
+
+function planPolicy(plan: HeadPlan, registry: PolicyRegistry): Resolved {
+  const known = new Map<string, Policy>();
+  const parse = (text: string): Policy => {
+    const policy = known.get(text) ?? parsePolicy(text, registry);
+    known.set(text, policy);
+    return policy;
+  };
+  const heads = plan.heads.map((layer) => layer.map(parse));
+  return { text: `plan(${plan.policy})`, decision: { kind: "plan", heads }, rows: plan.rows, reading: "cut", generated: plan.generated };
+}
+
+function searchPolicy(options: SessionOptions, registry: PolicyRegistry): Resolved & { readonly threshold: number | null } {
+  const asked = options.policy ?? DEFAULT_POLICY;
+  const resolved =
+    asked instanceof Policy
+      ? { kind: "expression" as const, preset: fixed("expression", asked.text, "an expression", asked) }
+      : resolvePolicy(asked, registry);
+  if (resolved.kind === "strategy") {
+    const { strategy } = resolved;
+    const threshold = checkedThreshold(options.recovery ?? null);
+    const decision: Decision = { kind: "strategy", strategy, threshold };
+    return { text: strategy.name, decision, rows: options.rows ?? "prompt", reading: "cut", generated: "sweep", threshold };
+  }
+  const { preset } = resolved;
+  if (options.recovery !== undefined && preset.threshold === null) {
+    throw new WinnowError("usage", `a recovery of ${options.recovery} beside the policy "${preset.text}", which has no threshold; leave it out, or use adaptive or fastgen`);
+  }
+  const threshold = preset.threshold === null ? null : checkedThreshold(options.recovery ?? preset.threshold);
+  const decision: Decision = { kind: "search", candidates: preset.candidates, threshold };
+  return { text: preset.text, decision, rows: options.rows ?? preset.rows, reading: readingOf(preset, options), generated: preset.generated, threshold };
+}
+
+/** Rows of a probe stand behind the prompt, all at once: a window over them is what is recent where the prompt ends. */
+function readingOf(preset: Preset, options: SessionOptions): "row" | "cut" {
+  return (options.rows ?? preset.rows) === "probe" ? "cut" : preset.reading;
+}
+
+function checkedThreshold(recovery: number | null): number | null {
+  if (recovery !== null && !(recovery > 0 && recovery <= 1)) {
+    throw new WinnowError("usage", `a recovery of ${recovery}; expected a share in (0, 1], such as 0.9`);
+  }
+  return recovery;
+}

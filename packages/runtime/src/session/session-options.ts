@@ -1,0 +1,27 @@
+import type { Policy, PolicyRegistry } from "@winnow/kv-policies";
+import type { HeadPlan } from "@winnow/profiler";
+
+import type { RowsOption } from "../cache/cache-policy";
+
+/** How a session's cache is cut; everything has a default. */
+export interface SessionOptions {
+  /**
+   * A preset's name (`adaptive`, `fastgen`, …), an expression such as `sink(4) | recent(30%)`, or a policy.
+   * Default: `adaptive`.
+   */
+  readonly policy?: string | Policy | undefined;
+  /** The threshold T of a preset that has one, in (0, 1]; by default the preset's own. */
+  readonly recovery?: number | undefined;
+  /** Where the profiled rows come from; by default the preset's own source. */
+  readonly rows?: RowsOption | undefined;
+  /** A plan made earlier, instead of a policy. */
+  readonly plan?: HeadPlan | undefined;
+  /** Tokens between two sweeps while generating; 1 is the paper's algorithm. Default: 16. */
+  readonly interval?: number | undefined;
+  /** How a KV head's recovery follows from its query heads': the least (default), or their mean. */
+  readonly group?: "min" | "mean" | undefined;
+  /** `keep` (default): a turn goes on over the compressed cache. `exact`: every turn reads the whole conversation anew. */
+  readonly memory?: "keep" | "exact" | undefined;
+  /** Policies, statistics and strategies of plug-ins. */
+  readonly registry?: PolicyRegistry | undefined;
+}

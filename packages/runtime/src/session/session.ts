@@ -1,0 +1,254 @@
+import { WinnowError, type SamplingParams } from "@winnow/core-tensor";
+
+import type { CachePolicy } from "../cache/cache-policy";
+import { extend, type ExtendReport, type ProbeSource } from "../cache/extend";
+import { Sequence } from "../cache/sequence";
+import { Sweeper } from "../cache/sweep";
+import type { Engine } from "../engine";
+import { decode, type Decoded, type GenerationEvent } from "../generate/decode";
+import { percentiles, type GenerationReport } from "../generate/report";
+import { resolveSampling, type SamplingOptions } from "../generate/sampling";
+import type { Tokenizer } from "../tokenizer";
+
+/** One part of a prompt, which is read and cut by itself. */
+export interface PromptPart {
+  readonly ids: readonly number[];
+  /** What a probe over this part asks and replays; without one, profiled rows are the prompt's own late ones. */
+  readonly probe: ProbeSource | null;
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called while a prompt is read, as (layer, rows) units are done, of `total` in all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** What to generate; sampling options left out come from the model's `generation_config.json`. */
+export interface GenerateOptions extends SamplingOptions, ReadOptions {
+  /** Default: until the context is used up. */
+  readonly maxTokens?: number | undefined;
+  /** The answer ends before any of these. */
+  readonly stop?: readonly string[] | undefined;
+  /** Go on after an end-of-text token. */
+  readonly ignoreEos?: boolean | undefined;
+}
+
+/** What a session needs of its model. */
+export interface SessionModel {
+  readonly engine: Engine;
+  readonly tokenizer: Tokenizer;
+  readonly samplingDefaults: SamplingParams;
+  readonly eosIds: ReadonlySet<number>;
+}
+
+/** How a session treats its cache. */
+export interface SessionSettings {
+  readonly policy: CachePolicy;
+  /** T as asked for; null where the policy has none. */
+  readonly recovery: number | null;
+  /** Tokens between two sweeps while generating. */
+  readonly interval: number;
+  /** `keep`: a turn goes on over the compressed cache. `exact`: every turn reads the whole conversation anew. */
+  readonly memory: "keep" | "exact";
+}
+
+/** A generation under way: iterate over it for its events, once, and ask for the report at the end. */
+export interface Generation extends AsyncIterable<GenerationEvent> {
+  /** Runs what is left of the generation, and tells what it did. */
+  report(): Promise<GenerationReport>;
+}
+
+/**
+ * A token sequence that goes on: prompts and answers extend one cache, which each head has cut for itself. An answer
+ * that is interrupted leaves the session usable: its cache is then rebuilt from its tokens when it goes on.
+ */
+export class Session implements Disposable {
+  #sequence: Sequence;
+  #sweeper: Sweeper;
+  /** Everything read and drawn; what the sequence has not read of it yet is read before a next part. */
+  readonly #tokens: number[] = [];
+  #busy = false;
+  /** Whether the cache may not hold what the tokens say, and is rebuilt from them. */
+  #stale = false;
+  #lastExtend: ExtendReport | null = null;
+
+  constructor(
+    private readonly model: SessionModel,
+    readonly settings: SessionSettings,
+  ) {
+    this.#sequence = new Sequence(model.engine, settings.policy);
+    this.#sweeper = new Sweeper(this.#sequence);
+  }
+
+  /** Tokens read and drawn so far. */
+  get tokens(): readonly number[] {
+    return this.#tokens;
+  }
+
+  /** The cache behind the session. */
+  get sequence(): Sequence {
+    return this.#sequence;
+  }
+
+  /** What the last prompt's cut measured; null before the first. */
+  get lastExtend(): ExtendReport | null {
+    return this.#lastExtend;
+  }
+
+  /**
+   * Read parts of a prompt, each cut by itself, and nothing more.
+   *
+   * @throws WinnowError `prompt` when there is nothing to read, `context` when it does not fit, `aborted` after an abort.
+   */
+  async read(parts: readonly PromptPart[], options: ReadOptions = {}): Promise<void> {
+    const release = this.#acquire(options.signal);
+    try {
+      await this.#read(parts, options);
+    } finally {
+      release();
+    }
+  }
+
+  /** Read what is new and generate. Nothing runs before the first event, or the report, is asked for. */
+  generate(parts: readonly PromptPart[], options: GenerateOptions = {}): Generation {
+    const events = this.#events(parts, options);
+    let report: GenerationReport | null = null;
+    async function* iterate(): AsyncGenerator<GenerationEvent, void, undefined> {
+      report = yield* events;
+    }
+    return {
+      [Symbol.asyncIterator]: iterate,
+      report: async () => {
+        if (report === null) for await (const event of iterate()) void event;
+        if (report === null) throw new WinnowError("usage", "the generation was left before its end, so it has no report");
+        return report;
+      },
+    };
+  }
+
+  /** Go on over a cache that was saved: the tokens, and a sequence that has read the first of them. */
+  restore(sequence: Sequence, tokens: readonly number[]): void {
+    this.#replaceSequence(sequence);
+    this.#tokens.splice(0, this.#tokens.length, ...tokens);
+  }
+
+  [Symbol.dispose](): void {
+    this.#sweeper[Symbol.dispose]();
+    this.#sequence[Symbol.dispose]();
+  }
+
+  async *#events(
+    parts: readonly PromptPart[],
+    options: GenerateOptions,
+  ): AsyncGenerator<GenerationEvent, GenerationReport, undefined> {
+    const sampling = resolveSampling(options, this.model.samplingDefaults);
+    const maxTokens = options.maxTokens ?? Infinity;
+    if (!(maxTokens >= 1)) throw new WinnowError("usage", `maxTokens is ${maxTokens}; expected at least 1`);
+    const release = this.#acquire(options.signal);
+    const decoded: Decoded = { tokens: [], text: "", finishReason: "error", times: [] };
+    const started = performance.now();
+    let promptMs: number | null = null;
+    let finished = false;
+    try {
+      await this.#read(parts, options);
+      promptMs = performance.now() - started;
+      yield* decode(
+        this.#sequence,
+        this.#sweeper,
+        this.model.tokenizer,
+        {
+          sampling,
+          maxTokens,
+          stop: options.stop ?? [],
+          eosIds: this.model.eosIds,
+          ignoreEos: options.ignoreEos ?? false,
+          interval: this.settings.interval,
+          signal: options.signal,
+        },
+        decoded,
+      );
+      finished = true;
+    } catch (error) {
+      if (options.signal?.aborted !== true) throw error;
+      decoded.finishReason = "abort";
+    } finally {
+      this.#tokens.push(...decoded.tokens);
+      release();
+      // What was enqueued for a step may never have run: the next turn reads the tokens anew.
+      if (!finished) this.#stale = true;
+    }
+    const promptTokens = parts.reduce((sum, { ids }) => sum + ids.length, 0);
+    return {
+      text: decoded.text,
+      tokens: decoded.tokens,
+      promptTokens,
+      finishReason: decoded.finishReason,
+      backend: this.model.engine.backend.name,
+      policy: this.settings.policy.text,
+      recovery: this.settings.recovery,
+      rows: this.#lastExtend?.rows ?? { source: "none", note: null },
+      kv: this.#sequence.report(),
+      memory: this.model.engine.backend.memory.snapshot(),
+      timings: {
+        promptMs: promptMs ?? performance.now() - started,
+        profileMs: this.#lastExtend?.profileMs ?? 0,
+        tokenMs: percentiles(decoded.times),
+        tokensPerSecond: rate(decoded.times),
+      },
+    };
+  }
+
+  async #read(parts: readonly PromptPart[], options: ReadOptions): Promise<void> {
+    if (parts.length === 0 || parts.some(({ ids }) => ids.length === 0)) {
+      throw new WinnowError("prompt", "the prompt is empty; give at least one token");
+    }
+    if (this.#stale || this.settings.memory === "exact") {
+      this.#replaceSequence(new Sequence(this.model.engine, this.settings.policy));
+    }
+    this.#stale = true;
+    const total = this.#tokens.length + parts.reduce((sum, { ids }) => sum + ids.length, 0);
+    const { context } = this.model.engine;
+    if (total > context) {
+      this.#stale = false;
+      throw new WinnowError(
+        "context",
+        `the prompt has ${total} tokens${this.#tokens.length > 0 ? " with the conversation before it" : ""}, and the model's context holds ${context}; shorten it`,
+      );
+    }
+    for (const { ids, probe } of parts) {
+      const unread = this.#tokens.slice(this.#sequence.tokens.length);
+      this.#lastExtend = await extend(this.#sequence, [...unread, ...ids], probe, options);
+      this.#tokens.push(...ids);
+    }
+    this.#stale = false;
+  }
+
+  #replaceSequence(sequence: Sequence): void {
+    this[Symbol.dispose]();
+    this.#sequence = sequence;
+    this.#sweeper = new Sweeper(sequence);
+    this.#stale = false;
+  }
+
+  /** Take the session for one call; an abort from outside stops the device at once. */
+  #acquire(signal: AbortSignal | undefined): () => void {
+    if (this.#busy) {
+      throw new WinnowError("usage", "the session is busy with another call; wait for it, or make a second session");
+    }
+    this.#busy = true;
+    const { backend } = this.model.engine;
+    const interrupt = (): void => {
+      backend.interrupt();
+    };
+    signal?.addEventListener("abort", interrupt);
+    return () => {
+      signal?.removeEventListener("abort", interrupt);
+      this.#busy = false;
+    };
+  }
+}
+
+function rate(times: readonly number[]): number | null {
+  const total = times.reduce((sum, time) => sum + time, 0);
+  return total === 0 ? null : (1000 * times.length) / total;
+}
