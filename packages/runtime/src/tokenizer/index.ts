@@ -3,4 +3,3 @@ export { checkTokenizerFits, loadChatTemplate, loadTokenizer } from "./load-toke
 export { StreamDecoder } from "./stream-decoder";
 export { Tokenizer, type DecodeOptions } from "./tokenizer";
 export type { NamedTokens } from "./tokenizer-config";
-export type { VocabularyEntry } from "./vocabulary";

@@ -1,6 +1,5 @@
 import { WinnowError } from "@winnow/core-tensor";
-
-import type { VocabularyEntry } from "./vocabulary";
+import type { VocabularyEntry } from "@winnow/kv-policies";
 
 /** What decoding has to know of a tokenizer. */
 export interface TokenBytes {

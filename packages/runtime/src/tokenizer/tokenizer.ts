@@ -1,5 +1,6 @@
 import { Tokenizer as TokenizerLibrary } from "@huggingface/tokenizers";
 import { WinnowError } from "@winnow/core-tensor";
+import type { VocabularyEntry } from "@winnow/kv-policies";
 
 import { checkJson } from "../files/json-file";
 import { quote } from "../files/quote";
@@ -7,7 +8,7 @@ import { Fingerprint } from "./fingerprint";
 import { spellingOf, type Spelling } from "./spelling";
 import { StreamDecoder } from "./stream-decoder";
 import { namedTokens, tokenizerConfigSchema, type NamedTokens } from "./tokenizer-config";
-import { mergesOf, readVocabulary, tokenizerSchema, type TokenizerJson, type VocabularyEntry } from "./vocabulary";
+import { mergesOf, readVocabulary, tokenizerSchema, type TokenizerJson } from "./vocabulary";
 
 export interface DecodeOptions {
   /** Leave special tokens out; so by default. */

@@ -1,14 +1,9 @@
 import { WinnowError } from "@winnow/core-tensor";
+import type { VocabularyEntry } from "@winnow/kv-policies";
 import { z } from "zod";
 
 import { quote } from "../files/quote";
 import type { Spelling } from "./spelling";
-
-/** A token: the bytes it stands for, and whether it is one of the tokenizer's special tokens. */
-export interface VocabularyEntry {
-  readonly bytes: Uint8Array;
-  readonly special: boolean;
-}
 
 /** The parts of a `tokenizer.json` that say which tokens there are; the rest is the tokenizer library's to check. */
 export const tokenizerSchema = z.looseObject({
