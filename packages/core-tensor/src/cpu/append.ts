@@ -1,4 +1,5 @@
-import type { AppendSpec } from "../backend";
+import type { AppendSpec, HeadShape } from "../backend";
+import { WinnowError } from "../errors";
 import { f32Of, f32Rows, u32Rows } from "./cpu-tensor";
 import { expectShape } from "../shape";
 import { PagedReader } from "./paged";
@@ -9,10 +10,13 @@ export function append({ heads, qkv, rotation, into }: AppendSpec): void {
   const width = (queryHeads + 2 * kvHeads) * headDim;
   expectShape("append", "qkv", qkv.tensor.shape, [null, width]);
   expectShape("append", "rotation", rotation.tensor.shape, [null, headDim]);
+  if (rotation.count !== qkv.count) {
+    throw new WinnowError("shape", `append: angles of ${rotation.count} rows for ${qkv.count} rows of q, k and v`);
+  }
   const source = f32Rows("append", "qkv", qkv);
   const angles = f32Rows("append", "rotation", rotation);
   const rotated = new Float32Array(headDim);
-  const target = into.kind === "scratch" ? scratchTarget(into, headDim) : pageTarget(into, headDim, qkv.count);
+  const target = into.kind === "scratch" ? scratchTarget(into, heads, qkv.count) : pageTarget(into, headDim, qkv.count);
   for (let row = 0; row < qkv.count; row++) {
     const cosines = row * headDim;
     for (let head = 0; head < queryHeads; head++) {
@@ -43,11 +47,17 @@ interface Place {
 
 function scratchTarget(
   { scratch, at }: Extract<AppendSpec["into"], { kind: "scratch" }>,
-  headDim: number,
+  { kvHeads, headDim }: HeadShape,
+  count: number,
 ): (row: number, head: number) => Place {
   const k = f32Of(scratch.k);
   const v = f32Of(scratch.v);
   const capacity = scratch.k.shape[1] ?? 0;
+  expectShape("append", "scratch keys", scratch.k.shape, [kvHeads, null, headDim]);
+  expectShape("append", "scratch values", scratch.v.shape, [kvHeads, capacity, headDim]);
+  if (at < 0 || at + count > capacity) {
+    throw new WinnowError("range", `append: rows ${at} to ${at + count} lie outside the scratch's ${capacity}`);
+  }
   return (row, head) => {
     const start = (head * capacity + at + row) * headDim;
     return { k, v, kAt: start, vAt: start };
@@ -60,7 +70,10 @@ function pageTarget(
   count: number,
 ): (row: number, head: number) => Place {
   const reader = new PagedReader(paged, headDim);
-  const newPositions = u32Rows("append", "positions", { ...positions, count });
+  if (positions.count !== count) {
+    throw new WinnowError("shape", `append: ${positions.count} positions for ${count} rows of q, k and v`);
+  }
+  const newPositions = u32Rows("append", "positions", positions);
   return (row, head) => {
     const slot = (reader.lengths[head] ?? 0) + row;
     if (reader.hasColumn(head, "position")) reader.setPosition(head, slot, newPositions[row] ?? 0);

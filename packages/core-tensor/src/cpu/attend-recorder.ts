@@ -1,7 +1,15 @@
 import type { AttendRecord, HeadShape, RowRange } from "../backend";
 import { WinnowError } from "../errors";
+import { expectShape } from "../shape";
 import { f32Of, u32Of } from "./cpu-tensor";
+import { columnsOf, type Tile } from "./attend-tile";
 import type { PagedReader } from "./paged";
+
+/** @throws WinnowError `shape` when a table is not one of the heads and bands that are recorded. */
+export function checkRecord({ table, columns }: AttendRecord, { queryHeads, kvHeads }: HeadShape): void {
+  if (table !== undefined) expectShape("attend", "mass table", table.into.shape, [queryHeads, null, table.bands.length + 1]);
+  for (const { reduce, into } of columns) expectShape("attend", `${reduce} of the columns`, into.shape, [kvHeads, null]);
+}
 
 /** Adds the attention weights of one KV head, as they are computed, to the mass table and the columns that were asked for. */
 export class AttendRecorder {
@@ -27,16 +35,13 @@ export class AttendRecorder {
     }
   }
 
-  /**
-   * @param weights [rows · query heads of the group, stride], rows by row, then by query head
-   * @param row number of the tile's first row within the call
-   * @param visible columns that the first row sees
-   */
-  add(weights: Float64Array, stride: number, row: number, rowCount: number, visible: number): void {
+  /** @param weights [vectors, columns] of a tile that was just attended */
+  add(weights: Float64Array, tile: Tile): void {
     const perGroup = this.heads.queryHeads / this.heads.kvHeads;
-    for (let i = 0; i < rowCount; i++) {
-      const number = this.record.firstRow + row + i;
-      const columns = Math.min(this.#columns, visible + i);
+    const stride = columnsOf(tile);
+    for (let i = 0; i < tile.rowCount; i++) {
+      const number = this.record.firstRow + tile.row + i;
+      const columns = Math.min(this.#columns, tile.visible + tile.growth * i);
       for (let g = 0; g < perGroup; g++) {
         const start = (i * perGroup + g) * stride;
         this.#addToTable(weights, start, columns, number, this.head * perGroup + g);

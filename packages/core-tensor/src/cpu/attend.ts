@@ -1,23 +1,17 @@
-import type { AttendGroup, AttendSpec } from "../backend";
+import type { AttendSpec } from "../backend";
+import { WinnowError } from "../errors";
 import { expectShape } from "../shape";
-import { AttendRecorder } from "./attend-recorder";
-import { f32Of, f32Rows, widthOf, type Poll } from "./cpu-tensor";
+import { accumulate } from "./attend-accumulate";
+import { checkGroup, visibleKeys, type KeyRun } from "./attend-keys";
+import { AttendRecorder, checkRecord } from "./attend-recorder";
+import { columnsOf, type Tile } from "./attend-tile";
+import { f32Rows, type Poll } from "./cpu-tensor";
 import { dots } from "./dots";
 import { PagedReader } from "./paged";
 import { weightedSum } from "./weighted-sum";
 
 /** Query rows attended together: enough to use a key several times while it is near. */
 const TILE_ROWS = 8;
-
-/** Keys that lie one behind the other, and from which column of the scores on they count. */
-interface KeyRun {
-  readonly keys: Float32Array;
-  readonly k: number;
-  readonly values: Float32Array;
-  readonly v: number;
-  readonly count: number;
-  readonly column: number;
-}
 
 /** Work memory, grown to the longest row seen. */
 let weights = new Float64Array(0);
@@ -27,84 +21,96 @@ let sums = new Float64Array(0);
 /**
  * Softmax attention in two passes over each row: all scores and their greatest, then exponentials, their sum and the
  * weighted values, each in the order of the columns and in float64. A row's result depends on its keys and their
- * order alone, not on the rows beside it or on whether a key lies in a page or in scratch.
+ * order alone, not on the rows beside it or on whether a key lies in a page or in scratch. A row that sees no key
+ * gives zeros.
  */
 export function attend(spec: AttendSpec, poll: Poll): void {
   const { heads, qkv, out } = spec;
   const { queryHeads, kvHeads, headDim } = heads;
+  if (queryHeads % kvHeads !== 0) {
+    throw new WinnowError("shape", `attend: ${queryHeads} query heads do not divide among ${kvHeads} KV heads`);
+  }
   expectShape("attend", "qkv", qkv.tensor.shape, [null, (queryHeads + 2 * kvHeads) * headDim]);
   expectShape("attend", "out", out.tensor.shape, [null, queryHeads * headDim]);
   const source = f32Rows("attend", "qkv", qkv);
   const target = f32Rows("attend", "out", out);
-  const perGroup = queryHeads / kvHeads;
+  if (spec.record !== undefined) checkRecord(spec.record, heads);
   for (const group of spec.groups) {
+    checkGroup(group, Math.min(qkv.count, out.count), kvHeads, headDim);
     const paged = group.paged === undefined ? null : new PagedReader(group.paged.kv, headDim);
     for (let head = 0; head < kvHeads; head++) {
       const kept = paged?.lengths[head] ?? 0;
       const recorder = spec.record === undefined ? null : new AttendRecorder(spec.record, heads, head, kept, paged);
-      const runs = keyRuns(group, paged, head, headDim);
-      const visible = visibleToFirst(group, kept);
+      const { runs, first, growth } = visibleKeys(group, paged, head, headDim);
       for (let row = 0; row < group.count; row += TILE_ROWS) {
-        poll();
         const rowCount = Math.min(TILE_ROWS, group.count - row);
-        const tile = { head, perGroup, headDim, row: group.start + row, rowCount, visible: visible + row };
-        attendTile(tile, runs, spec.scale, source, widthOf(qkv.tensor), target, queryHeads);
-        const stride = tile.visible + rowCount - 1;
-        recorder?.add(weights, stride, tile.row, rowCount, tile.visible);
-        if (spec.accumulate === true && paged !== null) accumulate(paged, tile, stride);
+        const tile = { heads, head, row: group.start + row, rowCount, visible: first + growth * row, growth };
+        attendTile(tile, runs, spec.scale, source, target, poll);
+        recorder?.add(weights, tile);
+        if (spec.accumulate === true && paged !== null) accumulate(paged, weights, tile);
       }
     }
   }
 }
 
-interface Tile {
-  readonly head: number;
-  /** Query heads that share the KV head. */
-  readonly perGroup: number;
-  readonly headDim: number;
-  readonly row: number;
-  readonly rowCount: number;
-  /** Columns that the first row sees; each further row sees one more. */
-  readonly visible: number;
-}
-
-/** Leave the tile's attention weights in `weights` [rows · perGroup, columns], and its outputs in `target`. */
+/** Leave the tile's attention weights in `weights` [vectors, columns], and its outputs in `target`. */
 function attendTile(
   tile: Tile,
   runs: readonly KeyRun[],
   scale: number,
   source: Float32Array,
-  width: number,
   target: Float32Array,
-  queryHeads: number,
+  poll: Poll,
 ): void {
-  const { head, perGroup, headDim, rowCount } = tile;
-  const columns = tile.visible + rowCount - 1;
-  const vectors = rowCount * perGroup;
+  const { queryHeads, kvHeads, headDim } = tile.heads;
+  const perGroup = queryHeads / kvHeads;
+  const columns = columnsOf(tile);
+  const vectors = tile.rowCount * perGroup;
   reserve(vectors, columns, headDim);
-  for (let i = 0; i < vectors; i++) {
-    const row = tile.row + Math.floor(i / perGroup);
-    const start = row * width + (head * perGroup + (i % perGroup)) * headDim;
-    queries.set(source.subarray(start, start + headDim), i * headDim);
+  for (let i = 0; i < tile.rowCount; i++) {
+    const start = ((tile.row + i) * (queryHeads + 2 * kvHeads) + tile.head * perGroup) * headDim;
+    queries.set(source.subarray(start, start + perGroup * headDim), i * perGroup * headDim);
   }
   for (const run of runs) {
     const count = Math.min(run.count, columns - run.column);
     if (count <= 0) break;
+    poll();
     dots(queries, 0, headDim, vectors, run.keys, run.k, headDim, count, headDim, weights, run.column, columns);
   }
   for (let i = 0; i < vectors; i++) {
-    softmax(weights, i * columns, tile.visible + Math.floor(i / perGroup), columns, scale);
+    softmax(weights, i * columns, tile.visible + tile.growth * Math.floor(i / perGroup), columns, scale);
   }
   sums.fill(0, 0, vectors * headDim);
-  for (const run of runs) {
-    const count = Math.min(run.count, columns - run.column);
-    if (count <= 0) break;
-    weightedSum(weights, run.column, columns, vectors, run.values, run.v, headDim, count, sums);
+  addValues(runs, 0, tile.visible, 0, vectors, columns, headDim, poll);
+  // What only some rows see must not even be multiplied by 0 in the others: it may not be a number.
+  for (let i = 1; i < tile.rowCount && columns > tile.visible; i++) {
+    addValues(runs, tile.visible, tile.visible + i, i * perGroup, perGroup, columns, headDim, poll);
   }
-  for (let i = 0; i < vectors; i++) {
-    const row = tile.row + Math.floor(i / perGroup);
-    const start = (row * queryHeads + head * perGroup + (i % perGroup)) * headDim;
-    for (let d = 0; d < headDim; d++) target[start + d] = sums[i * headDim + d] ?? 0;
+  for (let i = 0; i < tile.rowCount; i++) {
+    const start = ((tile.row + i) * queryHeads + tile.head * perGroup) * headDim;
+    const from = i * perGroup * headDim;
+    for (let d = 0; d < perGroup * headDim; d++) target[start + d] = sums[from + d] ?? 0;
+  }
+}
+
+/** Add the weighted values of columns `from` .. `to` to the sums of some vectors. */
+function addValues(
+  runs: readonly KeyRun[],
+  from: number,
+  to: number,
+  vector: number,
+  vectors: number,
+  columns: number,
+  headDim: number,
+  poll: Poll,
+): void {
+  for (const run of runs) {
+    const first = Math.max(from, run.column);
+    const count = Math.min(to, run.column + run.count) - first;
+    if (count <= 0) continue;
+    poll();
+    const v = run.v + (first - run.column) * headDim;
+    weightedSum(weights, vector * columns + first, columns, vectors, run.values, v, headDim, count, sums, vector * headDim);
   }
 }
 
@@ -131,66 +137,4 @@ function softmax(scores: Float64Array, start: number, visible: number, columns: 
   const inverse = 1 / sum;
   for (let j = start; j < start + visible; j++) scores[j] = (scores[j] ?? 0) * inverse;
   scores.fill(0, start + visible, start + columns);
-}
-
-/** Columns that the first row of a group sees. */
-function visibleToFirst(group: AttendGroup, kept: number): number {
-  const slots = kept - Math.max(0, (group.paged?.appended ?? 0) - 1);
-  return slots + (group.context?.count ?? 0) + (group.own === undefined ? 0 : 1);
-}
-
-/** All keys that any row of the group sees, in the order paged, context, own. */
-function keyRuns(group: AttendGroup, paged: PagedReader | null, head: number, headDim: number): KeyRun[] {
-  const runs: KeyRun[] = [];
-  let column = 0;
-  for (const run of paged?.runs(head) ?? []) {
-    runs.push({ keys: run.slab, k: run.k, values: run.slab, v: run.v, count: run.count, column });
-    column += run.count;
-  }
-  const pieces = [
-    ...(group.context === undefined ? [] : [group.context]),
-    ...(group.own === undefined ? [] : [{ ...group.own, count: group.count }]),
-  ];
-  for (const { scratch, start, count } of pieces) {
-    if (count === 0) continue;
-    const at = (head * (scratch.k.shape[1] ?? 0) + start) * headDim;
-    runs.push({ keys: f32Of(scratch.k), k: at, values: f32Of(scratch.v), v: at, count, column });
-    column += count;
-  }
-  return runs;
-}
-
-/** Add a tile's weights to the columns that the head stores: sums, greatest, and those of the newest row. */
-function accumulate(paged: PagedReader, tile: Tile, columns: number): void {
-  const { head, perGroup, rowCount } = tile;
-  const slots = paged.lengths[head] ?? 0;
-  const has = {
-    mass: paged.hasColumn(head, "mass"),
-    maxWeight: paged.hasColumn(head, "maxWeight"),
-    lastMass: paged.hasColumn(head, "lastMass"),
-  };
-  if (!has.mass && !has.maxWeight && !has.lastMass) return;
-  for (let slot = 0; slot < slots; slot++) {
-    let sum = 0;
-    let greatest = 0;
-    let last = 0;
-    for (let i = 0; i < rowCount * perGroup; i++) {
-      const weight = weights[i * columns + slot] ?? 0;
-      sum += weight;
-      greatest = Math.max(greatest, weight);
-      if (i >= (rowCount - 1) * perGroup) last += weight;
-    }
-    if (has.mass) {
-      const { slab, at } = paged.column(head, "mass", slot);
-      slab[at] = (slab[at] ?? 0) + sum;
-    }
-    if (has.maxWeight) {
-      const { slab, at } = paged.column(head, "maxWeight", slot);
-      slab[at] = Math.max(slab[at] ?? 0, greatest);
-    }
-    if (has.lastMass) {
-      const { slab, at } = paged.column(head, "lastMass", slot);
-      slab[at] = last;
-    }
-  }
 }

@@ -2,11 +2,11 @@ import type { CompactSpec } from "../backend";
 import { keeps, SlotColumns } from "./move-slots";
 import { PagedReader } from "./paged";
 
-/** Move the kept slots of each head down over the dropped ones, in order, columns included. */
+/** Move the kept slots of each head down over the dropped ones, in order, with their columns: the table's, else their own. */
 export function compact({ heads, paged, slots, keep, firstRow }: CompactSpec): void {
   const { kvHeads, headDim } = heads;
   const reader = new PagedReader(paged, headDim);
-  const columns = new SlotColumns(slots);
+  const columns = new SlotColumns(slots, reader);
   for (let head = 0; head < kvHeads; head++) {
     const row = firstRow + head;
     const length = reader.lengths[head] ?? 0;
@@ -19,7 +19,7 @@ export function compact({ heads, paged, slots, keep, firstRow }: CompactSpec): v
         target.slab.set(source.slab.subarray(source.k, source.k + headDim), target.k);
         target.slab.set(source.slab.subarray(source.v, source.v + headDim), target.v);
       }
-      columns.write(reader, head, to, row, from);
+      columns.write(head, to, row, from, from);
       to++;
     }
     reader.lengths[head] = to;

@@ -72,14 +72,12 @@ class CpuBackend implements Backend {
   }
 
   async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {
-    await this.flush();
-    const data = dataOf(source);
-    const end = count === undefined ? data.length : start + count;
-    if (start < 0 || end > data.length) {
-      throw new WinnowError("range", `download: elements ${start} to ${end} of "${source.label}", which has ${data.length}`);
-    }
-    const part = data.slice(start, end);
-    return part instanceof Int32Array ? new Uint32Array(part.buffer) : part;
+    // Copied before anything is awaited: what is enqueued after this call must not show.
+    const flushed = this.flush();
+    const part = copyOf(source, start, count);
+    await flushed;
+    if (part instanceof WinnowError) throw part;
+    return part;
   }
 
   flush(): Promise<void> {
@@ -126,7 +124,25 @@ class CpuBackend implements Backend {
 
 /** An operation's failure as the typed error that `flush` rejects with. */
 export function operationError(name: string, error: unknown): WinnowError {
-  if (error instanceof WinnowError) return error;
+  if (error instanceof WinnowError) {
+    if (error.message.startsWith(`${name}: `)) return error;
+    return new WinnowError(error.code, `${name}: ${error.message}`, { cause: error });
+  }
   const reason = error instanceof Error ? error.message : String(error);
   return new WinnowError("backend", `the operation ${name} failed: ${reason}`, { cause: error });
+}
+
+/** The elements as they are now; an error is a value here, for an operation's own error goes first. */
+function copyOf(source: DeviceTensor, start: number, count?: number): Float32Array | Uint32Array | WinnowError {
+  try {
+    const data = dataOf(source);
+    const end = count === undefined ? data.length : start + count;
+    if (start < 0 || end > data.length) {
+      return new WinnowError("range", `download: elements ${start} to ${end} of "${source.label}", which has ${data.length}`);
+    }
+    const part = data.slice(start, end);
+    return part instanceof Int32Array ? new Uint32Array(part.buffer) : part;
+  } catch (error) {
+    return operationError("download", error);
+  }
 }

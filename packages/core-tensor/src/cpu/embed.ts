@@ -8,6 +8,12 @@ export function embed({ table, ids, out }: EmbedSpec): void {
   const vocabulary = table.shape[0] ?? 0;
   const source = f32Of(table);
   const target = f32Rows("embed", "out", out);
+  if (widthOf(out.tensor) !== width || out.count !== ids.count) {
+    throw new WinnowError(
+      "shape",
+      `embed: out is ${out.count} rows of ${widthOf(out.tensor)}, expected ${ids.count} rows of ${width}`,
+    );
+  }
   u32Rows("embed", "ids", ids).forEach((id, row) => {
     if (id >= vocabulary) {
       throw new WinnowError("range", `embed: token ${id} is outside the vocabulary of ${vocabulary}`);

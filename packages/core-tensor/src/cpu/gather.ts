@@ -3,11 +3,11 @@ import { f32Of, u32Of } from "./cpu-tensor";
 import { keeps, SlotColumns } from "./move-slots";
 import { PagedReader } from "./paged";
 
-/** Copy the kept scratch rows of each head behind its kept slots, columns included. */
+/** Copy the kept scratch rows of each head behind its kept slots, with the table's columns; those it lacks are 0. */
 export function gather({ heads, scratch, start, count, paged, slots, keep, firstRow }: GatherSpec): void {
   const { kvHeads, headDim } = heads;
   const reader = new PagedReader(paged, headDim);
-  const columns = new SlotColumns(slots);
+  const columns = new SlotColumns(slots, reader);
   const keys = f32Of(scratch.k);
   const values = f32Of(scratch.v);
   const capacity = scratch.k.shape[1] ?? 0;
@@ -23,7 +23,7 @@ export function gather({ heads, scratch, start, count, paged, slots, keep, first
       const target = reader.slot(head, to);
       target.slab.set(keys.subarray(from, from + headDim), target.k);
       target.slab.set(values.subarray(from, from + headDim), target.v);
-      columns.write(reader, head, to, row, firstColumn + i);
+      columns.write(head, to, row, firstColumn + i, null);
       to++;
     }
     reader.lengths[head] = to;

@@ -18,11 +18,13 @@ export function matmul({ x, weight, bias, residual, activation, out }: MatmulSpe
   if (bias !== undefined) expectShape("matmul", "bias", bias.shape, [outputs]);
   const gated = activation === "silu-gate";
   const width = gated ? outputs / 2 : outputs;
-  if (widthOf(out.tensor) !== width || out.count !== x.count) {
-    throw new WinnowError(
-      "shape",
-      `matmul: out is ${out.count} rows of ${widthOf(out.tensor)}, expected ${x.count} rows of ${width}`,
-    );
+  for (const [operand, rows] of [["out", out], ["residual", residual]] as const) {
+    if (rows !== undefined && (widthOf(rows.tensor) !== width || rows.count !== x.count)) {
+      throw new WinnowError(
+        "shape",
+        `matmul: ${operand} is ${rows.count} rows of ${widthOf(rows.tensor)}, expected ${x.count} rows of ${width}`,
+      );
+    }
   }
   const source = f32Rows("matmul", "x", x);
   const target = f32Rows("matmul", "out", out);

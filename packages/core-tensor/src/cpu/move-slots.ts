@@ -1,29 +1,42 @@
-import { STORED_COLUMNS, type SlotTable } from "../backend";
+import { STORED_COLUMNS, type SlotTable, type StoredColumn } from "../backend";
 import type { DeviceTensor } from "../device-tensor";
 import { f32Of, u32Of } from "./cpu-tensor";
 import type { PagedReader } from "./paged";
 
-/** The columns of a slot table that go into the pages with the slots. */
+/** The statistics that go into the pages with the slots: a table's where it has them. */
 export class SlotColumns {
   readonly #position: Uint32Array;
-  readonly #columns: readonly (readonly [(typeof STORED_COLUMNS)[number], Float32Array])[];
+  readonly #columns: readonly (readonly [StoredColumn, Float32Array | null])[];
 
-  constructor(private readonly slots: SlotTable) {
+  constructor(
+    private readonly slots: SlotTable,
+    private readonly reader: PagedReader,
+  ) {
     this.#position = u32Of(slots.position);
-    this.#columns = STORED_COLUMNS.flatMap((name) => {
+    this.#columns = STORED_COLUMNS.filter((name) => name !== "position").map((name) => {
       const column = slots.columns[name];
-      return name === "position" || column === undefined ? [] : [[name, f32Of(column)] as const];
+      return [name, column === undefined ? null : f32Of(column)];
     });
   }
 
-  /** Set what a head stores beside slot `to` from column `from` of the table's row. */
-  write(reader: PagedReader, head: number, to: number, row: number, from: number): void {
-    const at = row * this.slots.capacity + from;
-    if (reader.hasColumn(head, "position")) reader.setPosition(head, to, this.#position[at] ?? 0);
+  /**
+   * Set what a head stores beside slot `to` from column `from` of the table's row.
+   *
+   * @param stored the slot whose own statistics it takes where the table has none; without one they are 0.
+   */
+  write(head: number, to: number, row: number, from: number, stored: number | null): void {
+    const { reader } = this;
+    const entry = row * this.slots.capacity + from;
+    if (reader.hasColumn(head, "position")) reader.setPosition(head, to, this.#position[entry] ?? 0);
     for (const [name, values] of this.#columns) {
       if (!reader.hasColumn(head, name)) continue;
-      const place = reader.column(head, name, to);
-      place.slab[place.at] = values[at] ?? 0;
+      const { slab, at } = reader.column(head, name, to);
+      if (values !== null) slab[at] = values[entry] ?? 0;
+      else if (stored === null) slab[at] = 0;
+      else {
+        const source = reader.column(head, name, stored);
+        slab[at] = source.slab[source.at] ?? 0;
+      }
     }
   }
 }

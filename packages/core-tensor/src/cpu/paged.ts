@@ -14,6 +14,16 @@ export interface SlotRun {
   readonly count: number;
 }
 
+/** Entries of a column that lie one behind the other. */
+export interface ColumnRun {
+  readonly slab: Float32Array;
+  /** Elements before the first entry. */
+  readonly at: number;
+  /** Number of the first slot, and how many. */
+  readonly first: number;
+  readonly count: number;
+}
+
 const wordView = new WeakMap<Float32Array, Uint32Array>();
 
 /** A layer's pages as the CPU's kernels walk them. */
@@ -52,6 +62,14 @@ export class PagedReader {
 
   hasColumn(head: number, column: StoredColumn): boolean {
     return this.#columnTable[this.#columnRow(head, column)] !== NO_PAGE;
+  }
+
+  /** The first `count` entries of a column, page by page; nothing where the head has no such column. */
+  *columnRuns(head: number, column: StoredColumn, count: number): Generator<ColumnRun> {
+    if (!this.hasColumn(head, column)) return;
+    for (let first = 0; first < count; first += this.kv.pageSlots) {
+      yield { ...this.column(head, column, first), first, count: Math.min(this.kv.pageSlots, count - first) };
+    }
   }
 
   /** Where a slot's entry of a column lies; only for columns that the head has. */

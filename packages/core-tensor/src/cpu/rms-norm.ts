@@ -1,7 +1,7 @@
 import type { RmsNormSpec } from "../backend";
 import { WinnowError } from "../errors";
 import { elementCount } from "../shape";
-import { f32Of, f32Rows } from "./cpu-tensor";
+import { f32Of, f32Rows, widthOf } from "./cpu-tensor";
 
 /** out = x / sqrt(mean(x²) + epsilon) · weight (arXiv 1910.07467, equation 4), over runs as long as the weight. */
 export function rmsNorm({ x, weight, epsilon, out }: RmsNormSpec): void {
@@ -9,10 +9,11 @@ export function rmsNorm({ x, weight, epsilon, out }: RmsNormSpec): void {
   const target = f32Rows("rmsNorm", "out", out);
   const scale = f32Of(weight);
   const width = elementCount(weight.shape);
-  if (width === 0 || source.length % width !== 0 || target.length !== source.length) {
+  if (width === 0 || widthOf(x.tensor) % width !== 0 || target.length !== source.length) {
     throw new WinnowError(
       "shape",
-      `rmsNorm: ${source.length} elements in and ${target.length} out do not divide into runs of the weight's ${width}`,
+      `rmsNorm: rows of ${widthOf(x.tensor)} do not divide into runs of the weight's ${width}, ` +
+        `or out has ${target.length} elements for ${source.length}`,
     );
   }
   for (let start = 0; start < source.length; start += width) {

@@ -15,6 +15,7 @@ export function weightedSum(
   width: number,
   count: number,
   out: Float64Array,
+  outStart: number,
 ): void {
   let i = 0;
   for (; i + 2 <= rowCount; i += 2) {
@@ -22,7 +23,7 @@ export function weightedSum(
     const b = a + pStride;
     let d = 0;
     for (; d + 4 <= width; d += 4) {
-      const o = i * width + d;
+      const o = outStart + i * width + d;
       const o2 = o + width;
       let a0 = out[o] ?? 0;
       let a1 = out[o + 1] ?? 0;
@@ -58,12 +59,12 @@ export function weightedSum(
       out[o2 + 3] = b3;
     }
     for (; d < width; d++) {
-      addColumn(p, a, v, vStart + d, width, count, out, i * width + d);
-      addColumn(p, b, v, vStart + d, width, count, out, (i + 1) * width + d);
+      addColumn(p, a, v, vStart + d, width, count, out, outStart + i * width + d);
+      addColumn(p, b, v, vStart + d, width, count, out, outStart + (i + 1) * width + d);
     }
   }
   if (i < rowCount) {
-    for (let d = 0; d < width; d++) addColumn(p, pStart + i * pStride, v, vStart + d, width, count, out, i * width + d);
+    for (let d = 0; d < width; d++) addColumn(p, pStart + i * pStride, v, vStart + d, width, count, out, outStart + i * width + d);
   }
 }
 

@@ -1,0 +1,4 @@
+import { backendSuite } from "../testing";
+import { createCpuBackend } from "./cpu-backend";
+
+backendSuite("cpu", createCpuBackend);

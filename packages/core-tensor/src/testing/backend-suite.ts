@@ -1,0 +1,42 @@
+import { describe } from "vitest";
+
+import type { Backend } from "../backend";
+import { registerMatchers } from "./allclose";
+import { SuiteContext, type BackendSuiteOptions } from "./suite-context";
+import { appendSuite } from "./suite/append.suite";
+import { attendSuite } from "./suite/attend.suite";
+import { denseSuite } from "./suite/dense.suite";
+import { memorySuite } from "./suite/memory.suite";
+import { sampleSuite } from "./suite/sample.suite";
+import { selectSuite } from "./suite/select.suite";
+import { slotsSuite } from "./suite/slots.suite";
+
+const PARTS = {
+  memory: memorySuite,
+  dense: denseSuite,
+  append: appendSuite,
+  attend: attendSuite,
+  slots: slotsSuite,
+  select: selectSuite,
+  sample: sampleSuite,
+};
+
+/**
+ * The tests that every backend has to pass, for vitest: each operation over generated shapes against a plain float64
+ * reference, and the laws that hold between operations.
+ *
+ * @param makeBackend called once for each part of the suite; the suite disposes what it gets.
+ * @example backendSuite("my backend", () => createMyBackend());
+ */
+export function backendSuite(
+  name: string,
+  makeBackend: () => Backend | Promise<Backend>,
+  options: BackendSuiteOptions = {},
+): void {
+  registerMatchers();
+  for (const [part, suite] of Object.entries(PARTS)) {
+    describe(`${name}: ${part}`, () => {
+      suite(new SuiteContext(makeBackend, options));
+    });
+  }
+}

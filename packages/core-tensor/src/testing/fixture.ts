@@ -1,0 +1,71 @@
+import type { Backend } from "../backend";
+import type { DeviceTensor } from "../device-tensor";
+import { randomUnit } from "../expr";
+import type { Shape } from "../shape";
+import { elementCount } from "../shape";
+import { tensor } from "../tensor";
+
+/** Numbers in [-1, 1) that f32 holds exactly, the same for the same seed. */
+export function randoms(seed: number, count: number): Float32Array {
+  return Float32Array.from({ length: count }, (_, i) => randomUnit(seed, i >>> 16, i & 0xffff) * 2 - 1);
+}
+
+/** Whole numbers in 0 .. below - 1, the same for the same seed. */
+export function randomIntegers(seed: number, count: number, below: number): number[] {
+  return Array.from({ length: count }, (_, i) => Math.floor(randomUnit(seed, 0x1000, i) * below));
+}
+
+/** The numbers 0 .. count - 1 in an order that the seed fixes. */
+export function shuffled(seed: number, count: number): number[] {
+  const order = Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = Math.floor(randomUnit(seed, 0x2000, i) * (i + 1));
+    const a = order[i] ?? 0;
+    order[i] = order[j] ?? 0;
+    order[j] = a;
+  }
+  return order;
+}
+
+/** Item `i` of a list that has one. */
+export function at<T>(items: ArrayLike<T>, i: number): T {
+  const item = items[i];
+  if (item === undefined) throw new RangeError(`item ${i} of a list of ${items.length}`);
+  return item;
+}
+
+/** Short ways to put numbers on a backend and to get them back. */
+export class Fixture implements Disposable {
+  readonly #made: DeviceTensor[] = [];
+
+  constructor(readonly backend: Backend) {}
+
+  /** Numbers on the device; zeros where none are given. */
+  f32(shape: Shape, values?: ArrayLike<number>): DeviceTensor {
+    const data = values === undefined ? new Float32Array(elementCount(shape)) : Float32Array.from(values);
+    return this.#keep(this.backend.upload(tensor("f32", shape, data), { label: "numbers", category: "activations" }));
+  }
+
+  u32(shape: Shape, values?: ArrayLike<number>): DeviceTensor {
+    const data = values === undefined ? new Uint32Array(elementCount(shape)) : Uint32Array.from(values);
+    return this.#keep(this.backend.upload(tensor("u32", shape, data), { label: "words", category: "activations" }));
+  }
+
+  async read(source: DeviceTensor): Promise<number[]> {
+    return Array.from(await this.backend.download(source));
+  }
+
+  /** Dispose every tensor that was made here. */
+  release(): void {
+    for (const tensor of this.#made.splice(0)) tensor[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.backend[Symbol.dispose]();
+  }
+
+  #keep(made: DeviceTensor): DeviceTensor {
+    this.#made.push(made);
+    return made;
+  }
+}

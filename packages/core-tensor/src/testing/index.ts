@@ -1,0 +1,4 @@
+export { difference, registerMatchers } from "./allclose";
+export { backendSuite } from "./backend-suite";
+export type { BackendSuiteOptions } from "./suite-context";
+export { TOLERANCES, type Tolerance } from "./tolerances";

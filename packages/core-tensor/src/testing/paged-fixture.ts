@@ -1,0 +1,172 @@
+import { NO_PAGE, STORED_COLUMNS, type KvScratch, type PagedKv, type StoredColumn } from "../backend";
+import type { DeviceTensor } from "../device-tensor";
+import { at, randoms, shuffled, type Fixture } from "./fixture";
+
+/** One kept slot as a test thinks of it. */
+export interface Slot {
+  readonly key: readonly number[];
+  readonly value: readonly number[];
+  readonly position: number;
+  /** What the head stores beside it; a column that is not there reads as 0. */
+  readonly columns: Readonly<Partial<Record<StoredColumn, number>>>;
+}
+
+/** The slots of one KV head, and the columns that it stores. */
+export interface Head {
+  readonly slots: readonly Slot[];
+  readonly columns: readonly StoredColumn[];
+}
+
+export interface PageOptions {
+  readonly headDim: number;
+  readonly pageSlots: number;
+  /** Slots that each head has pages for. */
+  readonly capacity: number;
+  /** Orders the pages at random over the slabs; a cache's pages are rarely neighbours. */
+  readonly seed: number;
+}
+
+const PAGES_PER_SLAB = 3;
+const COLUMN_PAGES_PER_SLAB = 4;
+
+/** Random slots at positions 0, 1, … */
+export function randomSlots(seed: number, count: number, headDim: number): Slot[] {
+  const numbers = randoms(seed, count * headDim * 2);
+  return Array.from({ length: count }, (_, i) => ({
+    key: Array.from(numbers.subarray(2 * i * headDim, (2 * i + 1) * headDim)),
+    value: Array.from(numbers.subarray((2 * i + 1) * headDim, (2 * i + 2) * headDim)),
+    position: i,
+    columns: {},
+  }));
+}
+
+/** A paged cache with these contents, its pages scattered over slabs, with a slab that does not exist among them. */
+export class PagedFixture {
+  readonly kv: PagedKv;
+  readonly #table: readonly (readonly number[])[];
+  /** By head and column, pages; null where the head has no such column. */
+  readonly #columnTable: readonly (readonly (readonly number[] | null)[])[];
+
+  constructor(
+    private readonly fixture: Fixture,
+    heads: readonly Head[],
+    private readonly options: PageOptions,
+  ) {
+    const { headDim, pageSlots, capacity, seed } = options;
+    const pages = Math.max(1, Math.ceil(capacity / pageSlots));
+    // The first slab stays empty, as one does whose pages were all freed.
+    const order = shuffled(seed, heads.length * pages).map((page) => page + PAGES_PER_SLAB);
+    this.#table = heads.map((_, head) => order.slice(head * pages, (head + 1) * pages));
+    let nextColumnPage = COLUMN_PAGES_PER_SLAB;
+    this.#columnTable = heads.map(({ columns }) =>
+      STORED_COLUMNS.map((name) => (columns.includes(name) ? Array.from({ length: pages }, () => nextColumnPage++) : null)),
+    );
+
+    const slabs = Math.ceil((heads.length * pages + PAGES_PER_SLAB) / PAGES_PER_SLAB);
+    const columnSlabs = Math.ceil((nextColumnPage + 1) / COLUMN_PAGES_PER_SLAB);
+    const pageSize = 2 * pageSlots * headDim;
+    // Pages were used before: what is left in them must not show.
+    const data = Array.from({ length: slabs }, () => new Float32Array(PAGES_PER_SLAB * pageSize).fill(99));
+    const columnData = Array.from({ length: columnSlabs }, () => new Float32Array(COLUMN_PAGES_PER_SLAB * pageSlots).fill(99));
+    heads.forEach(({ slots }, head) => {
+      slots.forEach((slot, s) => {
+        const { slab, key, value } = this.#place(head, s);
+        at(data, slab).set(slot.key, key);
+        at(data, slab).set(slot.value, value);
+        STORED_COLUMNS.forEach((name, column) => {
+          const place = this.#columnPlace(head, column, s);
+          if (place === null) return;
+          const target = at(columnData, place.slab);
+          if (name === "position") new Uint32Array(target.buffer)[place.offset] = slot.position;
+          else target[place.offset] = slot.columns[name] ?? 0;
+        });
+      });
+    });
+
+    this.kv = {
+      slabs: data.map((values, slab) => (slab === 0 ? null : fixture.f32([PAGES_PER_SLAB, 2, pageSlots, headDim], values))),
+      pagesPerSlab: PAGES_PER_SLAB,
+      pageSlots,
+      table: fixture.u32([heads.length, pages], this.#table.flat()),
+      lengths: fixture.u32([heads.length], heads.map(({ slots }) => slots.length)),
+      columnSlabs: columnData.map((values, slab) =>
+        slab === 0 ? null : fixture.f32([COLUMN_PAGES_PER_SLAB, pageSlots], values),
+      ),
+      columnPagesPerSlab: COLUMN_PAGES_PER_SLAB,
+      columnTable: fixture.u32(
+        [heads.length, STORED_COLUMNS.length, pages],
+        this.#columnTable.flat().flatMap((row) => row ?? Array.from({ length: pages }, () => NO_PAGE)),
+      ),
+    };
+  }
+
+  /** What the cache holds now. */
+  async read(): Promise<Head[]> {
+    const lengths = await this.fixture.read(this.kv.lengths);
+    const slabs = await this.#download(this.kv.slabs);
+    const columnSlabs = await this.#download(this.kv.columnSlabs);
+    const { headDim } = this.options;
+    return this.#columnTable.map((columns, head) => ({
+      columns: STORED_COLUMNS.filter((_, column) => columns[column] !== null),
+      slots: Array.from({ length: at(lengths, head) }, (_, s) => {
+        const { slab, key, value } = this.#place(head, s);
+        const data = at(slabs, slab);
+        const entries = STORED_COLUMNS.map((name, column) => {
+          const place = this.#columnPlace(head, column, s);
+          return [name, place === null ? null : { data: at(columnSlabs, place.slab), offset: place.offset }] as const;
+        });
+        const position = entries[0]?.[1];
+        return {
+          key: Array.from(data.subarray(key, key + headDim)),
+          value: Array.from(data.subarray(value, value + headDim)),
+          position: position ? at(new Uint32Array(position.data.buffer), position.offset) : s,
+          columns: Object.fromEntries(
+            entries.flatMap(([name, place]) => (name === "position" || !place ? [] : [[name, at(place.data, place.offset)]])),
+          ),
+        };
+      }),
+    }));
+  }
+
+  async #download(slabs: readonly (DeviceTensor | null)[]): Promise<Float32Array[]> {
+    const found: Float32Array[] = [];
+    for (const slab of slabs) {
+      const data = slab === null ? new Float32Array(0) : await this.fixture.backend.download(slab);
+      if (data instanceof Float32Array) found.push(data);
+    }
+    return found;
+  }
+
+  #place(head: number, slot: number): { readonly slab: number; readonly key: number; readonly value: number } {
+    const { headDim, pageSlots } = this.options;
+    const page = at(at(this.#table, head), Math.floor(slot / pageSlots));
+    const key = ((page % PAGES_PER_SLAB) * 2 * pageSlots + (slot % pageSlots)) * headDim;
+    return { slab: Math.floor(page / PAGES_PER_SLAB), key, value: key + pageSlots * headDim };
+  }
+
+  #columnPlace(head: number, column: number, slot: number): { readonly slab: number; readonly offset: number } | null {
+    const { pageSlots } = this.options;
+    const pages = at(at(this.#columnTable, head), column);
+    if (pages === null) return null;
+    const page = at(pages, Math.floor(slot / pageSlots));
+    return { slab: Math.floor(page / COLUMN_PAGES_PER_SLAB), offset: (page % COLUMN_PAGES_PER_SLAB) * pageSlots + (slot % pageSlots) };
+  }
+}
+
+/** Scratch that holds the slots of each head from row 0 on, and is larger than it has to be. */
+export function scratchOf(fixture: Fixture, heads: readonly (readonly Slot[])[], headDim: number, capacity?: number): KvScratch {
+  const room = capacity ?? Math.max(...heads.map((slots) => slots.length)) + 2;
+  const fill = (of: (slot: Slot) => readonly number[]): Float32Array => {
+    const data = new Float32Array(heads.length * room * headDim);
+    heads.forEach((slots, head) => {
+      slots.forEach((slot, s) => {
+        data.set(of(slot), (head * room + s) * headDim);
+      });
+    });
+    return data;
+  };
+  return {
+    k: fixture.f32([heads.length, room, headDim], fill((slot) => slot.key)),
+    v: fixture.f32([heads.length, room, headDim], fill((slot) => slot.value)),
+  };
+}

@@ -1,0 +1,50 @@
+import { afterAll, afterEach, beforeAll } from "vitest";
+
+import type { Backend } from "../backend";
+import { Fixture } from "./fixture";
+import { TOLERANCES, type Tolerance } from "./tolerances";
+
+export interface BackendSuiteOptions {
+  /** Against references in float64; that of f32 unless told otherwise. */
+  readonly tolerance?: Tolerance;
+  /**
+   * Whether a row's result has the same bits however rows are grouped, and wherever its keys lie. Where a backend has
+   * different kernels for one row and for many, it holds within the tolerance only. True unless told otherwise.
+   */
+  readonly bitEqual?: boolean;
+}
+
+/** The backend under test, made before the first test of a `describe` and disposed after its last. */
+export class SuiteContext {
+  readonly tolerance: Tolerance;
+  readonly #lawTolerance: Tolerance;
+  #fixture: Fixture | null = null;
+
+  constructor(makeBackend: () => Backend | Promise<Backend>, options: BackendSuiteOptions) {
+    this.tolerance = options.tolerance ?? TOLERANCES.f32;
+    this.#lawTolerance = (options.bitEqual ?? true) ? { rtol: 0, atol: 0 } : this.tolerance;
+    beforeAll(async () => {
+      this.#fixture = new Fixture(await makeBackend());
+    });
+    afterEach(() => {
+      this.#fixture?.release();
+    });
+    afterAll(() => {
+      this.#fixture?.[Symbol.dispose]();
+    });
+  }
+
+  get fixture(): Fixture {
+    if (this.#fixture === null) throw new Error("the backend exists while tests run, and not before");
+    return this.#fixture;
+  }
+
+  get backend(): Backend {
+    return this.fixture.backend;
+  }
+
+  /** For two ways to compute one thing. */
+  get lawTolerance(): Tolerance {
+    return this.#lawTolerance;
+  }
+}

@@ -1,0 +1,132 @@
+import { describe, expect, it } from "vitest";
+
+import { rows, type DeviceTensor } from "../../device-tensor";
+import { numberToBf16, numberToF16 } from "../../half";
+import { tensor } from "../../tensor";
+import type { SuiteContext } from "../suite-context";
+
+const OPTIONS = { label: "memory.test", category: "kv" } as const;
+
+/** Allocation, transfer, the meter, and how errors surface. */
+export function memorySuite(context: SuiteContext): void {
+  describe("memory", () => {
+    it("allocates zeros of every plain type", async () => {
+      const { backend } = context;
+      for (const dtype of ["f32", "u32", "i32"] as const) {
+        using made = backend.allocate(dtype, [2, 3], OPTIONS);
+        expect(made).toMatchObject({ dtype, shape: [2, 3], bytes: 24, disposed: false });
+        expect(Array.from(await backend.download(made))).toEqual([0, 0, 0, 0, 0, 0]);
+      }
+    });
+
+    it("widens halves, or keeps them: their values are the same", async () => {
+      const { backend, fixture } = context;
+      const values = [1, -0.5, 65504, 2 ** -24, 0];
+      for (const [dtype, encode] of [["f16", numberToF16], ["bf16", numberToBf16]] as const) {
+        const data = Uint16Array.from(values, encode);
+        using table = backend.upload(tensor(dtype, [5, 1], data), OPTIONS);
+        const out = fixture.f32([5, 1]);
+        backend.embed({ table, ids: rows(fixture.u32([5], [0, 1, 2, 3, 4])), out: rows(out) });
+        const found = await fixture.read(out);
+        expect(found).toBeAllclose(values, dtype === "f16" ? { rtol: 0, atol: 0 } : { rtol: 2 ** -8, atol: 0 });
+      }
+    });
+
+    it("counts what exists by category and label", () => {
+      const { backend } = context;
+      const before = backend.memory.snapshot();
+      const made = backend.allocate("f32", [10], OPTIONS);
+      const uploaded = backend.upload(tensor("u32", [2], Uint32Array.of(1, 2)), { label: "memory.upload", category: "weights" });
+      expect(backend.memory.snapshot()).toMatchObject({ kv: before.kv + 40, weights: before.weights + 8, total: before.total + 48 });
+      expect(backend.memory.byLabel().get("memory.test")).toBe(40);
+      made[Symbol.dispose]();
+      made[Symbol.dispose]();
+      uploaded[Symbol.dispose]();
+      expect(made.disposed).toBe(true);
+      expect(backend.memory.snapshot()).toMatchObject({ kv: before.kv, weights: before.weights, total: before.total });
+      expect(backend.memory.byLabel().has("memory.test")).toBe(false);
+    });
+
+    it("writes, clears and reads parts", async () => {
+      const { backend, fixture } = context;
+      const target = fixture.f32([6], [1, 2, 3, 4, 5, 6]);
+      const data = Float32Array.of(8, 9);
+      backend.write(target, data, 3);
+      data.fill(0);
+      expect(await fixture.read(target)).toEqual([1, 2, 3, 8, 9, 6]);
+      expect(Array.from(await backend.download(target, 2, 3))).toEqual([3, 8, 9]);
+      expect(Array.from(await backend.download(target, 4))).toEqual([9, 6]);
+      backend.clear(target);
+      expect(await fixture.read(target)).toEqual([0, 0, 0, 0, 0, 0]);
+    });
+
+    it("reads what was there when the download was asked for", async () => {
+      const { backend, fixture } = context;
+      const target = fixture.f32([2], [1, 2]);
+      const reading = backend.download(target);
+      backend.write(target, Float32Array.of(3, 4));
+      expect(Array.from(await reading)).toEqual([1, 2]);
+      const last = backend.download(target);
+      target[Symbol.dispose]();
+      expect(Array.from(await last)).toEqual([3, 4]);
+    });
+
+    it("refuses what does not fit", async () => {
+      const { backend, fixture } = context;
+      const target = fixture.f32([2]);
+      const caught = (act: () => void): unknown => {
+        try {
+          act();
+        } catch (error) {
+          return error;
+        }
+        return null;
+      };
+      expect(caught(() => { backend.write(target, new Float32Array(2), 1); })).toMatchObject({ code: "range" });
+      await expect(backend.download(target, 1, 2)).rejects.toMatchObject({ code: "range" });
+      expect(caught(() => backend.upload(tensor("q8_0", [32], new Uint8Array(34)), OPTIONS))).toMatchObject({ code: "dtype" });
+    });
+  });
+
+  describe("errors", () => {
+    it("surface once, at the next flush or download, and what follows works", async () => {
+      const { backend, fixture } = context;
+      const x = rows(fixture.f32([1, 2], [3, 4]));
+      const out = fixture.f32([1, 2]);
+      backend.rmsNorm({ x, weight: fixture.f32([3]), epsilon: 0, out: rows(out) });
+      await expect(backend.download(out)).rejects.toMatchObject({ name: "WinnowError", code: "shape" });
+      await backend.flush();
+      backend.rmsNorm({ x, weight: fixture.f32([2], [1, 1]), epsilon: 0, out: rows(out) });
+      expect(await fixture.read(out)).toBeAllclose([3 / Math.sqrt(12.5), 4 / Math.sqrt(12.5)], context.tolerance);
+    });
+
+    it("name the operation and a tensor that was disposed", async () => {
+      const { backend, fixture } = context;
+      const gone: DeviceTensor = backend.allocate("f32", [2, 2], OPTIONS);
+      gone[Symbol.dispose]();
+      backend.rmsNorm({ x: rows(gone), weight: fixture.f32([2]), epsilon: 0, out: rows(fixture.f32([2, 2])) });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "disposed",
+        message: expect.stringMatching(/rmsNorm.*memory\.test/) as unknown,
+      });
+      await backend.flush();
+    });
+
+    it("name the type that was expected", async () => {
+      const { backend, fixture } = context;
+      backend.embed({ table: fixture.f32([2, 2]), ids: rows(fixture.f32([1])), out: rows(fixture.f32([1, 2])) });
+      await expect(backend.flush()).rejects.toMatchObject({ code: "dtype", message: expect.stringContaining("u32") as unknown });
+    });
+
+    it("refuse a tensor of another backend", async () => {
+      const { backend, fixture } = context;
+      const foreign: DeviceTensor = {
+        id: 1, label: "foreign", dtype: "f32", shape: [1, 2], bytes: 8, disposed: false, [Symbol.dispose]: () => undefined,
+      };
+      const out = fixture.f32([1, 2], [1, 2]);
+      backend.rmsNorm({ x: rows(foreign), weight: fixture.f32([2]), epsilon: 0, out: rows(out) });
+      await expect(backend.flush()).rejects.toMatchObject({ code: "backend", message: expect.stringContaining("foreign") as unknown });
+      expect(await fixture.read(out)).toEqual([1, 2]);
+    });
+  });
+}
