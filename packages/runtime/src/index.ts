@@ -20,6 +20,7 @@ export {
   type ReadOptions,
   type SessionSettings,
 } from "./session/session";
+export { restoreSession, saveSession, type RestoredSession } from "./session/session-file";
 export type { SessionOptions } from "./session/session-options";
 export { Chat } from "./session/chat";
 export { idsPart, textPart, turnParts, withProbe } from "./prompt/parts";

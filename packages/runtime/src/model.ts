@@ -1,9 +1,4 @@
-import {
-  WinnowError,
-  createCpuBackend,
-  type Backend,
-  type SamplingParams,
-} from "@winnow/core-tensor";
+import { WinnowError, createCpuBackend, type Backend, type SamplingParams } from "@winnow/core-tensor";
 import { TokenClasses } from "@winnow/kv-policies";
 import type { ModelFingerprint } from "@winnow/profiler";
 
@@ -122,7 +117,14 @@ export class Model implements Disposable {
   /** What a head plan has to agree with. */
   get fingerprint(): ModelFingerprint {
     const { layers, queryHeads, kvHeads, headDim } = this.config;
-    return { layers, queryHeads, kvHeads, headDim, vocabularySize: this.tokenizer.size, tokenizer: this.tokenizer.fingerprint };
+    return {
+      layers,
+      queryHeads,
+      kvHeads,
+      headDim,
+      vocabularySize: this.tokenizer.size,
+      tokenizer: this.tokenizer.fingerprint,
+    };
   }
 
   /**

@@ -16,7 +16,9 @@ export async function computeStatistics(
   for (const statistic of sequence.policy.registry.computed([...new Set(names)])) {
     const target = buffers.table.columns[statistic.name];
     if (target === undefined) continue;
-    sequence.warnOnce(`the statistic "${statistic.name}" is computed on the host: its columns are downloaded at every cut`);
+    sequence.warnOnce(
+      `the statistic "${statistic.name}" is computed on the host: its columns are downloaded at every cut`,
+    );
     const views = await downloadViews(sequence, buffers, statistic.needs, firstRow);
     views.forEach((view, row) => {
       backend.write(target, statistic.compute(view), row * buffers.table.capacity);

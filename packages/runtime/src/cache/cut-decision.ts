@@ -34,10 +34,25 @@ export function cutDecision(sequence: Sequence, rowCount: number): CutDecision {
   }
   switch (decision.kind) {
     case "plan":
-      return { kind: "given", heads: decision.heads, candidates: [], policies: decision.heads.flat(), needs: [], measures: false };
+      return {
+        kind: "given",
+        heads: decision.heads,
+        candidates: [],
+        policies: decision.heads.flat(),
+        needs: [],
+        measures: false,
+      };
     case "strategy": {
       const { strategy, threshold } = decision;
-      return { kind: "strategy", strategy, threshold, candidates: [], policies: [], needs: strategy.needs, measures: true };
+      return {
+        kind: "strategy",
+        strategy,
+        threshold,
+        candidates: [],
+        policies: [],
+        needs: strategy.needs,
+        measures: true,
+      };
     }
     case "search": {
       const { candidates, threshold } = decision;

@@ -40,7 +40,13 @@ export async function extend(
   const chunks = wanted === "probe" && probe !== null ? probeChunks(probe, room) : [];
   const probeRows = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   const profiled = profiledRows(wanted, ids.length, probeRows);
-  const report = await readPrompt(sequence, ids, chunks, () => new LayerCut(sequence, ids.length, decision, profiled), options);
+  const report = await readPrompt(
+    sequence,
+    ids,
+    chunks,
+    () => new LayerCut(sequence, ids.length, decision, profiled),
+    options,
+  );
   const rows = decision.measures ? { source: profiled.source, note: profiled.note } : { source: "none", note: null };
   return { rows, profileMs: report.profileMs };
 }

@@ -9,7 +9,7 @@ import {
 } from "@winnow/core-tensor";
 
 import type { KvStore } from "./kv-store";
-import type { SlabPool } from "./slab-pool";
+import type { PagePlace, SlabPool } from "./slab-pool";
 
 /**
  * The kept slots of one sequence in one layer: for each KV head a list of pages, and beside them pages for the
@@ -41,7 +41,10 @@ export class LayerCache implements Disposable {
     this.#table = backend.allocate("u32", [heads.kvHeads, this.#tableWidth], options);
     this.#lengths = backend.allocate("u32", [heads.kvHeads], options);
     this.#columnTable = backend.allocate("u32", [heads.kvHeads, STORED_COLUMNS.length, this.#tableWidth], options);
-    backend.write(this.#columnTable, new Uint32Array(heads.kvHeads * STORED_COLUMNS.length * this.#tableWidth).fill(NO_PAGE));
+    backend.write(
+      this.#columnTable,
+      new Uint32Array(heads.kvHeads * STORED_COLUMNS.length * this.#tableWidth).fill(NO_PAGE),
+    );
   }
 
   /** What the operations of a backend see. */
@@ -76,13 +79,14 @@ export class LayerCache implements Disposable {
     return this.#columnsOf[head] ?? [];
   }
 
-  /** Where the keys and values of a head lie, page by page, for a copy of the cache. */
-  kvPages(head: number): readonly number[] {
-    return this.#kv.pages(head);
+  /** Where the keys and values of a head lie, page by page. */
+  kvPlaces(head: number): PagePlace[] {
+    return this.#kv.pages(head).map((page) => this.#pool.locate(page));
   }
 
-  columnPages(head: number, column: StoredColumn): readonly number[] {
-    return this.#columns.pages(this.#columnRow(head, column));
+  /** Where a column of a head lies, page by page; nowhere where the head has none. */
+  columnPlaces(head: number, column: StoredColumn): PagePlace[] {
+    return this.#columns.pages(this.#columnRow(head, column)).map((page) => this.store.columns.locate(page));
   }
 
   /**

@@ -27,7 +27,9 @@ import { downloadViews } from "./slot-views";
 const WINDOW_ROWS = 32;
 
 /** How each column is recorded while a prompt is read, and joined with what is stored. */
-const RECORDED: Readonly<Record<RecordedColumn, { readonly reduce: "sum" | "max"; readonly join: "sum" | "max" | "replace" }>> = {
+const RECORDED: Readonly<
+  Record<RecordedColumn, { readonly reduce: "sum" | "max"; readonly join: "sum" | "max" | "replace" }>
+> = {
   mass: { reduce: "sum", join: "sum" },
   maxWeight: { reduce: "max", join: "max" },
   windowMass: { reduce: "sum", join: "replace" },
@@ -71,7 +73,10 @@ export class LayerCut implements Disposable {
     const { heads } = llama.shape;
     this.#capacity = Math.max(...sequence.layers.map(({ longest }) => longest)) + rowCount;
     const needs = decision.policies.map(columnsNeeded);
-    const named = [...needs.flatMap(({ stored, computed, custom }) => [...stored, ...computed, ...custom]), ...decision.needs];
+    const named = [
+      ...needs.flatMap(({ stored, computed, custom }) => [...stored, ...computed, ...custom]),
+      ...decision.needs,
+    ];
     const computedNeeds = sequence.policy.registry.computed(named).flatMap((statistic) => statistic.needs);
     const columns = [...new Set([...named, ...computedNeeds])].filter((name) => name !== "position");
     this.#custom = needs.flatMap(({ custom }) => custom);
@@ -163,7 +168,13 @@ export class LayerCut implements Disposable {
     this.#table?.[Symbol.dispose]();
   }
 
-  #move(layer: LayerCache, scratch: KvScratch, choices: readonly Choice[], kept: readonly number[], scratchBytes: number): void {
+  #move(
+    layer: LayerCache,
+    scratch: KvScratch,
+    choices: readonly Choice[],
+    kept: readonly number[],
+    scratchBytes: number,
+  ): void {
     const { sequence } = this;
     const { backend, llama } = sequence.engine;
     const { heads } = llama.shape;
@@ -206,7 +217,13 @@ export class LayerCut implements Disposable {
         const measured = await this.#measure(l, programs);
         return policies.map((policy, head) => {
           const measure = measured[head]?.[head];
-          return { policy, candidate: 0, recovery: measure?.recovery ?? null, measured: [], program: programs[head] ?? KEEP_ALL };
+          return {
+            policy,
+            candidate: 0,
+            recovery: measure?.recovery ?? null,
+            measured: [],
+            program: programs[head] ?? KEEP_ALL,
+          };
         });
       }
       case "search": {
@@ -215,7 +232,8 @@ export class LayerCut implements Disposable {
           const candidate = choose(prices, decision.threshold, before?.[head]?.candidate ?? 0);
           const policy = decision.candidates[candidate];
           const program = this.#programs[candidate];
-          if (policy === undefined || program === undefined) throw new WinnowError("policy", "a preset has no candidates");
+          if (policy === undefined || program === undefined)
+            throw new WinnowError("policy", "a preset has no candidates");
           return {
             policy,
             candidate,
@@ -231,7 +249,8 @@ export class LayerCut implements Disposable {
   /** Prices by KV head, then by program. */
   async #measure(l: number, programs: readonly SelectProgram[]): Promise<Omit<CandidateMeasure, "policy">[][]> {
     const { heads } = this.sequence.engine.llama.shape;
-    if (this.#table === null) return Array.from({ length: heads.kvHeads }, () => programs.map(() => ({ recovery: null, kept: null })));
+    if (this.#table === null)
+      return Array.from({ length: heads.kvHeads }, () => programs.map(() => ({ recovery: null, kept: null })));
     const views = await this.#columns(l);
     const { reading } = this.sequence.policy;
     const question = askQuestion(programs, this.#scores.expressions, views, this.#capacity, reading);
@@ -244,7 +263,11 @@ export class LayerCut implements Disposable {
     });
   }
 
-  async #summary(l: number, question: Question, table: DeviceTensor): Promise<{ sums: Float32Array; counts: Uint32Array }> {
+  async #summary(
+    l: number,
+    question: Question,
+    table: DeviceTensor,
+  ): Promise<{ sums: Float32Array; counts: Uint32Array }> {
     const { sequence } = this;
     const { backend, llama } = sequence.engine;
     const { heads } = llama.shape;
@@ -282,7 +305,14 @@ export class LayerCut implements Disposable {
     const position = Uint32Array.from({ length: count }, (_, i) => i);
     const flags = classes.flagsOf(sequence.tokens);
     const now = sequence.tokens.length - 1;
-    return Array.from({ length: kvHeads }, (_, head) => ({ row: row + head, count, now, position, flags, columns: {} }));
+    return Array.from({ length: kvHeads }, (_, head) => ({
+      row: row + head,
+      count,
+      now,
+      position,
+      flags,
+      columns: {},
+    }));
   }
 
   async #headViews(l: number): Promise<HeadView[]> {
@@ -291,7 +321,9 @@ export class LayerCut implements Disposable {
   }
 
   #rowsOf(name: RecordedColumn): readonly RowRange[] {
-    const last = (rows: number): RowRange[] => [{ start: Math.max(0, this.rowCount - rows), end: this.rowCount, stride: 1 }];
+    const last = (rows: number): RowRange[] => [
+      { start: Math.max(0, this.rowCount - rows), end: this.rowCount, stride: 1 },
+    ];
     if (name === "windowMass") return last(WINDOW_ROWS);
     if (name === "lastMass") return last(1);
     return this.profiled.ranges;

@@ -15,7 +15,7 @@ export function replayChunks(request: readonly number[], subject: readonly numbe
   const step = room - request.length - OVERLAP;
   if (step < OVERLAP || subject.length === 0) return [];
   const chunks: number[][] = [];
-  for (let start = 0; start < subject.length; ) {
+  for (let start = 0; start < subject.length;) {
     const from = Math.max(0, start - OVERLAP);
     const end = Math.min(subject.length, from + room - request.length);
     chunks.push([...request, ...subject.slice(from, end)]);

@@ -145,10 +145,7 @@ class Reading implements Disposable {
     const scratchShape = [heads.kvHeads, count, heads.headDim];
     this.ids = backend.upload(tensor("u32", [count], Uint32Array.from(allIds)), options);
     this.positions = backend.upload(tensor("u32", [count], Uint32Array.from(positions)), options);
-    this.rotation = backend.upload(
-      tensor("f32", [count, heads.headDim], rotationOf(positions, frequencies)),
-      options,
-    );
+    this.rotation = backend.upload(tensor("f32", [count, heads.headDim], rotationOf(positions, frequencies)), options);
     this.hidden = backend.allocate("f32", [count, width], options);
     this.scratch = {
       k: backend.allocate("f32", scratchShape, { label: "kv.scratch", category: "kv" }),

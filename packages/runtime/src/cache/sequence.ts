@@ -1,10 +1,4 @@
-import {
-  WinnowError,
-  rows,
-  type Backend,
-  type DeviceTensor,
-  type SelectProgram,
-} from "@winnow/core-tensor";
+import { WinnowError, rows, type Backend, type DeviceTensor, type SelectProgram } from "@winnow/core-tensor";
 import { compile, type CompileContext, type Policy, type ScoreTable } from "@winnow/kv-policies";
 
 import type { Engine } from "../engine";
@@ -218,7 +212,15 @@ class StepBuffers implements Disposable {
 
   [Symbol.dispose](): void {
     this.workspace[Symbol.dispose]();
-    const tensors = [this.ids, this.positions, this.rotation, this.hidden, this.logits, this.token, this.logProbability];
+    const tensors = [
+      this.ids,
+      this.positions,
+      this.rotation,
+      this.hidden,
+      this.logits,
+      this.token,
+      this.logProbability,
+    ];
     for (const tensor of tensors) tensor[Symbol.dispose]();
   }
 }

@@ -9,6 +9,12 @@ import {
   type Shape,
 } from "@winnow/core-tensor";
 
+/** Where a page lies: its slab, and its first element there. */
+export interface PagePlace {
+  readonly slab: DeviceTensor;
+  readonly offset: number;
+}
+
 /**
  * Pages that lie in slabs, each one buffer of the device. A slab exists while a page of it is in use: the
  * lowest fills first, and an empty one is destroyed.
@@ -61,7 +67,7 @@ export class SlabPool implements Disposable {
   }
 
   /** Where a page lies: its slab and its first element there. */
-  locate(page: number): { readonly slab: DeviceTensor; readonly offset: number } {
+  locate(page: number): PagePlace {
     const slab = this.#slabs[Math.floor(page / this.pagesPerSlab)];
     if (slab === null || slab === undefined) {
       throw new WinnowError("range", `${this.label}: page ${page} lies in a slab that does not exist`);

@@ -17,7 +17,9 @@ export class Sweeper implements Disposable {
   /** Whether any head's policy can drop anything while generating. */
   get needed(): boolean {
     const { policy, heads } = this.sequence;
-    return policy.generated === "sweep" && heads.some((layer) => layer.some((head) => head.policy.node.kind !== "full"));
+    return (
+      policy.generated === "sweep" && heads.some((layer) => layer.some((head) => head.policy.node.kind !== "full"))
+    );
   }
 
   async sweep(): Promise<void> {
@@ -70,7 +72,11 @@ export class Sweeper implements Disposable {
     const needs = sequence.heads.flat().map(({ policy }) => columnsNeeded(policy));
     const custom = needs.flatMap((need) => need.custom);
     const hostNeeds = sequence.policy.registry.computed(custom).flatMap((statistic) => statistic.needs);
-    const names = new Set([...needs.flatMap(({ stored, computed }) => [...stored, ...computed]), ...custom, ...hostNeeds]);
+    const names = new Set([
+      ...needs.flatMap(({ stored, computed }) => [...stored, ...computed]),
+      ...custom,
+      ...hostNeeds,
+    ]);
     names.delete("position");
     const key = [...names].sort().join();
     const longest = Math.max(...sequence.layers.map((layer) => layer.longest));

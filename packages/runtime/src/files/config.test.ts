@@ -22,7 +22,13 @@ const LLAMA = {
   rms_norm_eps: 1e-5,
   vocab_size: 100,
 };
-const LLAMA3_ROPE = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
+const LLAMA3_ROPE = {
+  rope_type: "llama3",
+  factor: 8,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 8192,
+};
 
 describe("config.json", () => {
   it("of the demo model", async () => {
@@ -72,7 +78,12 @@ describe("config.json", () => {
       bosIds: [],
       eosIds: [],
     });
-    expect(parseModelConfig({ ...LLAMA, architectures: null, model_type: "llama", eos_token_id: [1, 2], bos_token_id: null }, "c")).toMatchObject({
+    expect(
+      parseModelConfig(
+        { ...LLAMA, architectures: null, model_type: "llama", eos_token_id: [1, 2], bos_token_id: null },
+        "c",
+      ),
+    ).toMatchObject({
       bosIds: [],
       eosIds: [1, 2],
     });
@@ -92,27 +103,87 @@ describe("config.json", () => {
   });
 
   it.each<[string, Readonly<Record<string, unknown>>, string, RegExp]>([
-    ["another architecture", { architectures: ["MistralForCausalLM"] }, "model", /architecture "MistralForCausalLM" is not supported; supported: LlamaForCausalLM/],
-    ["another model type", { architectures: undefined, model_type: "gpt2" }, "model", /architecture of model_type "gpt2" is not supported/],
+    [
+      "another architecture",
+      { architectures: ["MistralForCausalLM"] },
+      "model",
+      /architecture "MistralForCausalLM" is not supported; supported: LlamaForCausalLM/,
+    ],
+    [
+      "another model type",
+      { architectures: undefined, model_type: "gpt2" },
+      "model",
+      /architecture of model_type "gpt2" is not supported/,
+    ],
     ["no architecture", { architectures: [] }, "model", /architecture not named is not supported/],
     ["another activation", { hidden_act: "gelu" }, "model", /hidden_act "gelu" is not supported; supported: silu/],
     ["partial rotation", { partial_rotary_factor: 0.5 }, "model", /partial_rotary_factor "0.5" is not supported/],
-    ["quantised weights", { quantization_config: { quant_method: "gptq" } }, "model", /quantised weights are not supported; use the F32, F16 or BF16 checkpoint/],
-    ["another rotation", { rope_scaling: { rope_type: "yarn", factor: 2 } }, "model", /rope_scaling: type "yarn" is not supported; supported: default, llama3/],
-    ["another rotation, spelled anew", { rope_parameters: { rope_type: "linear", factor: 2 } }, "model", /rope_parameters: type "linear"/],
-    ["a rotation without its numbers", { rope_scaling: { rope_type: "llama3", factor: 8 } }, "file", /rope_scaling: "low_freq_factor" expected a number/],
-    ["frequencies the wrong way round", { rope_scaling: { ...LLAMA3_ROPE, high_freq_factor: 1 } }, "file", /high_freq_factor is 1, expected above low_freq_factor, 1/],
+    [
+      "quantised weights",
+      { quantization_config: { quant_method: "gptq" } },
+      "model",
+      /quantised weights are not supported; use the F32, F16 or BF16 checkpoint/,
+    ],
+    [
+      "another rotation",
+      { rope_scaling: { rope_type: "yarn", factor: 2 } },
+      "model",
+      /rope_scaling: type "yarn" is not supported; supported: default, llama3/,
+    ],
+    [
+      "another rotation, spelled anew",
+      { rope_parameters: { rope_type: "linear", factor: 2 } },
+      "model",
+      /rope_parameters: type "linear"/,
+    ],
+    [
+      "a rotation without its numbers",
+      { rope_scaling: { rope_type: "llama3", factor: 8 } },
+      "file",
+      /rope_scaling: "low_freq_factor" expected a number/,
+    ],
+    [
+      "frequencies the wrong way round",
+      { rope_scaling: { ...LLAMA3_ROPE, high_freq_factor: 1 } },
+      "file",
+      /high_freq_factor is 1, expected above low_freq_factor, 1/,
+    ],
     ["no width", { hidden_size: undefined }, "file", /"hidden_size" expected a whole number/],
     ["no layers", { num_hidden_layers: 0 }, "file", /"num_hidden_layers" expected at least 1, found 0/],
-    ["more layers than can be", { num_hidden_layers: 1e9 }, "file", /"num_hidden_layers" expected at most 10000, found 1000000000/],
+    [
+      "more layers than can be",
+      { num_hidden_layers: 1e9 },
+      "file",
+      /"num_hidden_layers" expected at most 10000, found 1000000000/,
+    ],
     ["a width in words", { hidden_size: "64" }, "file", /"hidden_size" expected a whole number, found "64"/],
-    ["heads that do not group", { num_key_value_heads: 3 }, "file", /num_attention_heads is 4, expected a multiple of num_key_value_heads, 3/],
-    ["a width that heads do not share", { hidden_size: 65 }, "file", /hidden_size is not a multiple of num_attention_heads, 4; give head_dim/],
+    [
+      "heads that do not group",
+      { num_key_value_heads: 3 },
+      "file",
+      /num_attention_heads is 4, expected a multiple of num_key_value_heads, 3/,
+    ],
+    [
+      "a width that heads do not share",
+      { hidden_size: 65 },
+      "file",
+      /hidden_size is not a multiple of num_attention_heads, 4; give head_dim/,
+    ],
     ["an odd head", { head_dim: 15 }, "file", /head_dim is 15, expected an even number/],
     ["a norm without epsilon", { rms_norm_eps: 0 }, "file", /"rms_norm_eps" expected above 0, found 0/],
     ["a negative theta", { rope_theta: -1 }, "file", /"rope_theta" expected above 0/],
-    ["an end of text beyond the vocabulary", { eos_token_id: [1, 100] }, "file", /token id 100 is named, expected ids below vocab_size, 100/],
-    ["an end of text that is no id", { eos_token_id: "</s>" }, "file", /"eos_token_id" expected a token id or an array of them, found "<\/s>"/],
+    [
+      "an end of text beyond the vocabulary",
+      { eos_token_id: [1, 100] },
+      "file",
+      /token id 100 is named, expected ids below vocab_size, 100/,
+    ],
+    [
+      "an end of text that is no id",
+      { eos_token_id: "</s>" },
+      "file",
+      /"eos_token_id" expected a token id or an array of them, found "<\/s>"/,
+    ],
   ])("refuses %s", async (_, fields, code, message) => {
     const error = await failureOf(() => parseModelConfig({ ...LLAMA, ...fields }, "dir/config.json"));
     expect(error.code).toBe(code);
@@ -143,7 +214,9 @@ describe("generation_config.json", () => {
 
   it("of the models here", async () => {
     expect(await readGenerationConfig(root("models/demo"))).toEqual({ sampling: GREEDY, eosIds: [6, 1] });
-    expect(await readGenerationConfig(root("goldens/tiny-model"))).toMatchObject({ sampling: { temperature: 0.8, topK: 40, topP: 0.95 } });
+    expect(await readGenerationConfig(root("goldens/tiny-model"))).toMatchObject({
+      sampling: { temperature: 0.8, topK: 40, topP: 0.95 },
+    });
   });
 
   it("may be missing or silent: greedy", async () => {
@@ -154,9 +227,18 @@ describe("generation_config.json", () => {
   it.each([
     [{ do_sample: false, temperature: 0.7 }, { temperature: 0 }],
     [{ do_sample: true }, { temperature: 1 }],
-    [{ do_sample: true, temperature: 0.6, top_p: 0.9, top_k: 50, min_p: 0.1 }, { temperature: 0.6, topP: 0.9, topK: 50, minP: 0.1 }],
-    [{ temperature: 0.7, repetition_penalty: 1.1 }, { temperature: 0.7, repetitionPenalty: 1.1 }],
-    [{ temperature: null, top_k: null }, { temperature: 0, topK: 0 }],
+    [
+      { do_sample: true, temperature: 0.6, top_p: 0.9, top_k: 50, min_p: 0.1 },
+      { temperature: 0.6, topP: 0.9, topK: 50, minP: 0.1 },
+    ],
+    [
+      { temperature: 0.7, repetition_penalty: 1.1 },
+      { temperature: 0.7, repetitionPenalty: 1.1 },
+    ],
+    [
+      { temperature: null, top_k: null },
+      { temperature: 0, topK: 0 },
+    ],
   ])("%j", async (json, expected) => {
     expect((await read(json)).sampling).toMatchObject(expected);
   });

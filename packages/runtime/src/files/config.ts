@@ -40,7 +40,8 @@ export interface ModelConfig {
 const SUPPORTED_ARCHITECTURES = ["LlamaForCausalLM"];
 
 // Generous ceilings: a number beyond them is a mistake, and loops run to these.
-const extent = (limit: number) => z.int("expected a whole number").positive("expected at least 1").max(limit, `expected at most ${limit}`);
+const extent = (limit: number) =>
+  z.int("expected a whole number").positive("expected at least 1").max(limit, `expected at most ${limit}`);
 const flag = z.boolean("expected true or false").nullish();
 
 const TOKEN_IDS = "expected a token id or an array of them";
@@ -103,7 +104,10 @@ export function parseModelConfig(value: unknown, what: string): ModelConfig {
   const ids = [...config.bos_token_id, ...config.eos_token_id];
   const outside = ids.find((id) => id >= config.vocab_size);
   if (outside !== undefined) {
-    throw new WinnowError("file", `${what}: token id ${outside} is named, expected ids below vocab_size, ${config.vocab_size}`);
+    throw new WinnowError(
+      "file",
+      `${what}: token id ${outside} is named, expected ids below vocab_size, ${config.vocab_size}`,
+    );
   }
   expectPlain(config, what);
   return {
@@ -127,13 +131,29 @@ export function parseModelConfig(value: unknown, what: string): ModelConfig {
 }
 
 function expectSupported(kind: z.output<typeof kindSchema>, what: string): void {
-  const named = kind.architectures?.length ? kind.architectures : kind.model_type === "llama" ? SUPPORTED_ARCHITECTURES : [];
+  const named = kind.architectures?.length
+    ? kind.architectures
+    : kind.model_type === "llama"
+      ? SUPPORTED_ARCHITECTURES
+      : [];
   if (named.some((name) => SUPPORTED_ARCHITECTURES.includes(name))) return;
-  const found = named.length > 0 ? named.map(quote).join(", ") : kind.model_type == null ? "not named" : `of model_type ${quote(kind.model_type)}`;
-  throw new WinnowError("model", `${what}: architecture ${found} is not supported; supported: ${SUPPORTED_ARCHITECTURES.join(", ")}`);
+  const found =
+    named.length > 0
+      ? named.map(quote).join(", ")
+      : kind.model_type == null
+        ? "not named"
+        : `of model_type ${quote(kind.model_type)}`;
+  throw new WinnowError(
+    "model",
+    `${what}: architecture ${found} is not supported; supported: ${SUPPORTED_ARCHITECTURES.join(", ")}`,
+  );
 }
 
-function shapeFault(heads: { readonly queryHeads: number; readonly kvHeads: number; readonly headDim: number }): string | null {
+function shapeFault(heads: {
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}): string | null {
   const { queryHeads, kvHeads, headDim } = heads;
   if (queryHeads % kvHeads !== 0) {
     return `num_attention_heads is ${queryHeads}, expected a multiple of num_key_value_heads, ${kvHeads}`;
@@ -148,13 +168,19 @@ function shapeFault(heads: { readonly queryHeads: number; readonly kvHeads: numb
 /** Refuse what would run and give wrong numbers. */
 function expectPlain(config: z.output<typeof configSchema>, what: string): void {
   const refuse = (field: string, found: unknown, supported: string): never => {
-    throw new WinnowError("model", `${what}: ${field} ${quote(String(found))} is not supported; supported: ${supported}`);
+    throw new WinnowError(
+      "model",
+      `${what}: ${field} ${quote(String(found))} is not supported; supported: ${supported}`,
+    );
   };
   if (config.hidden_act != null && config.hidden_act !== "silu") refuse("hidden_act", config.hidden_act, "silu");
   if (config.partial_rotary_factor != null && config.partial_rotary_factor !== 1) {
     refuse("partial_rotary_factor", config.partial_rotary_factor, "1");
   }
   if (config.quantization_config != null) {
-    throw new WinnowError("model", `${what}: quantization_config: quantised weights are not supported; use the F32, F16 or BF16 checkpoint`);
+    throw new WinnowError(
+      "model",
+      `${what}: quantization_config: quantised weights are not supported; use the F32, F16 or BF16 checkpoint`,
+    );
   }
 }

@@ -14,7 +14,10 @@ export function expectTensors(source: TensorSource, expected: ReadonlyMap<string
   for (const [name, shape] of expected) {
     const found = source.tensors.get(name);
     if (found === undefined) {
-      throw new WinnowError("model", `${source.path}: tensor ${quote(name)} is missing; config.json calls for it with shape ${formatShape(shape)}`);
+      throw new WinnowError(
+        "model",
+        `${source.path}: tensor ${quote(name)} is missing; config.json calls for it with shape ${formatShape(shape)}`,
+      );
     }
     if (!sameShape(found.shape, shape)) {
       throw new WinnowError(
@@ -25,7 +28,10 @@ export function expectTensors(source: TensorSource, expected: ReadonlyMap<string
   }
   for (const name of source.tensors.keys()) {
     if (!expected.has(name) && ignored?.test(name) !== true) {
-      throw new WinnowError("model", `${source.fileOf(name)}: unknown tensor ${quote(name)}; config.json does not call for it`);
+      throw new WinnowError(
+        "model",
+        `${source.fileOf(name)}: unknown tensor ${quote(name)}; config.json does not call for it`,
+      );
     }
   }
 }

@@ -71,7 +71,9 @@ export function checkJson<Schema extends z.ZodType>(value: unknown, schema: Sche
   const issue = result.error.issues[0];
   const field = issue === undefined || issue.path.length === 0 ? "" : ` ${quote(issue.path.join("."))}`;
   const found = issue?.input === undefined ? "" : `, found ${show(issue.input)}`;
-  throw new WinnowError("file", `${what}:${field} ${issue?.message ?? "does not fit"}${found}`, { cause: result.error });
+  throw new WinnowError("file", `${what}:${field} ${issue?.message ?? "does not fit"}${found}`, {
+    cause: result.error,
+  });
 }
 
 /** A value as a message may show it. */

@@ -51,7 +51,10 @@ const ENTRY_DAMAGE: readonly ((random: Random, entry: Entry) => unknown)[] = [
   (random, entry) => ({ ...entry, dtype: entry.dtype === "F32" ? pick(random, ["F16", "BF16"]) : "F32" }),
   (random, entry) => ({ ...entry, dtype: pick(random, NONSENSE) }),
   (random, entry) => ({ ...entry, shape: pick(random, [null, "2", 2, {}]) }),
-  (random, entry) => ({ ...entry, shape: [...entry.shape, pick(random, [0, 2, 3, 2 ** 31, 2 ** 52, 2 ** 53, -1, 0.5, null, "1"])] }),
+  (random, entry) => ({
+    ...entry,
+    shape: [...entry.shape, pick(random, [0, 2, 3, 2 ** 31, 2 ** 52, 2 ** 53, -1, 0.5, null, "1"])],
+  }),
   (random, entry) => ({ ...entry, shape: [2 ** 52, 2 ** 52, ...entry.shape].slice(random(2)) }),
   (random, entry) => ({ ...entry, data_offsets: pick(random, NONSENSE) }),
   (random, entry) => ({ ...entry, data_offsets: [entry.data_offsets[0], pick(random, NONSENSE)] }),
@@ -82,7 +85,18 @@ const FILE_DAMAGE: readonly ((random: Random) => Uint8Array)[] = [
   function lyingLength(random) {
     const tensors = someTensors(random);
     const header = JSON.stringify(headerOf(tensors)).padEnd(1024);
-    const lie = pick(random, [0n, 1n, 7n, BigInt(random(1024)), BigInt(1025 + random(4096)), 10n ** 8n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]);
+    const lie = pick(random, [
+      0n,
+      1n,
+      7n,
+      BigInt(random(1024)),
+      BigInt(1025 + random(4096)),
+      10n ** 8n,
+      2n ** 32n,
+      2n ** 53n,
+      2n ** 63n,
+      2n ** 64n - 1n,
+    ]);
     return assemble(header, Buffer.concat(tensors.map(({ data }) => data)), lie);
   },
   function lyingEntry(random) {
@@ -101,10 +115,26 @@ const FILE_DAMAGE: readonly ((random: Random) => Uint8Array)[] = [
   },
   function brokenMetadata(random) {
     const tensors = someTensors(random);
-    return withHeader({ ...headerOf(tensors), __metadata__: pick(random, [null, 1, "x", [], { a: 1 }, { a: { b: "c" } }]) }, tensors);
+    return withHeader(
+      { ...headerOf(tensors), __metadata__: pick(random, [null, 1, "x", [], { a: 1 }, { a: { b: "c" } }]) },
+      tensors,
+    );
   },
   function noHeader(random) {
-    const text = pick(random, ["", "null", "1", '"x"', "[]", "{", "{}}", "{'a': 1}", "[".repeat(5000), '{"a":'.repeat(3000), "\uFEFF{}", "{}\u0000"]);
+    const text = pick(random, [
+      "",
+      "null",
+      "1",
+      '"x"',
+      "[]",
+      "{",
+      "{}}",
+      "{'a': 1}",
+      "[".repeat(5000),
+      '{"a":'.repeat(3000),
+      "\uFEFF{}",
+      "{}\u0000",
+    ]);
     return assemble(Buffer.from(text), Buffer.from("data"));
   },
   function noise(random) {
@@ -124,7 +154,10 @@ const FILE_DAMAGE: readonly ((random: Random) => Uint8Array)[] = [
 /** The tensors as a well-formed header describes them. */
 function entriesOf(tensors: readonly TensorToWrite[]): readonly (readonly [name: string, entry: Entry])[] {
   let at = 0;
-  return tensors.map(({ name, dtype, shape, data }) => [name, { dtype, shape, data_offsets: [at, (at += data.length)] }]);
+  return tensors.map(({ name, dtype, shape, data }) => [
+    name,
+    { dtype, shape, data_offsets: [at, (at += data.length)] },
+  ]);
 }
 
 function withHeader(header: HeaderJson, tensors: readonly TensorToWrite[]): Uint8Array {
@@ -159,7 +192,8 @@ it("with any one byte of the header changed, either refuses or reads what the he
     await writeFile(at("changed"), file);
     try {
       await using opened = await openSafetensors(at("changed"));
-      for (const [name, { bytes }] of opened.tensors) expect((await opened.read(name)).data.byteLength, `seed ${seed}`).toBe(bytes);
+      for (const [name, { bytes }] of opened.tensors)
+        expect((await opened.read(name)).data.byteLength, `seed ${seed}`).toBe(bytes);
     } catch (cause) {
       expect(cause, `seed ${seed}`).toBeInstanceOf(WinnowError);
     }

@@ -115,5 +115,9 @@ function expectDisjoint(entries: ReadonlyMap<string, TensorEntry>, path: string)
 function expectWhole(entries: ReadonlyMap<string, TensorEntry>, { path, size, dataStart }: HeaderPlace): void {
   let end = dataStart;
   for (const { offset, bytes } of entries.values()) end = Math.max(end, offset + bytes);
-  if (end !== size) throw new WinnowError("file", `${path}: ${size - end} bytes after the last tensor; expected the file to end with it, at byte ${end}`);
+  if (end !== size)
+    throw new WinnowError(
+      "file",
+      `${path}: ${size - end} bytes after the last tensor; expected the file to end with it, at byte ${end}`,
+    );
 }

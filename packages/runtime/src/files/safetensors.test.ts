@@ -32,7 +32,11 @@ describe("a well-formed file", () => {
     expect([...file.tensors.keys()]).toEqual(["half", "wide", "brain", "none", "scalar"]);
     expect(file.tensors.get("wide")).toMatchObject({ dtype: "f32", shape: [2, 2], bytes: 16 });
     expect(await file.read("half")).toEqual({ dtype: "f16", shape: [3], data: Uint16Array.of(0x3c00, 0xc000, 0x7bff) });
-    expect(await file.read("wide")).toEqual({ dtype: "f32", shape: [2, 2], data: Float32Array.of(1, -2.5, 3e-30, Infinity) });
+    expect(await file.read("wide")).toEqual({
+      dtype: "f32",
+      shape: [2, 2],
+      data: Float32Array.of(1, -2.5, 3e-30, Infinity),
+    });
     expect(await file.read("brain")).toEqual({ dtype: "bf16", shape: [1, 1], data: Uint16Array.of(0x4049) });
     expect((await file.read("none")).data).toHaveLength(0);
     expect((await file.read("scalar")).data).toEqual(Float32Array.of(42));
@@ -43,7 +47,9 @@ describe("a well-formed file", () => {
   it("round-trips generated tensors", async () => {
     const tensors = fc.uniqueArray(
       fc.record({
-        name: fc.string({ unit: "binary", minLength: 1 }).filter((name) => name !== "__metadata__" && name !== "__proto__"),
+        name: fc
+          .string({ unit: "binary", minLength: 1 })
+          .filter((name) => name !== "__metadata__" && name !== "__proto__"),
         dtype: fc.constantFrom("F16" as const, "BF16" as const),
         patterns: fc.array(fc.nat(0xffff), { maxLength: 40 }),
       }),
@@ -98,7 +104,10 @@ describe("a well-formed file", () => {
   it("says which tensor is not there, and that a closed file is closed", async () => {
     await writeSafetensors(at("closing"), [f32("a", [1], [1])]);
     const file = await openSafetensors(at("closing"));
-    await expect(file.read("b")).rejects.toMatchObject({ code: "file", message: `${at("closing")}: no tensor "b" among the 1 in the file` });
+    await expect(file.read("b")).rejects.toMatchObject({
+      code: "file",
+      message: `${at("closing")}: no tensor "b" among the 1 in the file`,
+    });
     await file.close();
     await file.close();
     await expect(file.read("a")).rejects.toMatchObject({ code: "disposed" });
@@ -129,20 +138,52 @@ describe("what is wrong is said in one line", () => {
       },
       /folder: is a directory, expected a safetensors file/,
     ],
-    ["a path through a file", async () => (await failureOfBytes("plain", data), failure(at("plain", "x"))), /not a directory/],
+    [
+      "a path through a file",
+      async () => (await failureOfBytes("plain", data), failure(at("plain", "x"))),
+      /not a directory/,
+    ],
     ["an empty file", () => failureOfBytes("empty", new Uint8Array(0)), /0 bytes is too short for a safetensors file/],
-    ["a header longer than the file", () => failureOfBytes("long", assemble("{}", data, 99n)), /header length is 99, expected at most 32, the rest of the file/],
-    ["a header length beyond numbers", () => failureOfBytes("u64", assemble("{}", data, 2n ** 64n - 1n)), /header length is 18446744073709551615/],
-    ["a header that is not UTF-8", () => failureOfBytes("latin", assemble(Uint8Array.of(0x7b, 0xff, 0x7d), data)), /not valid UTF-8/],
-    ["a header that is not JSON", () => failureOfBytes("text", assemble("not json", data)), /safetensors header: not valid JSON/],
-    ["a header that is a list", () => failureOfBytes("list", assemble("[]", data)), /expected an object that maps names to tensors, found \[\]/],
-    ["a wrong dtype", () => failureOfBytes("i64", withEntry({ dtype: "I64", shape: [1], data_offsets: [16, 24] })), /tensor "b" has dtype "I64"; expected F32, F16 or BF16/],
+    [
+      "a header longer than the file",
+      () => failureOfBytes("long", assemble("{}", data, 99n)),
+      /header length is 99, expected at most 32, the rest of the file/,
+    ],
+    [
+      "a header length beyond numbers",
+      () => failureOfBytes("u64", assemble("{}", data, 2n ** 64n - 1n)),
+      /header length is 18446744073709551615/,
+    ],
+    [
+      "a header that is not UTF-8",
+      () => failureOfBytes("latin", assemble(Uint8Array.of(0x7b, 0xff, 0x7d), data)),
+      /not valid UTF-8/,
+    ],
+    [
+      "a header that is not JSON",
+      () => failureOfBytes("text", assemble("not json", data)),
+      /safetensors header: not valid JSON/,
+    ],
+    [
+      "a header that is a list",
+      () => failureOfBytes("list", assemble("[]", data)),
+      /expected an object that maps names to tensors, found \[\]/,
+    ],
+    [
+      "a wrong dtype",
+      () => failureOfBytes("i64", withEntry({ dtype: "I64", shape: [1], data_offsets: [16, 24] })),
+      /tensor "b" has dtype "I64"; expected F32, F16 or BF16/,
+    ],
     [
       "offsets past the end",
       () => failureOfBytes("past", withEntry({ dtype: "F32", shape: [3], data_offsets: [16, 28] })),
       /tensor "b" has data_offsets \[16, 28\]; expected begin ≤ end ≤ 24, .* cut short\?/,
     ],
-    ["offsets the wrong way round", () => failureOfBytes("round", withEntry({ dtype: "F32", shape: [2], data_offsets: [24, 16] })), /tensor "b" has data_offsets \[24, 16\]/],
+    [
+      "offsets the wrong way round",
+      () => failureOfBytes("round", withEntry({ dtype: "F32", shape: [2], data_offsets: [24, 16] })),
+      /tensor "b" has data_offsets \[24, 16\]/,
+    ],
     [
       "overlapping tensors",
       () => failureOfBytes("overlap", withEntry({ dtype: "F32", shape: [3], data_offsets: [12, 24] })),
@@ -155,7 +196,11 @@ describe("what is wrong is said in one line", () => {
     ],
     [
       "a shape whose product overflows",
-      () => failureOfBytes("overflow", withEntry({ dtype: "F16", shape: [2 ** 32, 2 ** 32, 2 ** 32], data_offsets: [16, 24] })),
+      () =>
+        failureOfBytes(
+          "overflow",
+          withEntry({ dtype: "F16", shape: [2 ** 32, 2 ** 32, 2 ** 32], data_offsets: [16, 24] }),
+        ),
       /tensor "b" has 8 bytes of data; expected more than 2\^53/,
     ],
     [
@@ -163,11 +208,31 @@ describe("what is wrong is said in one line", () => {
       () => failureOfBytes("hidden", withEntry({ dtype: "F32", shape: [2 ** 40, 2 ** 40, 0], data_offsets: [24, 24] })),
       /tensor "b" has 0 bytes of data; expected more than 2\^53/,
     ],
-    ["a fraction in a shape", () => failureOfBytes("fraction", withEntry({ dtype: "F32", shape: [1.5], data_offsets: [16, 24] })), /tensor "b": "shape.0" expected a whole number/],
-    ["a negative offset", () => failureOfBytes("negative", withEntry({ dtype: "F32", shape: [2], data_offsets: [-8, 0] })), /"data_offsets.0" expected a whole number of at least 0, found -8/],
-    ["a missing field", () => failureOfBytes("partial", withEntry({ dtype: "F32", shape: [2] })), /tensor "b": "data_offsets" expected two whole numbers/],
-    ["metadata that is not text", () => failureOfBytes("meta", assemble(JSON.stringify({ __metadata__: { n: 1 } }), new Uint8Array(0))), /__metadata__: "n" expected a string, found 1/],
-    ["bytes after the last tensor", () => failureOfBytes("appended", Buffer.concat([safetensors(good), Buffer.from("more")])), /4 bytes after the last tensor/],
+    [
+      "a fraction in a shape",
+      () => failureOfBytes("fraction", withEntry({ dtype: "F32", shape: [1.5], data_offsets: [16, 24] })),
+      /tensor "b": "shape.0" expected a whole number/,
+    ],
+    [
+      "a negative offset",
+      () => failureOfBytes("negative", withEntry({ dtype: "F32", shape: [2], data_offsets: [-8, 0] })),
+      /"data_offsets.0" expected a whole number of at least 0, found -8/,
+    ],
+    [
+      "a missing field",
+      () => failureOfBytes("partial", withEntry({ dtype: "F32", shape: [2] })),
+      /tensor "b": "data_offsets" expected two whole numbers/,
+    ],
+    [
+      "metadata that is not text",
+      () => failureOfBytes("meta", assemble(JSON.stringify({ __metadata__: { n: 1 } }), new Uint8Array(0))),
+      /__metadata__: "n" expected a string, found 1/,
+    ],
+    [
+      "bytes after the last tensor",
+      () => failureOfBytes("appended", Buffer.concat([safetensors(good), Buffer.from("more")])),
+      /4 bytes after the last tensor/,
+    ],
     ["a file cut short", () => failureOfBytes("cut", safetensors(good).subarray(0, -1)), /tensor "b" .* cut short\?/],
   ])("%s", async (_, provoke, message) => {
     const error = await provoke();
@@ -177,7 +242,10 @@ describe("what is wrong is said in one line", () => {
 
   it("shows a long or hostile name on one short line", async () => {
     const name = `evil\n${"x".repeat(1000)}`;
-    const error = await failureOfBytes("name", assemble(JSON.stringify({ [name]: { dtype: "F32", shape: [1], data_offsets: [0, 400] } }), data));
+    const error = await failureOfBytes(
+      "name",
+      assemble(JSON.stringify({ [name]: { dtype: "F32", shape: [1], data_offsets: [0, 400] } }), data),
+    );
     expect(error.message.length).toBeLessThan(400 + at("name").length);
     expect(error.message).toContain(String.raw`"evil\nxxx`);
   });

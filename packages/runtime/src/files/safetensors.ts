@@ -65,9 +65,13 @@ export class SafetensorsFile implements TensorSource {
   async read(name: string): Promise<WeightTensor> {
     const entry = this.#entries.get(name);
     if (entry === undefined) {
-      throw new WinnowError("file", `${this.path}: no tensor ${quote(name)} among the ${this.#entries.size} in the file`);
+      throw new WinnowError(
+        "file",
+        `${this.path}: no tensor ${quote(name)} among the ${this.#entries.size} in the file`,
+      );
     }
-    if (this.#closed) throw new WinnowError("disposed", `${this.path} is closed; read ${quote(name)} before closing it`);
+    if (this.#closed)
+      throw new WinnowError("disposed", `${this.path} is closed; read ${quote(name)} before closing it`);
     const result = allocate(entry, `${this.path}: tensor ${quote(name)}`);
     const { buffer, byteOffset, byteLength } = result.data;
     await readFully(this.#handle, new Uint8Array(buffer, byteOffset, byteLength), entry.offset, this.path);
@@ -90,7 +94,10 @@ async function openFile(path: string): Promise<FileHandle> {
     // Asked before opening: opening a pipe would wait for a writer.
     const found = await stat(path);
     if (!found.isFile()) {
-      throw new WinnowError("file", `${path}: ${found.isDirectory() ? "is a directory" : "not a regular file"}, expected a safetensors file`);
+      throw new WinnowError(
+        "file",
+        `${path}: ${found.isDirectory() ? "is a directory" : "not a regular file"}, expected a safetensors file`,
+      );
     }
     return await open(path, "r");
   } catch (cause) {
@@ -100,7 +107,10 @@ async function openFile(path: string): Promise<FileHandle> {
 
 async function headerLength(handle: FileHandle, path: string, size: number): Promise<number> {
   if (size < LENGTH_BYTES) {
-    throw new WinnowError("file", `${path}: ${size} bytes is too short for a safetensors file, which begins with 8 bytes of header length`);
+    throw new WinnowError(
+      "file",
+      `${path}: ${size} bytes is too short for a safetensors file, which begins with 8 bytes of header length`,
+    );
   }
   const prefix = new Uint8Array(LENGTH_BYTES);
   await readFully(handle, prefix, 0, path);
@@ -108,7 +118,10 @@ async function headerLength(handle: FileHandle, path: string, size: number): Pro
   const room = size - LENGTH_BYTES;
   if (length > BigInt(Math.min(room, MAX_HEADER_BYTES))) {
     const limit = room < MAX_HEADER_BYTES ? `${room}, the rest of the file` : `${MAX_HEADER_BYTES}`;
-    throw new WinnowError("file", `${path}: header length is ${length}, expected at most ${limit}; not a safetensors file, or cut short`);
+    throw new WinnowError(
+      "file",
+      `${path}: header length is ${length}, expected at most ${limit}; not a safetensors file, or cut short`,
+    );
   }
   return Number(length);
 }
@@ -133,12 +146,20 @@ async function readFully(handle: FileHandle, target: Uint8Array, position: numbe
   while (done < target.byteLength) {
     let bytesRead: number;
     try {
-      ({ bytesRead } = await handle.read(target, done, Math.min(CHUNK_BYTES, target.byteLength - done), position + done));
+      ({ bytesRead } = await handle.read(
+        target,
+        done,
+        Math.min(CHUNK_BYTES, target.byteLength - done),
+        position + done,
+      ));
     } catch (cause) {
       throw systemError(path, cause);
     }
     if (bytesRead === 0) {
-      throw new WinnowError("file", `${path}: ends at byte ${position + done}, expected ${target.byteLength - done} bytes more; the file has shrunk since it was opened`);
+      throw new WinnowError(
+        "file",
+        `${path}: ends at byte ${position + done}, expected ${target.byteLength - done} bytes more; the file has shrunk since it was opened`,
+      );
     }
     done += bytesRead;
   }

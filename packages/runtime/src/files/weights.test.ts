@@ -34,7 +34,10 @@ describe("a directory of weights", () => {
 
   it("may be shards under an index, also in folders and behind links", async () => {
     await writeSafetensors(at("blob"), [b]);
-    const dir = await sharded({ "part/one.safetensors": [a] }, { metadata: { total_size: 10 }, weight_map: { a: "part/one.safetensors", b: "two.safetensors" } });
+    const dir = await sharded(
+      { "part/one.safetensors": [a] },
+      { metadata: { total_size: 10 }, weight_map: { a: "part/one.safetensors", b: "two.safetensors" } },
+    );
     // As in a Hugging Face cache, whose snapshots are links to blobs elsewhere.
     await symlink(at("blob"), join(dir, "two.safetensors"));
     await using weights = await openWeights(dir);
@@ -54,21 +57,41 @@ describe("a directory of weights", () => {
     ["no weights", {}, undefined, /no weights; expected model\.safetensors or model\.safetensors\.index\.json/],
     ["an index that maps nothing", {}, { weight_map: {} }, /weight_map is empty/],
     ["an index without a map", {}, { metadata: {} }, /"weight_map" expected an object that maps tensors to files/],
-    ["a map to something else than names", {}, { weight_map: { a: 1 } }, /"weight_map\.a" expected a file name, found 1/],
+    [
+      "a map to something else than names",
+      {},
+      { weight_map: { a: 1 } },
+      /"weight_map\.a" expected a file name, found 1/,
+    ],
     ["a shard that is not there", {}, { weight_map: { a: "one.safetensors" } }, /one\.safetensors: no such file/],
-    ["a path to the parent", {}, { weight_map: { a: "../blob" } }, /tensor "a" is mapped to "\.\.\/blob"; expected the name of a file inside/],
+    [
+      "a path to the parent",
+      {},
+      { weight_map: { a: "../blob" } },
+      /tensor "a" is mapped to "\.\.\/blob"; expected the name of a file inside/,
+    ],
     ["a path through the parent", {}, { weight_map: { a: "part/../../blob" } }, /inside the model's directory/],
     ["an absolute path", {}, { weight_map: { a: "/etc/hostname" } }, /inside the model's directory/],
     ["a path of Windows", {}, { weight_map: { a: "C:\\x" } }, /inside the model's directory/],
     ["a directory for a shard", {}, { weight_map: { a: "part" } }, /part: is a directory/],
-    ["a tensor that its shard has not", { "one.safetensors": [a] }, { weight_map: { a: "one.safetensors", b: "one.safetensors" } }, /tensor "b" is mapped to "one\.safetensors", which has no such tensor/],
+    [
+      "a tensor that its shard has not",
+      { "one.safetensors": [a] },
+      { weight_map: { a: "one.safetensors", b: "one.safetensors" } },
+      /tensor "b" is mapped to "one\.safetensors", which has no such tensor/,
+    ],
     [
       "a tensor in two shards",
       { "one.safetensors": [a], "two.safetensors": [a, b] },
       { weight_map: { a: "one.safetensors", b: "two.safetensors" } },
       /two\.safetensors: tensor "a" is also in "one\.safetensors"/,
     ],
-    ["a tensor that the index leaves out", { "one.safetensors": [a, b] }, { weight_map: { a: "one.safetensors" } }, /one\.safetensors: tensor "b" is missing from .*index\.json/],
+    [
+      "a tensor that the index leaves out",
+      { "one.safetensors": [a, b] },
+      { weight_map: { a: "one.safetensors" } },
+      /one\.safetensors: tensor "b" is missing from .*index\.json/,
+    ],
   ])("refuses %s", async (_, shards, index, message) => {
     const dir = await sharded(shards, index);
     const error = await failureOf(() => openWeights(dir));
@@ -78,8 +101,12 @@ describe("a directory of weights", () => {
 
   it("has to be a directory", async () => {
     await writeFile(at("file"), "");
-    expect((await failureOf(() => openWeights(at("file")))).message).toBe(`${at("file")}: not a directory, expected one with a model's files`);
-    expect((await failureOf(() => openWeights(at("nowhere")))).message).toBe(`${at("nowhere")}: no such file or directory`);
+    expect((await failureOf(() => openWeights(at("file")))).message).toBe(
+      `${at("file")}: not a directory, expected one with a model's files`,
+    );
+    expect((await failureOf(() => openWeights(at("nowhere")))).message).toBe(
+      `${at("nowhere")}: no such file or directory`,
+    );
   });
 });
 
@@ -96,7 +123,11 @@ describe("the tensors that a model calls for", () => {
     expect((await failureOf(check({ a: [2], b: [1], c: [3, 4] }))).message).toBe(
       `${file}: tensor "c" is missing; config.json calls for it with shape [3, 4]`,
     );
-    expect((await failureOf(check({ a: [2, 1], b: [1] }))).message).toBe(`${file}: tensor "a" has shape [2]; expected [2, 1] by config.json`);
-    expect((await failureOf(check({ a: [2] }))).message).toBe(`${file}: unknown tensor "b"; config.json does not call for it`);
+    expect((await failureOf(check({ a: [2, 1], b: [1] }))).message).toBe(
+      `${file}: tensor "a" has shape [2]; expected [2, 1] by config.json`,
+    );
+    expect((await failureOf(check({ a: [2] }))).message).toBe(
+      `${file}: unknown tensor "b"; config.json does not call for it`,
+    );
   });
 });

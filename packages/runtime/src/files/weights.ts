@@ -33,8 +33,13 @@ export async function openWeights(dir: string): Promise<TensorSource> {
   return openShards(dir, indexPath, new Map(Object.entries(index.weight_map)));
 }
 
-async function openShards(dir: string, indexPath: string, weightMap: ReadonlyMap<string, string>): Promise<ShardedWeights> {
-  if (weightMap.size === 0) throw new WinnowError("file", `${indexPath}: weight_map is empty; expected at least one tensor`);
+async function openShards(
+  dir: string,
+  indexPath: string,
+  weightMap: ReadonlyMap<string, string>,
+): Promise<ShardedWeights> {
+  if (weightMap.size === 0)
+    throw new WinnowError("file", `${indexPath}: weight_map is empty; expected at least one tensor`);
   const shards = new Map<string, SafetensorsFile>();
   try {
     for (const [name, file] of weightMap) {
@@ -54,7 +59,10 @@ async function openShards(dir: string, indexPath: string, weightMap: ReadonlyMap
 function expectInside(file: string, what: string): void {
   const inside = file !== "" && !/^[/\\]|^[A-Za-z]:|[\\\0]/.test(file) && !file.split("/").includes("..");
   if (!inside) {
-    throw new WinnowError("file", `${what} is mapped to ${quote(file)}; expected the name of a file inside the model's directory`);
+    throw new WinnowError(
+      "file",
+      `${what} is mapped to ${quote(file)}; expected the name of a file inside the model's directory`,
+    );
   }
 }
 
@@ -65,17 +73,26 @@ function expectAgreement(
 ): void {
   for (const [name, file] of weightMap) {
     if (shards.get(file)?.has(name) !== true) {
-      throw new WinnowError("file", `${indexPath}: tensor ${quote(name)} is mapped to ${quote(file)}, which has no such tensor`);
+      throw new WinnowError(
+        "file",
+        `${indexPath}: tensor ${quote(name)} is mapped to ${quote(file)}, which has no such tensor`,
+      );
     }
   }
   for (const [file, shard] of shards) {
     for (const name of shard.tensors.keys()) {
       const listed = weightMap.get(name);
       if (listed === undefined) {
-        throw new WinnowError("file", `${shard.path}: tensor ${quote(name)} is missing from ${indexPath}; expected every tensor to be listed`);
+        throw new WinnowError(
+          "file",
+          `${shard.path}: tensor ${quote(name)} is missing from ${indexPath}; expected every tensor to be listed`,
+        );
       }
       if (listed !== file) {
-        throw new WinnowError("file", `${shard.path}: tensor ${quote(name)} is also in ${quote(listed)}; expected it in one file only`);
+        throw new WinnowError(
+          "file",
+          `${shard.path}: tensor ${quote(name)} is also in ${quote(listed)}; expected it in one file only`,
+        );
       }
     }
   }

@@ -68,7 +68,10 @@ export async function* decode(
     const [id = NOT_A_TOKEN] = await backend.download(token);
     const [drawnAt = NaN] = await backend.download(logProbability);
     if (id === NOT_A_TOKEN) {
-      throw new WinnowError("numeric", `the logits at position ${sequence.tokens.length} are not numbers; the model's weights are damaged or overflow`);
+      throw new WinnowError(
+        "numeric",
+        `the logits at position ${sequence.tokens.length} are not numbers; the model's weights are damaged or overflow`,
+      );
     }
     const now = performance.now();
     if (decoded.tokens.length > 0) decoded.times.push(now - last);

@@ -3,7 +3,9 @@ import { WinnowError, type SamplingParams } from "@winnow/core-tensor";
 /** What a request may say about how tokens are drawn; the rest comes from the model's `generation_config.json`. */
 export type SamplingOptions = { readonly [Name in keyof SamplingParams]?: SamplingParams[Name] | undefined };
 
-const RULES: { readonly [Name in keyof SamplingParams]: { readonly fits: (x: number) => boolean; readonly rule: string } } = {
+const RULES: {
+  readonly [Name in keyof SamplingParams]: { readonly fits: (x: number) => boolean; readonly rule: string };
+} = {
   temperature: { fits: (x) => x >= 0, rule: "a number of at least 0" },
   topK: { fits: (x) => Number.isInteger(x) && x >= 0, rule: "a whole number of at least 0 (0 for no limit)" },
   topP: { fits: (x) => x > 0 && x <= 1, rule: "in (0, 1]" },

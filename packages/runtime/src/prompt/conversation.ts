@@ -34,13 +34,17 @@ export class Conversation {
    */
   ask(content: string, then?: string): TurnTexts {
     if (content.trim() === "") throw new WinnowError("prompt", "the prompt is empty; give at least one character");
-    const before = this.#messages.length === 0 ? "" : this.template.render(this.#messages, { addGenerationPrompt: false });
+    const before =
+      this.#messages.length === 0 ? "" : this.template.render(this.#messages, { addGenerationPrompt: false });
     this.#messages.push({ role: "user", content: then === undefined ? content : `${content}\n\n${then}` });
     const asked = this.template.render(this.#messages, { addGenerationPrompt: true });
     const text = suffix(asked, before, "an earlier turn");
     const cut = then === undefined ? -1 : text.lastIndexOf(`${content}\n\n${then}`);
     if (then !== undefined && cut < 0) {
-      throw new WinnowError("tokenizer", "the chat template changes the message's text, so it cannot be read in two parts");
+      throw new WinnowError(
+        "tokenizer",
+        "the chat template changes the message's text, so it cannot be read in two parts",
+      );
     }
     const at = cut + content.length;
     return {
@@ -69,7 +73,11 @@ export class Conversation {
 
   /** A turn that asks for the text again, as it would follow `asked`. */
   #request(asked: string): string {
-    const messages = [...this.#messages, { role: "assistant", content: "" } as const, { role: "user", content: REPEAT } as const];
+    const messages = [
+      ...this.#messages,
+      { role: "assistant", content: "" } as const,
+      { role: "user", content: REPEAT } as const,
+    ];
     const repeated = this.template.render(messages, { addGenerationPrompt: true });
     const at = repeated.lastIndexOf(REPEAT);
     const alone = this.template.render([{ role: "user", content: REPEAT }], { addGenerationPrompt: true });
@@ -83,7 +91,10 @@ export class Conversation {
 
 function suffix(whole: string, head: string, what: string): string {
   if (!whole.startsWith(head)) {
-    throw new WinnowError("tokenizer", `the chat template rewrites ${what}, so the conversation cannot go on over its cache; start it anew`);
+    throw new WinnowError(
+      "tokenizer",
+      `the chat template rewrites ${what}, so the conversation cannot go on over its cache; start it anew`,
+    );
   }
   return whole.slice(head.length);
 }

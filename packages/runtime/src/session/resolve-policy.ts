@@ -22,7 +22,10 @@ const DEFAULT_INTERVAL = 16;
  *
  * @throws WinnowError `policy`, `plan` or `usage` naming the option, what was given and what was expected.
  */
-export function resolveSession(options: SessionOptions, model: { readonly fingerprint: ModelFingerprint }): SessionSettings {
+export function resolveSession(
+  options: SessionOptions,
+  model: { readonly fingerprint: ModelFingerprint },
+): SessionSettings {
   const interval = options.interval ?? DEFAULT_INTERVAL;
   if (!Number.isInteger(interval) || interval < 1) {
     throw new WinnowError("usage", `an interval of ${interval} tokens; expected a whole number of at least 1`);
@@ -31,8 +34,10 @@ export function resolveSession(options: SessionOptions, model: { readonly finger
   const shared = { group: options.group ?? "min", registry } as const;
   const memory = options.memory ?? "keep";
   if (options.plan !== undefined) {
-    if (options.policy !== undefined) throw new WinnowError("usage", "a plan and a policy are both given; a plan has policies of its own");
-    if (options.recovery !== undefined) throw new WinnowError("usage", "a plan and a recovery are both given; a plan's policies are chosen already");
+    if (options.policy !== undefined)
+      throw new WinnowError("usage", "a plan and a policy are both given; a plan has policies of its own");
+    if (options.recovery !== undefined)
+      throw new WinnowError("usage", "a plan and a recovery are both given; a plan's policies are chosen already");
     checkPlan(options.plan, model.fingerprint);
     return { policy: { ...planPolicy(options.plan, registry), ...shared }, recovery: null, interval, memory };
   }
@@ -50,10 +55,19 @@ function planPolicy(plan: HeadPlan, registry: PolicyRegistry): Resolved {
     return policy;
   };
   const heads = plan.heads.map((layer) => layer.map(parse));
-  return { text: `plan(${plan.policy})`, decision: { kind: "plan", heads }, rows: plan.rows, reading: "cut", generated: plan.generated };
+  return {
+    text: `plan(${plan.policy})`,
+    decision: { kind: "plan", heads },
+    rows: plan.rows,
+    reading: "cut",
+    generated: plan.generated,
+  };
 }
 
-function searchPolicy(options: SessionOptions, registry: PolicyRegistry): Resolved & { readonly threshold: number | null } {
+function searchPolicy(
+  options: SessionOptions,
+  registry: PolicyRegistry,
+): Resolved & { readonly threshold: number | null } {
   const asked = options.policy ?? DEFAULT_POLICY;
   const resolved =
     asked instanceof Policy
@@ -63,15 +77,32 @@ function searchPolicy(options: SessionOptions, registry: PolicyRegistry): Resolv
     const { strategy } = resolved;
     const threshold = checkedThreshold(options.recovery ?? null);
     const decision: Decision = { kind: "strategy", strategy, threshold };
-    return { text: strategy.name, decision, rows: options.rows ?? "prompt", reading: "cut", generated: "sweep", threshold };
+    return {
+      text: strategy.name,
+      decision,
+      rows: options.rows ?? "prompt",
+      reading: "cut",
+      generated: "sweep",
+      threshold,
+    };
   }
   const { preset } = resolved;
   if (options.recovery !== undefined && preset.threshold === null) {
-    throw new WinnowError("usage", `a recovery of ${options.recovery} beside the policy "${preset.text}", which has no threshold; leave it out, or use adaptive or fastgen`);
+    throw new WinnowError(
+      "usage",
+      `a recovery of ${options.recovery} beside the policy "${preset.text}", which has no threshold; leave it out, or use adaptive or fastgen`,
+    );
   }
   const threshold = preset.threshold === null ? null : checkedThreshold(options.recovery ?? preset.threshold);
   const decision: Decision = { kind: "search", candidates: preset.candidates, threshold };
-  return { text: preset.text, decision, rows: options.rows ?? preset.rows, reading: readingOf(preset, options), generated: preset.generated, threshold };
+  return {
+    text: preset.text,
+    decision,
+    rows: options.rows ?? preset.rows,
+    reading: readingOf(preset, options),
+    generated: preset.generated,
+    threshold,
+  };
 }
 
 /** Rows of a probe stand behind the prompt, all at once: a window over them is what is recent where the prompt ends. */

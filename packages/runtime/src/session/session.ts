@@ -90,6 +90,11 @@ export class Session implements Disposable {
     return this.#sequence;
   }
 
+  /** Whether the cache may not hold what the tokens say: it is then rebuilt from them when the session goes on. */
+  get stale(): boolean {
+    return this.#stale;
+  }
+
   /** What the last prompt's cut measured; null before the first. */
   get lastExtend(): ExtendReport | null {
     return this.#lastExtend;
@@ -120,7 +125,8 @@ export class Session implements Disposable {
       [Symbol.asyncIterator]: iterate,
       report: async () => {
         if (report === null) for await (const event of iterate()) void event;
-        if (report === null) throw new WinnowError("usage", "the generation was left before its end, so it has no report");
+        if (report === null)
+          throw new WinnowError("usage", "the generation was left before its end, so it has no report");
         return report;
       },
     };

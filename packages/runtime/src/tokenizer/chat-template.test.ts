@@ -24,16 +24,31 @@ describe("the demo model's template", () => {
     expect(template.render(MESSAGES)).toBe(
       "<s><|system|>Answer in one word.<|end|><|user|>The key is in the cave.\n\nWhere is the key?<|end|><|assistant|>",
     );
-    expect(template.render([{ role: "user", content: "Hi" }, { role: "assistant", content: "Ho" }], { addGenerationPrompt: false })).toBe(
-      "<s><|user|>Hi<|end|><|assistant|>Ho<|end|>",
-    );
+    expect(
+      template.render(
+        [
+          { role: "user", content: "Hi" },
+          { role: "assistant", content: "Ho" },
+        ],
+        { addGenerationPrompt: false },
+      ),
+    ).toBe("<s><|user|>Hi<|end|><|assistant|>Ho<|end|>");
   });
 
   it("gives each special token one id, and adds none", () => {
     const ids = encodeChat(tokenizer, template, MESSAGES);
     const text = (content: string): number[] => tokenizer.encode(content);
     // What train.py's Tokenizer.conversation makes of the same turns.
-    expect(ids).toEqual([0, 3, ...text("Answer in one word."), 6, 4, ...text("The key is in the cave.\n\nWhere is the key?"), 6, 5]);
+    expect(ids).toEqual([
+      0,
+      3,
+      ...text("Answer in one word."),
+      6,
+      4,
+      ...text("The key is in the cave.\n\nWhere is the key?"),
+      6,
+      5,
+    ]);
     expect(ids.filter((id) => tokenizer.specialIds.has(id))).toEqual([0, 3, 6, 4, 6, 5]);
     expect(encodeChat(tokenizer, template, MESSAGES, { addGenerationPrompt: false })).toEqual(ids.slice(0, -1));
   });
@@ -41,12 +56,19 @@ describe("the demo model's template", () => {
 
 describe("templates", () => {
   it("know the tokens with a role, and that there are no tools", () => {
-    const source = "{{ bos_token }}{% if tools is not none %}tools{% endif %}{% for m in messages %}[{{ m.role }}] {{ m['content'] | trim }}{{ eos_token }}{% endfor %}";
-    expect(new ChatTemplate(source, { bos_token: "<s>", eos_token: "</s>" }).render([{ role: "user", content: " a " }])).toBe("<s>[user] a</s>");
+    const source =
+      "{{ bos_token }}{% if tools is not none %}tools{% endif %}{% for m in messages %}[{{ m.role }}] {{ m['content'] | trim }}{{ eos_token }}{% endfor %}";
+    expect(
+      new ChatTemplate(source, { bos_token: "<s>", eos_token: "</s>" }).render([{ role: "user", content: " a " }]),
+    ).toBe("<s>[user] a</s>");
   });
 
   it("may refuse a conversation", async () => {
-    const strict = new ChatTemplate("{% if messages[0].role != 'user' %}{{ raise_exception('the user\nhas to begin') }}{% endif %}", {}, "strict.jinja");
+    const strict = new ChatTemplate(
+      "{% if messages[0].role != 'user' %}{{ raise_exception('the user\nhas to begin') }}{% endif %}",
+      {},
+      "strict.jinja",
+    );
     const error = await failureOf(() => strict.render(MESSAGES));
     expect(error.code).toBe("tokenizer");
     expect(error.message).toBe("strict.jinja cannot render these 2 messages: the user has to begin");
@@ -70,12 +92,15 @@ describe("a model's directory", () => {
     for (const [file, text] of Object.entries(files)) await writeFile(at(name, file), text);
     return at(name);
   };
-  const named = (...names: string[]): string => JSON.stringify({ chat_template: names.map((name) => ({ name, template: `${name}!` })) });
+  const named = (...names: string[]): string =>
+    JSON.stringify({ chat_template: names.map((name) => ({ name, template: `${name}!` })) });
 
   it("may have no template, or one of several", async () => {
     expect(await loadChatTemplate(await directory("bare", {}))).toBeNull();
     expect(await loadChatTemplate(await directory("silent", { "tokenizer_config.json": "{}" }))).toBeNull();
-    const several = await loadChatTemplate(await directory("several", { "tokenizer_config.json": named("rag", "default") }));
+    const several = await loadChatTemplate(
+      await directory("several", { "tokenizer_config.json": named("rag", "default") }),
+    );
     expect(several?.render([])).toBe("default!");
     const only = await loadChatTemplate(await directory("only", { "tokenizer_config.json": named("rag") }));
     expect(only?.render([])).toBe("rag!");
@@ -94,7 +119,9 @@ describe("a model's directory", () => {
     const error = await failureOf(() => loadChatTemplate(dir));
     expect(error.message).toMatch(/chat_template has "rag", "tool_use"; expected one named "default"/);
     const broken = await directory("broken", { "tokenizer_config.json": JSON.stringify({ chat_template: "{{" }) });
-    expect((await failureOf(() => loadChatTemplate(broken))).message).toMatch(/tokenizer_config\.json: chat_template does not parse/);
+    expect((await failureOf(() => loadChatTemplate(broken))).message).toMatch(
+      /tokenizer_config\.json: chat_template does not parse/,
+    );
     const wrong = await directory("wrong", { "tokenizer_config.json": JSON.stringify({ chat_template: 7 }) });
     expect((await failureOf(() => loadChatTemplate(wrong))).code).toBe("file");
   });

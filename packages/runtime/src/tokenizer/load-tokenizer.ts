@@ -64,7 +64,10 @@ function templateOf(config: TokenizerConfig, what: string): string | null {
   const [only] = template;
   const chosen = template.find(({ name }) => name === "default") ?? (template.length === 1 ? only : undefined);
   if (chosen === undefined) {
-    throw new WinnowError("tokenizer", `${what} has ${template.map(({ name }) => quote(name)).join(", ") || "no templates"}; expected one named "default"`);
+    throw new WinnowError(
+      "tokenizer",
+      `${what} has ${template.map(({ name }) => quote(name)).join(", ") || "no templates"}; expected one named "default"`,
+    );
   }
   return chosen.template;
 }

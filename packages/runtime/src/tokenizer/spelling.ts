@@ -40,7 +40,10 @@ export function spellingOf(decoder: unknown, what: string): Spelling {
   }
   const space = steps.map(spaceCharacter).find((character) => character !== null);
   if (space == null || !steps.every((step) => fitsSentencePiece(step, space)) || stripsEveryToken(types)) {
-    throw new WinnowError("tokenizer", `${what}: decoder ${types.join(" + ") || "null"} is not supported; supported: ${SUPPORTED}`);
+    throw new WinnowError(
+      "tokenizer",
+      `${what}: decoder ${types.join(" + ") || "null"} is not supported; supported: ${SUPPORTED}`,
+    );
   }
   const bytes = types.includes("ByteFallback");
   return {
@@ -52,7 +55,10 @@ export function spellingOf(decoder: unknown, what: string): Spelling {
 function flatten(decoder: unknown, what: string): readonly Decoder[] {
   if (decoder === null || decoder === undefined) return [];
   const parsed = decoderSchema.safeParse(decoder);
-  if (!parsed.success) throw new WinnowError("tokenizer", `${what}: decoder is malformed; expected an object with a type`, { cause: parsed.error });
+  if (!parsed.success)
+    throw new WinnowError("tokenizer", `${what}: decoder is malformed; expected an object with a type`, {
+      cause: parsed.error,
+    });
   const step = parsed.data;
   return step.type === "Sequence" ? (step.decoders ?? []).flatMap((inner) => flatten(inner, what)) : [step];
 }

@@ -39,7 +39,8 @@ export class StreamDecoder {
   push(id: number): string {
     const entry = this.#vocabulary[id];
     if (entry === undefined) {
-      if (!Number.isInteger(id) || id < 0) throw new WinnowError("tokenizer", `token id ${id}; expected a whole number of at least 0`);
+      if (!Number.isInteger(id) || id < 0)
+        throw new WinnowError("tokenizer", `token id ${id}; expected a whole number of at least 0`);
       // Embeddings are often padded beyond the tokenizer's ids, and a model may draw one of those.
       return "";
     }

@@ -4,7 +4,10 @@ import { z } from "zod";
 const roleSchema = z.union([z.string(), z.looseObject({ content: z.string() })], "expected a token").nullish();
 
 const templateSchema = z
-  .union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))], "expected a template or a list of named ones")
+  .union(
+    [z.string(), z.array(z.object({ name: z.string(), template: z.string() }))],
+    "expected a template or a list of named ones",
+  )
   .nullish();
 
 /** What Winnow reads of `tokenizer_config.json`; the tokenizer library reads more. */

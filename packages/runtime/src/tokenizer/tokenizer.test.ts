@@ -13,7 +13,9 @@ import { Tokenizer } from "./tokenizer";
 
 const root = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
 const readJson = (path: string): unknown => JSON.parse(readFileSync(root(path), "utf8"));
-const goldens = z.array(z.object({ text: z.string(), ids: z.array(z.int()) })).parse(readJson("goldens/tokenizer-ids.json"));
+const goldens = z
+  .array(z.object({ text: z.string(), ids: z.array(z.int()) }))
+  .parse(readJson("goldens/tokenizer-ids.json"));
 
 const demo = await loadTokenizer(root("models/demo"));
 const llama2 = new Tokenizer(sentencePieceJson(), { bos_token: { content: "<s>" }, eos_token: "</s>" });
@@ -43,15 +45,21 @@ describe("the demo model's tokenizer", () => {
     expect(vocabulary).toHaveLength(1296);
     expect(vocabulary[4]).toEqual({ bytes: new TextEncoder().encode("<|user|>"), special: true });
     // Each of the 256 bytes is a token of its own.
-    const single = vocabulary.filter(({ bytes, special }) => !special && bytes.length === 1).map(({ bytes }) => bytes[0]);
+    const single = vocabulary
+      .filter(({ bytes, special }) => !special && bytes.length === 1)
+      .map(({ bytes }) => bytes[0]);
     expect(new Set(single).size).toBe(256);
     const text = "Grüße, 世界 😀";
-    expect(demo.encode(text).flatMap((id) => [...(vocabulary[id]?.bytes ?? [])])).toEqual([...new TextEncoder().encode(text)]);
+    expect(demo.encode(text).flatMap((id) => [...(vocabulary[id]?.bytes ?? [])])).toEqual([
+      ...new TextEncoder().encode(text),
+    ]);
   });
 
   it("lets ids beyond the vocabulary stand for nothing, and refuses what is no id", async () => {
     expect(demo.decode([1296, 5000])).toBe("");
-    expect((await failureOf(() => demo.decode([-1]))).message).toBe("token id -1; expected a whole number of at least 0");
+    expect((await failureOf(() => demo.decode([-1]))).message).toBe(
+      "token id -1; expected a whole number of at least 0",
+    );
     expect((await failureOf(() => demo.decode([0.5]))).code).toBe("tokenizer");
   });
 
@@ -69,7 +77,10 @@ describe("the demo model's tokenizer", () => {
 describe("a stream of tokens", () => {
   const library = new TokenizerLibrary(z.looseObject({}).parse(readJson("models/demo/tokenizer.json")), {});
   // Random ids are mostly whole words; byte tokens (7 to 262) are where characters come apart.
-  const ids = fc.array(fc.oneof(fc.integer({ min: 0, max: 1295 }), fc.integer({ min: 7, max: 262 })), { minLength: 1, maxLength: 60 });
+  const ids = fc.array(fc.oneof(fc.integer({ min: 0, max: 1295 }), fc.integer({ min: 7, max: 262 })), {
+    minLength: 1,
+    maxLength: 60,
+  });
 
   it.each([true, false])("adds up to the library's text of all of them, skipSpecial %s", (skipSpecial) => {
     fc.assert(
@@ -77,7 +88,9 @@ describe("a stream of tokens", () => {
         const stream = demo.stream({ skipSpecial });
         const streamed = sequence.map((id) => stream.push(id)).join("") + stream.flush();
         expect(streamed).toBe(demo.decode(sequence, { skipSpecial }));
-        expect(streamed).toBe(library.decode(sequence, { skip_special_tokens: skipSpecial, clean_up_tokenization_spaces: false }));
+        expect(streamed).toBe(
+          library.decode(sequence, { skip_special_tokens: skipSpecial, clean_up_tokenization_spaces: false }),
+        );
       }),
       { numRuns: 500 },
     );
@@ -131,12 +144,15 @@ describe("a tokenizer in the manner of SentencePiece", () => {
     const library = new TokenizerLibrary(sentencePieceJson(), {});
     // The library decodes each run of byte tokens by itself; lone continuation bytes read the same either way.
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 3, max: llama2.size - 1 }), { minLength: 1, maxLength: 40 }), (sequence) => {
-        const stream = llama2.stream();
-        const streamed = sequence.map((id) => stream.push(id)).join("") + stream.flush();
-        expect(streamed).toBe(library.decode(sequence, { clean_up_tokenization_spaces: false }));
-        expect(streamed).toBe(llama2.decode(sequence));
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 3, max: llama2.size - 1 }), { minLength: 1, maxLength: 40 }),
+        (sequence) => {
+          const stream = llama2.stream();
+          const streamed = sequence.map((id) => stream.push(id)).join("") + stream.flush();
+          expect(streamed).toBe(library.decode(sequence, { clean_up_tokenization_spaces: false }));
+          expect(streamed).toBe(llama2.decode(sequence));
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -169,17 +185,47 @@ describe("what is wrong with a tokenizer is said in one line", () => {
   it.each<[string, unknown, string, RegExp]>([
     ["not an object", [], "file", /tokenizer\.json: .*expected object/],
     ["no model", { ...base, model: undefined }, "file", /"model"/],
-    ["another model", { ...base, model: { type: "WordPiece", vocab: {} } }, "tokenizer", /model type "WordPiece" is not supported; supported: BPE, Unigram/],
-    ["another decoder", { ...base, decoder: { type: "WordPiece", prefix: "##" } }, "tokenizer", /decoder WordPiece is not supported/],
+    [
+      "another model",
+      { ...base, model: { type: "WordPiece", vocab: {} } },
+      "tokenizer",
+      /model type "WordPiece" is not supported; supported: BPE, Unigram/,
+    ],
+    [
+      "another decoder",
+      { ...base, decoder: { type: "WordPiece", prefix: "##" } },
+      "tokenizer",
+      /decoder WordPiece is not supported/,
+    ],
     ["no decoder", { ...base, decoder: null }, "tokenizer", /decoder null is not supported/],
     ["a decoder that is no object", { ...base, decoder: 7 }, "tokenizer", /decoder is malformed/],
     ["no vocabulary", { ...base, model: { ...model, vocab: null } }, "tokenizer", /model\.vocab is malformed/],
-    ["an empty vocabulary", { ...base, added_tokens: [], model: { ...model, vocab: {}, merges: [] } }, "tokenizer", /the vocabulary is empty/],
-    ["an id beyond reason", { ...base, model: { ...model, vocab: { a: 2 ** 31 } } }, "tokenizer", /token "a" has id 2147483648; expected a whole number below 1048576/],
+    [
+      "an empty vocabulary",
+      { ...base, added_tokens: [], model: { ...model, vocab: {}, merges: [] } },
+      "tokenizer",
+      /the vocabulary is empty/,
+    ],
+    [
+      "an id beyond reason",
+      { ...base, model: { ...model, vocab: { a: 2 ** 31 } } },
+      "tokenizer",
+      /token "a" has id 2147483648; expected a whole number below 1048576/,
+    ],
     ["a negative id", { ...base, model: { ...model, vocab: { a: -1 } } }, "tokenizer", /token "a" has id -1/],
     ["an id that is no number", { ...base, model: { ...model, vocab: { a: "1" } } }, "tokenizer", /token "a" has id 1/],
-    ["an id twice", { ...base, model: { ...model, vocab: { a: 1, b: 1 } } }, "tokenizer", /token "b" has id 1, which another token has already/],
-    ["merges that are none", { ...base, model: { ...model, merges: null } }, "tokenizer", /the tokenizer is malformed or of an unknown kind/],
+    [
+      "an id twice",
+      { ...base, model: { ...model, vocab: { a: 1, b: 1 } } },
+      "tokenizer",
+      /token "b" has id 1, which another token has already/,
+    ],
+    [
+      "merges that are none",
+      { ...base, model: { ...model, merges: null } },
+      "tokenizer",
+      /the tokenizer is malformed or of an unknown kind/,
+    ],
     ["an unknown part", { ...base, pre_tokenizer: { type: "Oracle" } }, "tokenizer", /malformed or of an unknown kind/],
     ["added tokens without text", { ...base, added_tokens: [{ id: 1 }] }, "file", /"added_tokens\.0\.content"/],
   ])("%s", async (_, json, code, message) => {
@@ -197,6 +243,8 @@ describe("what is wrong with a tokenizer is said in one line", () => {
 
   it("a directory without one", async () => {
     expect((await failureOf(() => loadTokenizer(root("goldens")))).message).toMatch(/tokenizer\.json: no such file/);
-    expect((await failureOf(() => loadTokenizer(root("nowhere")))).message).toMatch(/nowhere: no such file or directory/);
+    expect((await failureOf(() => loadTokenizer(root("nowhere")))).message).toMatch(
+      /nowhere: no such file or directory/,
+    );
   });
 });

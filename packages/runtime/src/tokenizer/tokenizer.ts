@@ -89,7 +89,10 @@ export class Tokenizer {
       // The library's types promise numbers, and where there is no token for the unknown it gives none.
       const id: unknown = ids[i];
       if (typeof id !== "number") {
-        throw new WinnowError("tokenizer", `${this.#what}: no token for ${quote(tokens[i] ?? "")}, and none for the unknown`);
+        throw new WinnowError(
+          "tokenizer",
+          `${this.#what}: no token for ${quote(tokens[i] ?? "")}, and none for the unknown`,
+        );
       }
     }
     return ids;
@@ -119,10 +122,20 @@ export class Tokenizer {
 
 function makeLibrary(json: TokenizerJson, config: object, what: string): TokenizerLibrary {
   try {
-    const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, ...json, added_tokens: json.added_tokens ?? [] };
+    const parts = {
+      normalizer: null,
+      pre_tokenizer: null,
+      post_processor: null,
+      ...json,
+      added_tokens: json.added_tokens ?? [],
+    };
     return new TokenizerLibrary(parts, config);
   } catch (cause) {
-    throw new WinnowError("tokenizer", `${what}: the tokenizer is malformed or of an unknown kind (${reasonOf(cause)})`, { cause });
+    throw new WinnowError(
+      "tokenizer",
+      `${what}: the tokenizer is malformed or of an unknown kind (${reasonOf(cause)})`,
+      { cause },
+    );
   }
 }
 

@@ -13,7 +13,10 @@ export const tokenizerSchema = z.looseObject({
     merges: z.unknown().optional(),
   }),
   added_tokens: z
-    .array(z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().nullish() }), "expected an array")
+    .array(
+      z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().nullish() }),
+      "expected an array",
+    )
     .nullish(),
   decoder: z.unknown().optional(),
 });
@@ -34,7 +37,10 @@ export function readVocabulary(json: TokenizerJson, spelling: Spelling, what: st
   for (const [token, id] of modelTokens(json, what)) {
     expectId(id, token, what);
     if (entries[id] !== undefined) {
-      throw new WinnowError("tokenizer", `${what}: token ${quote(token)} has id ${id}, which another token has already; expected ids of their own`);
+      throw new WinnowError(
+        "tokenizer",
+        `${what}: token ${quote(token)} has id ${id}, which another token has already; expected ids of their own`,
+      );
     }
     entries[id] = { bytes: spelling.bytesOf(token), special: false };
   }
@@ -43,7 +49,8 @@ export function readVocabulary(json: TokenizerJson, spelling: Spelling, what: st
     // An added token is text as it stands, whatever the spelling of the others.
     entries[added.id] = { bytes: encoder.encode(added.content), special: added.special ?? false };
   }
-  if (entries.length === 0) throw new WinnowError("tokenizer", `${what}: the vocabulary is empty; expected at least one token`);
+  if (entries.length === 0)
+    throw new WinnowError("tokenizer", `${what}: the vocabulary is empty; expected at least one token`);
   return Array.from(entries, (entry) => entry ?? GAP);
 }
 
@@ -52,7 +59,8 @@ function modelTokens(json: TokenizerJson, what: string): readonly (readonly [tok
   if (type === "Unigram" && Array.isArray(vocab)) {
     return vocab.map((pair: unknown, id) => {
       const token: unknown = Array.isArray(pair) ? pair[0] : undefined;
-      if (typeof token !== "string") throw new WinnowError("tokenizer", `${what}: model.vocab[${id}] is not a pair of a token and its score`);
+      if (typeof token !== "string")
+        throw new WinnowError("tokenizer", `${what}: model.vocab[${id}] is not a pair of a token and its score`);
       return [token, id];
     });
   }
@@ -67,7 +75,10 @@ function modelTokens(json: TokenizerJson, what: string): readonly (readonly [tok
 
 function expectId(id: unknown, token: string, what: string): asserts id is number {
   if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= MAX_VOCABULARY) {
-    throw new WinnowError("tokenizer", `${what}: token ${quote(token)} has id ${String(id)}; expected a whole number below ${MAX_VOCABULARY}`);
+    throw new WinnowError(
+      "tokenizer",
+      `${what}: token ${quote(token)} has id ${String(id)}; expected a whole number below ${MAX_VOCABULARY}`,
+    );
   }
 }
 

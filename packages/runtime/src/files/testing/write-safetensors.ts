@@ -23,7 +23,8 @@ export function headerOf(tensors: readonly TensorToWrite[]): HeaderJson {
 
 /** A file of a header, whatever it says, and data. Written against the format's description, not against the reader. */
 export function assemble(header: string | Uint8Array, data: Uint8Array, length?: bigint): Uint8Array {
-  const bytes = typeof header === "string" ? Buffer.from(header.padEnd(Math.ceil(header.length / 8) * 8), "utf8") : header;
+  const bytes =
+    typeof header === "string" ? Buffer.from(header.padEnd(Math.ceil(header.length / 8) * 8), "utf8") : header;
   const prefix = Buffer.alloc(8);
   prefix.writeBigUInt64LE(length ?? BigInt(bytes.length));
   return Buffer.concat([prefix, bytes, data]);
@@ -43,6 +44,11 @@ export function f32(name: string, shape: readonly number[], values: readonly num
 }
 
 /** 16-bit patterns as a tensor to write. */
-export function halves(name: string, dtype: "F16" | "BF16", shape: readonly number[], patterns: readonly number[]): TensorToWrite {
+export function halves(
+  name: string,
+  dtype: "F16" | "BF16",
+  shape: readonly number[],
+  patterns: readonly number[],
+): TensorToWrite {
   return { name, dtype, shape, data: new Uint8Array(Uint16Array.from(patterns).buffer) };
 }

@@ -1,0 +1,80 @@
+import { type Backend, type StoredColumn } from "@winnow/core-tensor";
+
+import type { LayerCache } from "./layer-cache";
+import type { PagePlace } from "./slab-pool";
+
+/** A head's slots on the host, without pages. */
+export interface HeadCopy {
+  /** f32 [slots, headDim] */
+  readonly keys: Float32Array;
+  /** f32 [slots, headDim] */
+  readonly values: Float32Array;
+  /** f32 [slots] each; positions are 32-bit words. */
+  readonly columns: Readonly<Partial<Record<StoredColumn, Float32Array>>>;
+}
+
+/** What pages look like, which a copy does not depend on. */
+interface PageShape {
+  readonly pageSlots: number;
+  readonly headDim: number;
+}
+
+/** Copy a head's slots to the host. */
+export async function copyHead(backend: Backend, layer: LayerCache, head: number, shape: PageShape): Promise<HeadCopy> {
+  const { pageSlots, headDim } = shape;
+  const slots = layer.lengths[head] ?? 0;
+  const half = pageSlots * headDim;
+  const places = layer.kvPlaces(head);
+  const columns: Partial<Record<StoredColumn, Float32Array>> = {};
+  for (const column of layer.columnsOf(head)) {
+    columns[column] = await download(backend, layer.columnPlaces(head, column), 0, pageSlots, slots);
+  }
+  return {
+    keys: await download(backend, places, 0, half, slots * headDim),
+    values: await download(backend, places, half, half, slots * headDim),
+    columns,
+  };
+}
+
+/** Put slots back into a head that has their number of slots, and their columns. */
+export function pasteHead(backend: Backend, layer: LayerCache, head: number, copy: HeadCopy, shape: PageShape): void {
+  const { pageSlots, headDim } = shape;
+  const half = pageSlots * headDim;
+  const places = layer.kvPlaces(head);
+  upload(backend, places, 0, half, copy.keys);
+  upload(backend, places, half, half, copy.values);
+  for (const column of layer.columnsOf(head)) {
+    const values = copy.columns[column];
+    if (values !== undefined) upload(backend, layer.columnPlaces(head, column), 0, pageSlots, values);
+  }
+}
+
+async function download(
+  backend: Backend,
+  places: readonly PagePlace[],
+  skip: number,
+  perPage: number,
+  total: number,
+): Promise<Float32Array> {
+  const whole = new Float32Array(total);
+  let at = 0;
+  for (const { slab, offset } of places) {
+    const part = await backend.download(slab, offset + skip, Math.min(perPage, total - at));
+    // A typed array copies numbers; positions among floats have to keep their bits.
+    new Uint32Array(whole.buffer).set(new Uint32Array(part.buffer, part.byteOffset, part.length), at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function upload(
+  backend: Backend,
+  places: readonly PagePlace[],
+  skip: number,
+  perPage: number,
+  data: Float32Array,
+): void {
+  places.forEach(({ slab, offset }, page) => {
+    backend.write(slab, data.subarray(page * perPage, (page + 1) * perPage), offset + skip);
+  });
+}

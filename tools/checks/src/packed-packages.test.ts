@@ -1,0 +1,57 @@
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { ROOT, run } from "./run";
+
+/** Each library with one thing that it exports. */
+const LIBRARIES = {
+  "@winnow/core-tensor": "createCpuBackend",
+  "@winnow/core-tensor/worker": "createCpuWorkerBackend",
+  "@winnow/kv-policies": "parsePolicy",
+  "@winnow/profiler": "askQuestion",
+  "@winnow/runtime": "loadModel",
+};
+
+const PNPM = join(ROOT, ".bootstrap/node_modules/pnpm/bin/pnpm.cjs");
+const project = mkdtempSync(join(tmpdir(), "winnow-packed-"));
+
+beforeAll(async () => {
+  const folders = [...readdirSync(join(ROOT, "packages")).map((name) => `packages/${name}`), "apps/cli"];
+  for (const folder of folders)
+    await run(process.execPath, [PNPM, "pack", "--pack-destination", project], join(ROOT, folder));
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "empty", private: true }));
+  const tarballs = readdirSync(project).filter((name) => name.endsWith(".tgz"));
+  const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
+  await run("npm", ["install", ...flags, ...tarballs.map((name) => `./${name}`)], project);
+});
+
+afterAll(() => {
+  rmSync(project, { recursive: true, force: true });
+});
+
+test.each(Object.entries(LIBRARIES))("%s works from its tarball by import and by require", async (name, symbol) => {
+  const imported = `import { ${symbol} } from "${name}"; process.stdout.write(typeof ${symbol});`;
+  const required = `process.stdout.write(typeof require("${name}").${symbol});`;
+  expect(await run(process.execPath, ["--input-type=module", "--eval", imported], project)).toBe("function");
+  expect(await run(process.execPath, ["--input-type=commonjs", "--eval", required], project)).toBe("function");
+});
+
+test.each(["module", "commonjs"])("the worker runs from the tarball in a %s", async (type) => {
+  const load =
+    type === "module"
+      ? `import { createCpuWorkerBackend } from "@winnow/core-tensor/worker";`
+      : `const { createCpuWorkerBackend } = require("@winnow/core-tensor/worker");`;
+  const use = `const b = createCpuWorkerBackend();
+    b.download(b.allocate("f32", [3], { label: "x", category: "activations" })).then((x) => console.log(x.length));`;
+  expect((await run(process.execPath, [`--input-type=${type}`, "--eval", load + use], project)).trim()).toBe("3");
+});
+
+test("the program's tarball gives a working winnow", async () => {
+  const { version } = JSON.parse(readFileSync(join(ROOT, "apps/cli/package.json"), "utf8")) as { version: string };
+  const winnow = join(project, "node_modules/.bin/winnow");
+  expect((await run(winnow, ["--version"], project)).trim()).toBe(version);
+  expect(await run(winnow, ["inspect", "policy", "fastgen"], project)).toContain("frequent(30%)");
+});

@@ -1,0 +1,39 @@
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import ts from "typescript";
+import { describe, expect, test } from "vitest";
+
+import { ROOT, run } from "./run";
+
+/** Where a package named in an example resolves from. */
+const HERE = join(ROOT, "tools/checks");
+
+const readmes = [
+  "README.md",
+  ...readdirSync(join(ROOT, "packages")).map((name) => `packages/${name}/README.md`),
+].filter((file) => existsSync(join(ROOT, file)));
+
+describe.each(readmes)("%s", (file) => {
+  const text = readFileSync(join(ROOT, file), "utf8");
+  const examples = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ""]) => code);
+
+  test("has an example", () => {
+    expect(examples.length).toBeGreaterThan(0);
+  });
+
+  test.each(examples.map((code, number) => ({ number: number + 1, code })))(
+    "example $number runs",
+    async ({ number, code }) => {
+      const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true };
+      const { outputText } = ts.transpileModule(code, { compilerOptions: options });
+      const script = join(HERE, `.example-${file.replaceAll(/\W/g, "-")}-${number}.mjs`);
+      writeFileSync(script, outputText);
+      try {
+        await run(process.execPath, [script], ROOT);
+      } finally {
+        rmSync(script, { force: true });
+      }
+    },
+  );
+});
