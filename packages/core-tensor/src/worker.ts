@@ -1,1 +1,1 @@
-export { createCpuWorkerBackend } from "./cpu/cpu-worker-backend";
+export { createCpuWorkerBackend, type CpuWorkerOptions } from "./cpu/cpu-worker-backend";

@@ -6,6 +6,7 @@ import { MemoryMeter } from "../memory-meter";
 import { elementCount, type Shape } from "../shape";
 import type { Tensor } from "../tensor";
 import { CpuTensor, dataOf } from "./cpu-tensor";
+import { operationError } from "./operation-error";
 import { OPERATIONS } from "./operations";
 import { widenForCpu, zeros } from "./widen";
 
@@ -120,16 +121,6 @@ class CpuBackend implements Backend {
     this.#releases.set(tensor.id, this.memory.allocated(category, label, tensor.bytes));
     return tensor;
   }
-}
-
-/** An operation's failure as the typed error that `flush` rejects with. */
-export function operationError(name: string, error: unknown): WinnowError {
-  if (error instanceof WinnowError) {
-    if (error.message.startsWith(`${name}: `)) return error;
-    return new WinnowError(error.code, `${name}: ${error.message}`, { cause: error });
-  }
-  const reason = error instanceof Error ? error.message : String(error);
-  return new WinnowError("backend", `the operation ${name} failed: ${reason}`, { cause: error });
 }
 
 /** The elements as they are now; an error is a value here, for an operation's own error goes first. */

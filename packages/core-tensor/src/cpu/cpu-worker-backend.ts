@@ -7,11 +7,17 @@ import { WinnowError } from "../errors";
 import { MemoryMeter } from "../memory-meter";
 import { elementCount, type Shape } from "../shape";
 import type { Tensor } from "../tensor";
+import { operationError } from "./operation-error";
 import { widenForCpu } from "./widen";
 import { encodeSpec, type Command, type Reply, type WorkerSetup, type Words } from "./worker-protocol";
 
 /** Commands are posted together, at the latest when so many have gathered. */
 const MAX_BATCH = 256;
+
+export interface CpuWorkerOptions {
+  /** Where `cpu-worker.js` of this package lies, for programs whose bundler has moved it away from this module. */
+  readonly script?: URL;
+}
 
 /**
  * The CPU backend in a thread of its own, so that a long prompt blocks neither Ctrl-C nor a stream nor a timer in the
@@ -24,8 +30,8 @@ const MAX_BATCH = 256;
  * await backend.download(x); // Float32Array [0, 0]
  * ```
  */
-export function createCpuWorkerBackend(): Backend {
-  return new CpuWorkerBackend();
+export function createCpuWorkerBackend(options: CpuWorkerOptions = {}): Backend {
+  return new CpuWorkerBackend(options.script ?? new URL("./cpu-worker.js", import.meta.url));
 }
 
 class RemoteTensor implements DeviceTensor {
@@ -88,10 +94,11 @@ class CpuWorkerBackend implements Backend {
   readonly gather = this.#operation("gather");
   readonly sample = this.#operation("sample");
 
-  constructor() {
+  constructor(script: URL) {
     const epoch = new SharedArrayBuffer(4);
     this.#epoch = new Int32Array(epoch);
-    this.#worker = new Worker(new URL("./cpu-worker.js", import.meta.url), { workerData: { epoch } satisfies WorkerSetup });
+    // The process's own flags, such as --input-type, may be none that a worker takes.
+    this.#worker = new Worker(script, { workerData: { epoch } satisfies WorkerSetup, execArgv: [] });
     this.#worker.on("message", (reply: Reply) => {
       this.#settle(reply);
     });
@@ -162,15 +169,15 @@ class CpuWorkerBackend implements Backend {
   }
 
   #operation<Name extends OperationName>(name: Name): Operation<Name> {
+    const idOf = (tensor: DeviceTensor): number => this.#own(tensor).id;
     return (spec) => {
-      this.#enqueue({ kind: "run", name, spec: encodeSpec(spec, (value) => this.#isOwn(value)) });
+      try {
+        this.#enqueue({ kind: "run", name, spec: encodeSpec(spec, idOf) });
+      } catch (error) {
+        const { code, message } = operationError(name, error);
+        this.#enqueue({ kind: "fail", error: { code, message } });
+      }
     };
-  }
-
-  #isOwn(value: object): value is DeviceTensor {
-    if (!(value instanceof RemoteTensor)) return false;
-    this.#own(value);
-    return true;
   }
 
   #own(tensor: DeviceTensor): RemoteTensor {

@@ -4,7 +4,7 @@ import type { OperationName } from "../backend";
 import { WinnowError } from "../errors";
 import { elementCount } from "../shape";
 import { CpuTensor } from "./cpu-tensor";
-import { operationError } from "./cpu-backend";
+import { operationError } from "./operation-error";
 import { runOperation } from "./operations";
 import { zeros } from "./widen";
 import { decodeSpec, type Batch, type Command, type Reply, type WorkerSetup, type Words } from "./worker-protocol";
@@ -58,6 +58,9 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
       case "clear":
         tensorOf(command.id).data.fill(0);
         return;
+      case "fail":
+        failure ??= new WinnowError(command.error.code, command.error.message);
+        return;
       case "run":
         if (failure === null && !interrupted(epoch)) run(command.name, command.spec, epoch);
         return;
@@ -79,7 +82,11 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
     }
   };
 
+  let failureEpoch = 0;
   port.on("message", ({ epoch, commands }: Batch) => {
+    // What went wrong before an interruption was dropped with everything else of its time.
+    if (epoch !== failureEpoch) failure = null;
+    failureEpoch = epoch;
     for (const command of commands) {
       try {
         perform(command, epoch);

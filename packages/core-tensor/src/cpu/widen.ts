@@ -1,3 +1,4 @@
+import type { DType } from "../dtype";
 import { WinnowError } from "../errors";
 import { toFloat32, type Tensor } from "../tensor";
 
@@ -24,16 +25,25 @@ export function widenForCpu(source: Tensor): {
   }
 }
 
-/** Zeros of a type, in 32-bit words. */
-export function zeros(dtype: string, label: string, count: number): Float32Array | Uint32Array | Int32Array {
-  switch (dtype) {
-    case "f32":
-      return new Float32Array(count);
-    case "u32":
-      return new Uint32Array(count);
-    case "i32":
-      return new Int32Array(count);
-    default:
-      throw new WinnowError("dtype", `the CPU backend cannot allocate ${dtype} for "${label}"; expected f32, i32 or u32`);
+/**
+ * Zeros of a type, in 32-bit words.
+ *
+ * @throws WinnowError `memory` where there is not so much of it, `dtype` for types that this backend does not hold.
+ */
+export function zeros(dtype: DType, label: string, count: number): Float32Array | Uint32Array | Int32Array {
+  try {
+    switch (dtype) {
+      case "f32":
+        return new Float32Array(count);
+      case "u32":
+        return new Uint32Array(count);
+      case "i32":
+        return new Int32Array(count);
+      default:
+        throw new WinnowError("dtype", `the CPU backend cannot allocate ${dtype} for "${label}"; expected f32, i32 or u32`);
+    }
+  } catch (error) {
+    if (error instanceof WinnowError) throw error;
+    throw new WinnowError("memory", `no memory for "${label}": ${count} elements of ${dtype}, ${4 * count} bytes`, { cause: error });
   }
 }

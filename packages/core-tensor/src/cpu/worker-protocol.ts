@@ -14,8 +14,16 @@ export type Command =
   | { readonly kind: "write"; readonly id: number; readonly data: Words; readonly offset: number }
   | { readonly kind: "clear"; readonly id: number }
   | { readonly kind: "run"; readonly name: OperationName; readonly spec: unknown }
+  /** An operation that went wrong before it could be posted; its error is reported in its turn. */
+  | { readonly kind: "fail"; readonly error: Failure }
   | { readonly kind: "download"; readonly ticket: number; readonly id: number; readonly start: number; readonly count: number | null }
   | { readonly kind: "flush"; readonly ticket: number };
+
+/** An error as it travels. */
+export interface Failure {
+  readonly code: WinnowErrorCode;
+  readonly message: string;
+}
 
 /** Commands posted together. Those of an epoch before the shared one were interrupted. */
 export interface Batch {
@@ -25,7 +33,7 @@ export interface Batch {
 
 export type Reply =
   | { readonly ticket: number; readonly data: Words | null }
-  | { readonly ticket: number; readonly error: { readonly code: WinnowErrorCode; readonly message: string } };
+  | { readonly ticket: number; readonly error: Failure };
 
 /** What the worker is started with: one word that holds the current epoch. */
 export interface WorkerSetup {
@@ -41,12 +49,23 @@ function isReference(value: object): value is TensorReference {
   return "tensorId" in value;
 }
 
-/** A specification with every tensor replaced by its number; typed arrays are copied when the message is. */
-export function encodeSpec(value: unknown, isTensor: (value: object) => value is DeviceTensor): unknown {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
-  if (isTensor(value)) return { tensorId: value.id } satisfies TensorReference;
-  if (Array.isArray(value)) return value.map((item) => encodeSpec(item, isTensor));
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, encodeSpec(item, isTensor)]));
+/**
+ * A specification with every tensor replaced by its number, as it is now: what the caller changes afterwards does
+ * not show.
+ *
+ * @param idOf the number of a tensor; throws where it is not one that can be used.
+ */
+export function encodeSpec(value: unknown, idOf: (tensor: DeviceTensor) => number): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Uint32Array) return value.slice();
+  if (isTensor(value)) return { tensorId: idOf(value) } satisfies TensorReference;
+  if (Array.isArray(value)) return value.map((item) => encodeSpec(item, idOf));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, encodeSpec(item, idOf)]));
+}
+
+/** Nothing else in a specification can be disposed. */
+function isTensor(value: object): value is DeviceTensor {
+  return Symbol.dispose in value;
 }
 
 /** The specification again, with the tensors that the numbers stand for here. */
