@@ -200,7 +200,11 @@ export interface StatisticsSpec {
   /** u32: class bits by position. */
   readonly flags: DeviceTensor;
   /** f32 [kvHeads, columns]: added to (max: compared with) what the kept slots store, under the column's name. */
-  readonly recorded: readonly { readonly name: StoredColumn; readonly reduce: "sum" | "max" | "replace"; readonly from: DeviceTensor }[];
+  readonly recorded: readonly {
+    readonly name: StoredColumn;
+    readonly reduce: "sum" | "max" | "replace";
+    readonly from: DeviceTensor;
+  }[];
   readonly into: SlotTable;
   /** Row of the table for the layer's first head. */
   readonly firstRow: number;

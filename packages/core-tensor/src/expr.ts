@@ -90,7 +90,10 @@ export function evaluate(expr: Expr, view: SlotView): Float32Array {
       const values = view.columns[expr.name];
       if (values === undefined) {
         const known = Object.keys(view.columns).sort().join(", ") || "none";
-        throw new WinnowError("range", `a score reads the column "${expr.name}", which is not there; stored here: ${known}`);
+        throw new WinnowError(
+          "range",
+          `a score reads the column "${expr.name}", which is not there; stored here: ${known}`,
+        );
       }
       return values.subarray(0, view.count);
     }

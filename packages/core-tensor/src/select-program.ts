@@ -184,7 +184,10 @@ function ranksBelow(within: BoolProgram, number: number): BoolProgram {
     const word = within[i] ?? 0;
     if ((word & 0xff) === BoolOp.every) i++;
     else if ((word & 0xff) === BoolOp.rank && word >>> 8 >= number) {
-      throw new WinnowError("range", `rank test ${number} competes within rank test ${word >>> 8}; only lower numbers are possible`);
+      throw new WinnowError(
+        "range",
+        `rank test ${number} competes within rank test ${word >>> 8}; only lower numbers are possible`,
+      );
     }
   }
   return within;

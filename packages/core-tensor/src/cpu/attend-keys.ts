@@ -57,20 +57,36 @@ export function visibleKeys(group: AttendGroup, paged: PagedReader | null, head:
 export function checkGroup(group: AttendGroup, rowCount: number, kvHeads: number, headDim: number): void {
   const { start, count, paged, context, own } = group;
   if (start < 0 || count < 0 || start + count > rowCount) {
-    throw new WinnowError("range", `attend: a group of rows ${start} to ${start + count} lies outside the call's ${rowCount} rows`);
+    throw new WinnowError(
+      "range",
+      `attend: a group of rows ${start} to ${start + count} lies outside the call's ${rowCount} rows`,
+    );
   }
   if ((paged?.appended ?? 0) > 0 && (own !== undefined || (context?.count ?? 0) > 0)) {
-    throw new WinnowError("range", "attend: a group's rows were appended to pages or to scratch, not to both; leave one out");
+    throw new WinnowError(
+      "range",
+      "attend: a group's rows were appended to pages or to scratch, not to both; leave one out",
+    );
   }
   if (context !== undefined) checkScratch("context", context.scratch, context.start, context.count, kvHeads, headDim);
   if (own !== undefined) checkScratch("own", own.scratch, own.start, count, kvHeads, headDim);
 }
 
-function checkScratch(operand: string, { k, v }: KvScratch, start: number, count: number, kvHeads: number, headDim: number): void {
+function checkScratch(
+  operand: string,
+  { k, v }: KvScratch,
+  start: number,
+  count: number,
+  kvHeads: number,
+  headDim: number,
+): void {
   const capacity = k.shape[1] ?? 0;
   expectShape("attend", `${operand} keys`, k.shape, [kvHeads, null, headDim]);
   expectShape("attend", `${operand} values`, v.shape, [kvHeads, capacity, headDim]);
   if (start < 0 || start + count > capacity) {
-    throw new WinnowError("range", `attend: ${operand} rows ${start} to ${start + count} lie outside the scratch's ${capacity}`);
+    throw new WinnowError(
+      "range",
+      `attend: ${operand} rows ${start} to ${start + count} lie outside the scratch's ${capacity}`,
+    );
   }
 }

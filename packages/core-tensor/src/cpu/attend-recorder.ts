@@ -7,8 +7,10 @@ import type { PagedReader } from "./paged";
 
 /** @throws WinnowError `shape` when a table is not one of the heads and bands that are recorded. */
 export function checkRecord({ table, columns }: AttendRecord, { queryHeads, kvHeads }: HeadShape): void {
-  if (table !== undefined) expectShape("attend", "mass table", table.into.shape, [queryHeads, null, table.bands.length + 1]);
-  for (const { reduce, into } of columns) expectShape("attend", `${reduce} of the columns`, into.shape, [kvHeads, null]);
+  if (table !== undefined)
+    expectShape("attend", "mass table", table.into.shape, [queryHeads, null, table.bands.length + 1]);
+  for (const { reduce, into } of columns)
+    expectShape("attend", `${reduce} of the columns`, into.shape, [kvHeads, null]);
 }
 
 /** Adds the attention weights of one KV head, as they are computed, to the mass table and the columns that were asked for. */
@@ -30,7 +32,10 @@ export class AttendRecorder {
     this.#columns = kept + record.columnRows;
     for (const into of [record.table?.into, ...record.columns.map((column) => column.into)]) {
       if (into !== undefined && (into.shape[1] ?? 0) < this.#columns) {
-        throw new WinnowError("shape", `attend: "${into.label}" has ${into.shape[1] ?? 0} columns, and ${this.#columns} are recorded`);
+        throw new WinnowError(
+          "shape",
+          `attend: "${into.label}" has ${into.shape[1] ?? 0} columns, and ${this.#columns} are recorded`,
+        );
       }
     }
   }

@@ -110,7 +110,18 @@ function addValues(
     if (count <= 0) continue;
     poll();
     const v = run.v + (first - run.column) * headDim;
-    weightedSum(weights, vector * columns + first, columns, vectors, run.values, v, headDim, count, sums, vector * headDim);
+    weightedSum(
+      weights,
+      vector * columns + first,
+      columns,
+      vectors,
+      run.values,
+      v,
+      headDim,
+      count,
+      sums,
+      vector * headDim,
+    );
   }
 }
 

@@ -129,7 +129,10 @@ function copyOf(source: DeviceTensor, start: number, count?: number): Float32Arr
     const data = dataOf(source);
     const end = count === undefined ? data.length : start + count;
     if (start < 0 || end > data.length) {
-      return new WinnowError("range", `download: elements ${start} to ${end} of "${source.label}", which has ${data.length}`);
+      return new WinnowError(
+        "range",
+        `download: elements ${start} to ${end} of "${source.label}", which has ${data.length}`,
+      );
     }
     const part = data.slice(start, end);
     return part instanceof Int32Array ? new Uint32Array(part.buffer) : part;

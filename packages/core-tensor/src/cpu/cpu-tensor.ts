@@ -25,7 +25,8 @@ export class CpuTensor implements DeviceTensor {
   }
 
   get data(): Float32Array | Uint32Array | Int32Array {
-    if (this.#data === null) throw new WinnowError("disposed", `the tensor "${this.label}" is used after it was disposed`);
+    if (this.#data === null)
+      throw new WinnowError("disposed", `the tensor "${this.label}" is used after it was disposed`);
     return this.#data;
   }
 
@@ -47,14 +48,16 @@ export function dataOf(tensor: DeviceTensor): Float32Array | Uint32Array | Int32
 /** @throws WinnowError `dtype` unless the tensor holds f32. */
 export function f32Of(tensor: DeviceTensor): Float32Array {
   const data = dataOf(tensor);
-  if (!(data instanceof Float32Array)) throw new WinnowError("dtype", `"${tensor.label}" holds ${tensor.dtype}, expected f32`);
+  if (!(data instanceof Float32Array))
+    throw new WinnowError("dtype", `"${tensor.label}" holds ${tensor.dtype}, expected f32`);
   return data;
 }
 
 /** @throws WinnowError `dtype` unless the tensor holds u32. */
 export function u32Of(tensor: DeviceTensor): Uint32Array {
   const data = dataOf(tensor);
-  if (!(data instanceof Uint32Array)) throw new WinnowError("dtype", `"${tensor.label}" holds ${tensor.dtype}, expected u32`);
+  if (!(data instanceof Uint32Array))
+    throw new WinnowError("dtype", `"${tensor.label}" holds ${tensor.dtype}, expected u32`);
   return data;
 }
 

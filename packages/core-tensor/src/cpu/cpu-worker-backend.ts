@@ -144,9 +144,18 @@ class CpuWorkerBackend implements Backend {
     const tensor = this.#own(source);
     const end = count === undefined ? elementCount(tensor.shape) : start + count;
     if (start < 0 || end > elementCount(tensor.shape)) {
-      throw new WinnowError("range", `download: elements ${start} to ${end} of "${tensor.label}", which has ${elementCount(tensor.shape)}`);
+      throw new WinnowError(
+        "range",
+        `download: elements ${start} to ${end} of "${tensor.label}", which has ${elementCount(tensor.shape)}`,
+      );
     }
-    const data = await this.#ask((ticket) => ({ kind: "download", ticket, id: tensor.id, start, count: count ?? null }));
+    const data = await this.#ask((ticket) => ({
+      kind: "download",
+      ticket,
+      id: tensor.id,
+      start,
+      count: count ?? null,
+    }));
     if (data === null) throw new WinnowError("backend", `download: "${tensor.label}" came back empty`);
     return data instanceof Int32Array ? new Uint32Array(data.buffer) : data;
   }
@@ -182,9 +191,13 @@ class CpuWorkerBackend implements Backend {
 
   #own(tensor: DeviceTensor): RemoteTensor {
     if (!(tensor instanceof RemoteTensor)) {
-      throw new WinnowError("backend", `the tensor "${tensor.label}" belongs to another backend; upload it to this one`);
+      throw new WinnowError(
+        "backend",
+        `the tensor "${tensor.label}" belongs to another backend; upload it to this one`,
+      );
     }
-    if (tensor.disposed) throw new WinnowError("disposed", `the tensor "${tensor.label}" is used after it was disposed`);
+    if (tensor.disposed)
+      throw new WinnowError("disposed", `the tensor "${tensor.label}" is used after it was disposed`);
     return tensor;
   }
 

@@ -19,7 +19,8 @@ describe("a worker backend", () => {
   /** A product of seconds, whose results are all at least 1. */
   const startLongWork = (backend: ReturnType<typeof createCpuWorkerBackend>) => {
     const [count, inputs, outputs] = [4000, 1000, 2000];
-    const ones = (shape: number[], length: number) => backend.upload(tensor("f32", shape, new Float32Array(length).fill(1)), options);
+    const ones = (shape: number[], length: number) =>
+      backend.upload(tensor("f32", shape, new Float32Array(length).fill(1)), options);
     const x = ones([count, inputs], count * inputs);
     const weight = ones([outputs, inputs], outputs * inputs);
     const out = backend.allocate("f32", [count, outputs], options);
@@ -34,7 +35,8 @@ describe("a worker backend", () => {
     const settled = Promise.allSettled(pending);
     await new Promise((resolve) => setTimeout(resolve, 20));
     backend.interrupt();
-    for (const result of await settled) expect(result).toMatchObject({ status: "rejected", reason: { code: "aborted" } });
+    for (const result of await settled)
+      expect(result).toMatchObject({ status: "rejected", reason: { code: "aborted" } });
     expect(Array.from(await backend.download(out, last, 1))).toEqual([0]);
     backend.write(out, Float32Array.of(5));
     expect(Array.from(await backend.download(out, 0, 1))).toEqual([5]);
@@ -64,7 +66,10 @@ describe("a worker backend", () => {
     const part = Float32Array.of(1, 2, 3).subarray(1);
     const uploads = [whole, part].map((data) => backend.upload(tensor("f32", [2], data), options));
     expect([whole.byteLength, part.byteLength]).toEqual([0, 8]);
-    expect(await Promise.all(uploads.map((upload) => backend.download(upload)))).toEqual([Float32Array.of(1, 2), Float32Array.of(2, 3)]);
+    expect(await Promise.all(uploads.map((upload) => backend.download(upload)))).toEqual([
+      Float32Array.of(1, 2),
+      Float32Array.of(2, 3),
+    ]);
   });
 
   it("rejects who waits when it is disposed", async () => {
@@ -79,7 +84,10 @@ describe("a worker backend", () => {
 
   it("rejects who waits, then and later, when its thread fails", async () => {
     const failing = `import { parentPort } from "node:worker_threads"; parentPort.on("message", () => { throw new Error("boom"); });`;
-    for (const broken of [new URL(`data:text/javascript,${encodeURIComponent(failing)}`), new URL("./nowhere.js", import.meta.url)]) {
+    for (const broken of [
+      new URL(`data:text/javascript,${encodeURIComponent(failing)}`),
+      new URL("./nowhere.js", import.meta.url),
+    ]) {
       using backend = createCpuWorkerBackend({ script: broken });
       const made = backend.allocate("f32", [1], options);
       await expect(backend.flush()).rejects.toMatchObject({ name: "WinnowError", code: "backend" });
@@ -90,14 +98,19 @@ describe("a worker backend", () => {
 
   it.each([
     ["module", `import { createCpuWorkerBackend } from "${new URL("worker.js", dist).href}";`],
-    ["commonjs", `const { createCpuWorkerBackend } = require(${JSON.stringify(fileURLToPath(new URL("worker.cjs", dist)))});`],
+    [
+      "commonjs",
+      `const { createCpuWorkerBackend } = require(${JSON.stringify(fileURLToPath(new URL("worker.cjs", dist)))});`,
+    ],
   ])("works from the %s build, and lets the process end by itself", async (type, load) => {
     const program = `${load}
       const backend = createCpuWorkerBackend();
       const made = backend.allocate("f32", [2], { label: "x", category: "kv" });
       backend.write(made, Float32Array.of(3, 4));
       backend.download(made).then((data) => console.log(data.join()));`;
-    const { stdout } = await promisify(execFile)(process.execPath, [`--input-type=${type}`, "--eval", program], { timeout: 20_000 });
+    const { stdout } = await promisify(execFile)(process.execPath, [`--input-type=${type}`, "--eval", program], {
+      timeout: 20_000,
+    });
     expect(stdout.trim()).toBe("3,4");
   });
 });

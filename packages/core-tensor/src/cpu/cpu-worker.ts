@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 
-import type { OperationName } from "../backend";
+import type { BackendOperations, OperationName } from "../backend";
 import { WinnowError } from "../errors";
 import { elementCount } from "../shape";
 import { CpuTensor } from "./cpu-tensor";
@@ -30,7 +30,8 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
     tensors.set(id, new CpuTensor(id, label, dtype, shape, data, () => tensors.delete(id)));
   };
   const run = (name: OperationName, spec: unknown, epoch: number): void => {
-    runOperation(name, decodeSpec<typeof name>(spec, tensorOf), () => {
+    // The other thread made it from a specification of this name, and nothing but the tensors changed on the way.
+    runOperation(name, decodeSpec(spec, tensorOf) as BackendOperations[typeof name], () => {
       if (interrupted(epoch)) throw aborted();
     });
   };

@@ -21,7 +21,19 @@ export function dots(
 ): void {
   let i = 0;
   for (; i + 2 <= xCount; i += 2) {
-    dotsOfTwo(x, xStart + i * xStride, xStride, w, wStart, wStride, wCount, depth, out, outStart + i * outStride, outStride);
+    dotsOfTwo(
+      x,
+      xStart + i * xStride,
+      xStride,
+      w,
+      wStart,
+      wStride,
+      wCount,
+      depth,
+      out,
+      outStart + i * outStride,
+      outStride,
+    );
   }
   if (i < xCount) dotsOfOne(x, xStart + i * xStride, w, wStart, wStride, wCount, depth, out, outStart + i * outStride);
 }

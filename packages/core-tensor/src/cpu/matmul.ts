@@ -18,7 +18,10 @@ export function matmul({ x, weight, bias, residual, activation, out }: MatmulSpe
   if (bias !== undefined) expectShape("matmul", "bias", bias.shape, [outputs]);
   const gated = activation === "silu-gate";
   const width = gated ? outputs / 2 : outputs;
-  for (const [operand, rows] of [["out", out], ["residual", residual]] as const) {
+  for (const [operand, rows] of [
+    ["out", out],
+    ["residual", residual],
+  ] as const) {
     if (rows !== undefined && (widthOf(rows.tensor) !== width || rows.count !== x.count)) {
       throw new WinnowError(
         "shape",
@@ -39,7 +42,20 @@ export function matmul({ x, weight, bias, residual, activation, out }: MatmulSpe
       const stride = gated ? 2 * tile : tile;
       dots(source, row * inputs, inputs, rows, weights, o * inputs, inputs, tile, inputs, sums, 0, stride);
       if (gated) {
-        dots(source, row * inputs, inputs, rows, weights, (width + o) * inputs, inputs, tile, inputs, sums, tile, stride);
+        dots(
+          source,
+          row * inputs,
+          inputs,
+          rows,
+          weights,
+          (width + o) * inputs,
+          inputs,
+          tile,
+          inputs,
+          sums,
+          tile,
+          stride,
+        );
       }
       for (let i = 0; i < rows; i++) {
         for (let j = 0; j < tile; j++) {

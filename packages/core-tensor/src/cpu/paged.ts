@@ -110,7 +110,10 @@ export function wordsOf(slab: Float32Array): Uint32Array {
 function slabOf(slabs: readonly (DeviceTensor | null)[], number: number, page: number): Float32Array {
   const slab = slabs[number];
   if (slab === null || slab === undefined) {
-    throw new WinnowError("range", `page ${page} of a KV cache lies in slab ${number}, which does not exist; resize the row first`);
+    throw new WinnowError(
+      "range",
+      `page ${page} of a KV cache lies in slab ${number}, which does not exist; resize the row first`,
+    );
   }
   return f32Of(slab);
 }

@@ -14,9 +14,7 @@ function drawToken(logits: Float32Array, { params, seen, choice, position }: Sam
   if (logits.some(Number.isNaN)) return NOT_A_TOKEN;
   const penalised = params.repetitionPenalty === 1 ? logits : penalise(logits, seen, params.repetitionPenalty);
   if (params.temperature === 0) return greatest(penalised);
-  const ids = Uint32Array.from(penalised.keys()).sort(
-    (a, b) => (penalised[b] ?? 0) - (penalised[a] ?? 0) || a - b,
-  );
+  const ids = Uint32Array.from(penalised.keys()).sort((a, b) => (penalised[b] ?? 0) - (penalised[a] ?? 0) || a - b);
   const top = (penalised[ids[0] ?? 0] ?? 0) / params.temperature;
   const limit = params.topK === 0 ? ids.length : Math.min(params.topK, ids.length);
   const weights = new Float64Array(limit);

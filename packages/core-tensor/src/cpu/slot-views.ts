@@ -18,7 +18,9 @@ export function slotViews(slots: SlotTable, now: number, firstRow: number): Slot
       now,
       position: u32Of(slots.position).subarray(start, end),
       flags: u32Of(slots.flags).subarray(start, end),
-      columns: Object.fromEntries(Object.entries(slots.columns).map(([name, tensor]) => [name, f32Of(tensor).subarray(start, end)])),
+      columns: Object.fromEntries(
+        Object.entries(slots.columns).map(([name, tensor]) => [name, f32Of(tensor).subarray(start, end)]),
+      ),
     };
   });
 }

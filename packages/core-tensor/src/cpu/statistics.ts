@@ -28,13 +28,17 @@ export function statistics(spec: StatisticsSpec, poll: Poll): void {
     const kept = paged?.lengths[head] ?? 0;
     const count = kept + fresh;
     if (count > into.capacity) {
-      throw new WinnowError("shape", `statistics: head ${head} has ${count} slots, and the table holds ${into.capacity} a row`);
+      throw new WinnowError(
+        "shape",
+        `statistics: head ${head} has ${count} slots, and the table holds ${into.capacity} a row`,
+      );
     }
     const row = spec.firstRow + head;
     const base = row * into.capacity;
     counts[row] = count;
     for (let slot = 0; slot < count; slot++) {
-      const at = slot < kept ? (paged?.position(head, slot) ?? slot) : (newPositions[(scratch?.start ?? 0) + slot - kept] ?? 0);
+      const at =
+        slot < kept ? (paged?.position(head, slot) ?? slot) : (newPositions[(scratch?.start ?? 0) + slot - kept] ?? 0);
       position[base + slot] = at;
       slotFlags[base + slot] = flags[at] ?? 0;
     }

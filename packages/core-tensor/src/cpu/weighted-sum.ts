@@ -64,7 +64,8 @@ export function weightedSum(
     }
   }
   if (i < rowCount) {
-    for (let d = 0; d < width; d++) addColumn(p, pStart + i * pStride, v, vStart + d, width, count, out, outStart + i * width + d);
+    for (let d = 0; d < width; d++)
+      addColumn(p, pStart + i * pStride, v, vStart + d, width, count, out, outStart + i * width + d);
   }
 }
 

@@ -21,7 +21,10 @@ export function widenForCpu(source: Tensor): {
     case "bf16":
       return { dtype: "f32", data: toFloat32(source) };
     default:
-      throw new WinnowError("dtype", `the CPU backend cannot hold ${source.dtype}; expected f32, f16, bf16, i32 or u32`);
+      throw new WinnowError(
+        "dtype",
+        `the CPU backend cannot hold ${source.dtype}; expected f32, f16, bf16, i32 or u32`,
+      );
   }
 }
 
@@ -40,10 +43,15 @@ export function zeros(dtype: DType, label: string, count: number): Float32Array 
       case "i32":
         return new Int32Array(count);
       default:
-        throw new WinnowError("dtype", `the CPU backend cannot allocate ${dtype} for "${label}"; expected f32, i32 or u32`);
+        throw new WinnowError(
+          "dtype",
+          `the CPU backend cannot allocate ${dtype} for "${label}"; expected f32, i32 or u32`,
+        );
     }
   } catch (error) {
     if (error instanceof WinnowError) throw error;
-    throw new WinnowError("memory", `no memory for "${label}": ${count} elements of ${dtype}, ${4 * count} bytes`, { cause: error });
+    throw new WinnowError("memory", `no memory for "${label}": ${count} elements of ${dtype}, ${4 * count} bytes`, {
+      cause: error,
+    });
   }
 }

@@ -1,4 +1,4 @@
-import type { BackendOperations, OperationName } from "../backend";
+import type { OperationName } from "../backend";
 import type { DeviceTensor } from "../device-tensor";
 import type { DType } from "../dtype";
 import type { WinnowErrorCode } from "../errors";
@@ -8,15 +8,34 @@ export type Words = Float32Array | Uint32Array | Int32Array;
 
 /** What the calling thread asks of the worker; commands take effect in order. */
 export type Command =
-  | { readonly kind: "create"; readonly id: number; readonly dtype: DType; readonly shape: Shape; readonly label: string; readonly data: Words }
-  | { readonly kind: "allocate"; readonly id: number; readonly dtype: DType; readonly shape: Shape; readonly label: string }
+  | {
+      readonly kind: "create";
+      readonly id: number;
+      readonly dtype: DType;
+      readonly shape: Shape;
+      readonly label: string;
+      readonly data: Words;
+    }
+  | {
+      readonly kind: "allocate";
+      readonly id: number;
+      readonly dtype: DType;
+      readonly shape: Shape;
+      readonly label: string;
+    }
   | { readonly kind: "dispose"; readonly id: number }
   | { readonly kind: "write"; readonly id: number; readonly data: Words; readonly offset: number }
   | { readonly kind: "clear"; readonly id: number }
   | { readonly kind: "run"; readonly name: OperationName; readonly spec: unknown }
   /** An operation that went wrong before it could be posted; its error is reported in its turn. */
   | { readonly kind: "fail"; readonly error: Failure }
-  | { readonly kind: "download"; readonly ticket: number; readonly id: number; readonly start: number; readonly count: number | null }
+  | {
+      readonly kind: "download";
+      readonly ticket: number;
+      readonly id: number;
+      readonly start: number;
+      readonly count: number | null;
+    }
   | { readonly kind: "flush"; readonly ticket: number };
 
 /** An error as it travels. */
@@ -32,8 +51,7 @@ export interface Batch {
 }
 
 export type Reply =
-  | { readonly ticket: number; readonly data: Words | null }
-  | { readonly ticket: number; readonly error: Failure };
+  { readonly ticket: number; readonly data: Words | null } | { readonly ticket: number; readonly error: Failure };
 
 /** What the worker is started with: one word that holds the current epoch. */
 export interface WorkerSetup {
@@ -68,17 +86,10 @@ function isTensor(value: object): value is DeviceTensor {
   return Symbol.dispose in value;
 }
 
-/** The specification again, with the tensors that the numbers stand for here. */
-export function decodeSpec<Name extends OperationName>(
-  spec: unknown,
-  tensorOf: (id: number) => DeviceTensor,
-): BackendOperations[Name] {
-  const decode = (value: unknown): unknown => {
-    if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
-    if (isReference(value)) return tensorOf(value.tensorId);
-    if (Array.isArray(value)) return value.map(decode);
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, decode(item)]));
-  };
-  // The other thread made it from a specification of this name, and `encodeSpec` changed nothing but the tensors.
-  return decode(spec) as BackendOperations[Name];
+/** What `encodeSpec` was given, with the tensors that the numbers stand for here. */
+export function decodeSpec(value: unknown, tensorOf: (id: number) => DeviceTensor): unknown {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
+  if (isReference(value)) return tensorOf(value.tensorId);
+  if (Array.isArray(value)) return value.map((item) => decodeSpec(item, tensorOf));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, decodeSpec(item, tensorOf)]));
 }

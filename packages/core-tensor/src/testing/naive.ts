@@ -73,7 +73,10 @@ export function naiveLength(vector: Vector): number {
 /** Cosine of each key with the mean of all keys; 0 where one of them has no length. */
 export function naiveKeyDiff(keys: readonly Vector[]): number[] {
   const width = keys[0]?.length ?? 0;
-  const mean = Array.from({ length: width }, (_, d) => keys.reduce((sum, key) => sum + (key[d] ?? NaN), 0) / keys.length);
+  const mean = Array.from(
+    { length: width },
+    (_, d) => keys.reduce((sum, key) => sum + (key[d] ?? NaN), 0) / keys.length,
+  );
   return keys.map((key) => {
     const lengths = naiveLength(key) * naiveLength(mean);
     return lengths === 0 ? 0 : dot(key, mean) / lengths;

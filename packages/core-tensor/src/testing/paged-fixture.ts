@@ -59,7 +59,9 @@ export class PagedFixture {
     this.#table = heads.map((_, head) => order.slice(head * pages, (head + 1) * pages));
     let nextColumnPage = COLUMN_PAGES_PER_SLAB;
     this.#columnTable = heads.map(({ columns }) =>
-      STORED_COLUMNS.map((name) => (columns.includes(name) ? Array.from({ length: pages }, () => nextColumnPage++) : null)),
+      STORED_COLUMNS.map((name) =>
+        columns.includes(name) ? Array.from({ length: pages }, () => nextColumnPage++) : null,
+      ),
     );
 
     const slabs = Math.ceil((heads.length * pages + PAGES_PER_SLAB) / PAGES_PER_SLAB);
@@ -67,7 +69,9 @@ export class PagedFixture {
     const pageSize = 2 * pageSlots * headDim;
     // Pages were used before: what is left in them must not show.
     const data = Array.from({ length: slabs }, () => new Float32Array(PAGES_PER_SLAB * pageSize).fill(99));
-    const columnData = Array.from({ length: columnSlabs }, () => new Float32Array(COLUMN_PAGES_PER_SLAB * pageSlots).fill(99));
+    const columnData = Array.from({ length: columnSlabs }, () =>
+      new Float32Array(COLUMN_PAGES_PER_SLAB * pageSlots).fill(99),
+    );
     heads.forEach(({ slots }, head) => {
       slots.forEach((slot, s) => {
         const { slab, key, value } = this.#place(head, s);
@@ -84,11 +88,16 @@ export class PagedFixture {
     });
 
     this.kv = {
-      slabs: data.map((values, slab) => (slab === 0 ? null : fixture.f32([PAGES_PER_SLAB, 2, pageSlots, headDim], values))),
+      slabs: data.map((values, slab) =>
+        slab === 0 ? null : fixture.f32([PAGES_PER_SLAB, 2, pageSlots, headDim], values),
+      ),
       pagesPerSlab: PAGES_PER_SLAB,
       pageSlots,
       table: fixture.u32([heads.length, pages], this.#table.flat()),
-      lengths: fixture.u32([heads.length], heads.map(({ slots }) => slots.length)),
+      lengths: fixture.u32(
+        [heads.length],
+        heads.map(({ slots }) => slots.length),
+      ),
       columnSlabs: columnData.map((values, slab) =>
         slab === 0 ? null : fixture.f32([COLUMN_PAGES_PER_SLAB, pageSlots], values),
       ),
@@ -121,7 +130,9 @@ export class PagedFixture {
           value: Array.from(data.subarray(value, value + headDim)),
           position: position ? at(new Uint32Array(position.data.buffer), position.offset) : s,
           columns: Object.fromEntries(
-            entries.flatMap(([name, place]) => (name === "position" || !place ? [] : [[name, at(place.data, place.offset)]])),
+            entries.flatMap(([name, place]) =>
+              name === "position" || !place ? [] : [[name, at(place.data, place.offset)]],
+            ),
           ),
         };
       }),
@@ -149,12 +160,20 @@ export class PagedFixture {
     const pages = at(at(this.#columnTable, head), column);
     if (pages === null) return null;
     const page = at(pages, Math.floor(slot / pageSlots));
-    return { slab: Math.floor(page / COLUMN_PAGES_PER_SLAB), offset: (page % COLUMN_PAGES_PER_SLAB) * pageSlots + (slot % pageSlots) };
+    return {
+      slab: Math.floor(page / COLUMN_PAGES_PER_SLAB),
+      offset: (page % COLUMN_PAGES_PER_SLAB) * pageSlots + (slot % pageSlots),
+    };
   }
 }
 
 /** Scratch that holds the slots of each head from row 0 on, and is larger than it has to be. */
-export function scratchOf(fixture: Fixture, heads: readonly (readonly Slot[])[], headDim: number, capacity?: number): KvScratch {
+export function scratchOf(
+  fixture: Fixture,
+  heads: readonly (readonly Slot[])[],
+  headDim: number,
+  capacity?: number,
+): KvScratch {
   const room = capacity ?? Math.max(...heads.map((slots) => slots.length)) + 2;
   const fill = (of: (slot: Slot) => readonly number[]): Float32Array => {
     const data = new Float32Array(heads.length * room * headDim);
@@ -166,7 +185,13 @@ export function scratchOf(fixture: Fixture, heads: readonly (readonly Slot[])[],
     return data;
   };
   return {
-    k: fixture.f32([heads.length, room, headDim], fill((slot) => slot.key)),
-    v: fixture.f32([heads.length, room, headDim], fill((slot) => slot.value)),
+    k: fixture.f32(
+      [heads.length, room, headDim],
+      fill((slot) => slot.key),
+    ),
+    v: fixture.f32(
+      [heads.length, room, headDim],
+      fill((slot) => slot.value),
+    ),
   };
 }

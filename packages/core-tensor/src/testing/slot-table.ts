@@ -9,17 +9,39 @@ export interface TableRow {
 }
 
 /** A slot table with these rows, and rubbish behind each row's count. */
-export function slotTableOf(fixture: Fixture, rows: readonly TableRow[], capacity: number, columns: readonly string[]): SlotTable {
+export function slotTableOf(
+  fixture: Fixture,
+  rows: readonly TableRow[],
+  capacity: number,
+  columns: readonly string[],
+): SlotTable {
   const shape = [rows.length, capacity];
   const fill = (of: (row: TableRow) => readonly number[] | undefined): number[] =>
     rows.flatMap((row) => [...(of(row) ?? []), ...new Array<number>(capacity).fill(77)].slice(0, capacity));
   return {
     rowCount: rows.length,
     capacity,
-    counts: fixture.u32([rows.length], rows.map(({ position }) => position.length)),
-    position: fixture.u32(shape, fill(({ position }) => position)),
-    flags: fixture.u32(shape, fill(({ flags }) => flags)),
-    columns: Object.fromEntries(columns.map((name) => [name, fixture.f32(shape, fill((row) => row.columns[name]))])),
+    counts: fixture.u32(
+      [rows.length],
+      rows.map(({ position }) => position.length),
+    ),
+    position: fixture.u32(
+      shape,
+      fill(({ position }) => position),
+    ),
+    flags: fixture.u32(
+      shape,
+      fill(({ flags }) => flags),
+    ),
+    columns: Object.fromEntries(
+      columns.map((name) => [
+        name,
+        fixture.f32(
+          shape,
+          fill((row) => row.columns[name]),
+        ),
+      ]),
+    ),
   };
 }
 

@@ -24,7 +24,10 @@ export function appendSuite(context: SuiteContext): void {
       const heads = { queryHeads: kvHeads * perGroup, kvHeads, headDim };
       const width = heads.queryHeads + 2 * kvHeads;
       const qkv = randoms(seed, count * width * headDim);
-      const angles = unflatten(randoms(seed + 1, count * half).map((value) => 7 * value), half);
+      const angles = unflatten(
+        randoms(seed + 1, count * half).map((value) => 7 * value),
+        half,
+      );
       const rotation = angles.flatMap((row) => [...row.map(Math.cos), ...row.map(Math.sin)]);
       const vectors = unflatten(qkv, headDim);
       /** Vector `index` of a row as it should be; queries and keys turn, values do not. */
@@ -37,36 +40,43 @@ export function appendSuite(context: SuiteContext): void {
 
     it("turns queries in place, and puts keys and values into scratch", async () => {
       await fc.assert(
-        fc.asyncProperty(shape, fc.integer({ min: 0, max: 3 }), async ({ kvHeads, perGroup, half, count, seed }, start) => {
-          const { backend, fixture } = context;
-          const { heads, width, headDim, qkv, rotation, expected } = generated(kvHeads, perGroup, half, count, seed);
-          const capacity = start + count + 1;
-          const scratch = { k: fixture.f32([kvHeads, capacity, headDim]), v: fixture.f32([kvHeads, capacity, headDim]) };
-          const tensor = fixture.f32([count, width * headDim], qkv);
-          backend.append({
-            heads,
-            qkv: rows(tensor),
-            rotation: rows(fixture.f32([count, headDim], rotation)),
-            into: { kind: "scratch", scratch, at: start },
-          });
-          const found = unflatten(await fixture.read(tensor), headDim);
-          const keys = unflatten(await fixture.read(scratch.k), headDim);
-          const values = unflatten(await fixture.read(scratch.v), headDim);
-          for (let row = 0; row < count; row++) {
-            for (let head = 0; head < heads.queryHeads; head++) {
-              expect(found[row * width + head] ?? []).toBeAllclose(expected(row, head), context.tolerance);
+        fc.asyncProperty(
+          shape,
+          fc.integer({ min: 0, max: 3 }),
+          async ({ kvHeads, perGroup, half, count, seed }, start) => {
+            const { backend, fixture } = context;
+            const { heads, width, headDim, qkv, rotation, expected } = generated(kvHeads, perGroup, half, count, seed);
+            const capacity = start + count + 1;
+            const scratch = {
+              k: fixture.f32([kvHeads, capacity, headDim]),
+              v: fixture.f32([kvHeads, capacity, headDim]),
+            };
+            const tensor = fixture.f32([count, width * headDim], qkv);
+            backend.append({
+              heads,
+              qkv: rows(tensor),
+              rotation: rows(fixture.f32([count, headDim], rotation)),
+              into: { kind: "scratch", scratch, at: start },
+            });
+            const found = unflatten(await fixture.read(tensor), headDim);
+            const keys = unflatten(await fixture.read(scratch.k), headDim);
+            const values = unflatten(await fixture.read(scratch.v), headDim);
+            for (let row = 0; row < count; row++) {
+              for (let head = 0; head < heads.queryHeads; head++) {
+                expect(found[row * width + head] ?? []).toBeAllclose(expected(row, head), context.tolerance);
+              }
+              for (let head = 0; head < kvHeads; head++) {
+                const place = head * capacity + start + row;
+                expect(keys[place] ?? []).toBeAllclose(expected(row, heads.queryHeads + head), context.tolerance);
+                expect(values[place]).toEqual(expected(row, heads.queryHeads + kvHeads + head));
+              }
             }
             for (let head = 0; head < kvHeads; head++) {
-              const place = head * capacity + start + row;
-              expect(keys[place] ?? []).toBeAllclose(expected(row, heads.queryHeads + head), context.tolerance);
-              expect(values[place]).toEqual(expected(row, heads.queryHeads + kvHeads + head));
+              const last = keys[head * capacity + capacity - 1] ?? [];
+              expect(last.every((value) => value === 0)).toBe(true);
             }
-          }
-          for (let head = 0; head < kvHeads; head++) {
-            const last = keys[head * capacity + capacity - 1] ?? [];
-            expect(last.every((value) => value === 0)).toBe(true);
-          }
-        }),
+          },
+        ),
         { numRuns: 20 },
       );
     });
@@ -115,9 +125,15 @@ export function appendSuite(context: SuiteContext): void {
       const scratch = { k: fixture.f32([1, 3, 4]), v: fixture.f32([1, 3, 4]) };
       const qkv = rows(fixture.f32([2, 16]));
       backend.append({ heads, qkv, rotation: rows(fixture.f32([2, 4])), into: { kind: "scratch", scratch, at: 2 } });
-      await expect(backend.flush()).rejects.toMatchObject({ code: "range", message: expect.stringContaining("append") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "range",
+        message: expect.stringContaining("append") as unknown,
+      });
       backend.append({ heads, qkv, rotation: rows(fixture.f32([1, 4])), into: { kind: "scratch", scratch, at: 0 } });
-      await expect(backend.flush()).rejects.toMatchObject({ code: "shape", message: expect.stringContaining("append") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "shape",
+        message: expect.stringContaining("append") as unknown,
+      });
     });
   });
 }

@@ -39,7 +39,9 @@ const scenes: fc.Arbitrary<Scene> = fc
       heads,
       scale: 2,
       kept: Array.from({ length: kvHeads }, (_, head) => randomSlots(seed + head, at(kept, head), heads.headDim)),
-      fresh: Array.from({ length: kvHeads }, (_, head) => randomSlots(seed + 10 + head, context + count, heads.headDim)),
+      fresh: Array.from({ length: kvHeads }, (_, head) =>
+        randomSlots(seed + 10 + head, context + count, heads.headDim),
+      ),
       context,
       count,
       qkv: randoms(seed + 20, count * (heads.queryHeads + 2 * kvHeads) * heads.headDim),
@@ -53,7 +55,12 @@ function naive(scene: Scene, row: number, queryHead: number): { weights: number[
   const head = Math.floor(queryHead / (heads.queryHeads / heads.kvHeads));
   const slots = [...at(kept, head), ...at(fresh, head).slice(0, context + row + 1)];
   const query = at(unflatten(qkv, heads.headDim), row * (heads.queryHeads + 2 * heads.kvHeads) + queryHead);
-  return naiveAttention(query, slots.map((slot) => slot.key), slots.map((slot) => slot.value), scale);
+  return naiveAttention(
+    query,
+    slots.map((slot) => slot.key),
+    slots.map((slot) => slot.value),
+    scale,
+  );
 }
 
 /** Softmax attention over pages, context and the rows themselves, and what it records on the way. */
@@ -105,7 +112,9 @@ export function attendSuite(context: SuiteContext): void {
   }
 
   const all = ({ heads, count }: Scene, of: (row: number, queryHead: number) => number[]): number[] =>
-    Array.from({ length: count * heads.queryHeads }, (_, i) => of(Math.floor(i / heads.queryHeads), i % heads.queryHeads)).flat();
+    Array.from({ length: count * heads.queryHeads }, (_, i) =>
+      of(Math.floor(i / heads.queryHeads), i % heads.queryHeads),
+    ).flat();
 
   describe("attend", () => {
     it("weighs values by the softmax of scaled products", async () => {
@@ -128,7 +137,8 @@ export function attendSuite(context: SuiteContext): void {
           const expected = await whole.read();
 
           const chunked = new Stage(scene);
-          for (let start = 0; start < scene.count; start += step) chunked.attend(start, Math.min(step, scene.count - start));
+          for (let start = 0; start < scene.count; start += step)
+            chunked.attend(start, Math.min(step, scene.count - start));
           expect(await chunked.read()).toBeAllclose(expected, context.lawTolerance);
 
           const grouped = new Stage(scene);
@@ -153,8 +163,16 @@ export function attendSuite(context: SuiteContext): void {
           const fromScratch = new Stage({ ...scene, kept, context: 0 });
           const stepped = new Stage({ ...scene, kept, context: 0 });
           const rotation = rows(fixture.f32([count, heads.headDim], randoms(scene.seed, count * heads.headDim)));
-          const positions = fixture.u32([count], Array.from({ length: count }, (_, i) => i));
-          backend.append({ heads, qkv: rows(fromScratch.qkv), rotation, into: { kind: "scratch", scratch: fromScratch.scratch, at: 0 } });
+          const positions = fixture.u32(
+            [count],
+            Array.from({ length: count }, (_, i) => i),
+          );
+          backend.append({
+            heads,
+            qkv: rows(fromScratch.qkv),
+            rotation,
+            into: { kind: "scratch", scratch: fromScratch.scratch, at: 0 },
+          });
           fromScratch.attend();
           for (let row = 0; row < count; row++) {
             const qkv = rows(stepped.qkv, row, 1);
@@ -165,7 +183,13 @@ export function attendSuite(context: SuiteContext): void {
               rotation: rows(rotation.tensor, row, 1),
               into: { kind: "pages", paged: kv, positions: rows(positions, row, 1) },
             });
-            backend.attend({ heads, scale, qkv, out: rows(stepped.out, row, 1), groups: [{ start: 0, count: 1, paged: { kv, appended: 1 } }] });
+            backend.attend({
+              heads,
+              scale,
+              qkv,
+              out: rows(stepped.out, row, 1),
+              groups: [{ start: 0, count: 1, paged: { kv, appended: 1 } }],
+            });
           }
           expect(await stepped.read()).toBeAllclose(await fromScratch.read(), context.lawTolerance);
         }),
@@ -178,9 +202,18 @@ export function attendSuite(context: SuiteContext): void {
         fc.asyncProperty(scenes, async (scene) => {
           const { backend, fixture } = context;
           const { heads, scale, count, kept, fresh } = scene;
-          const stage = new Stage({ ...scene, kept: kept.map((slots, head) => [...slots, ...at(fresh, head).slice(0, count)]) });
+          const stage = new Stage({
+            ...scene,
+            kept: kept.map((slots, head) => [...slots, ...at(fresh, head).slice(0, count)]),
+          });
           const out = rows(stage.out);
-          backend.attend({ heads, scale, qkv: rows(stage.qkv), out, groups: [{ start: 0, count, paged: { kv: stage.cache.kv, appended: count } }] });
+          backend.attend({
+            heads,
+            scale,
+            qkv: rows(stage.qkv),
+            out,
+            groups: [{ start: 0, count, paged: { kv: stage.cache.kv, appended: count } }],
+          });
           const same = { ...scene, context: 0 };
           expect(await fixture.read(stage.out)).toBeAllclose(
             all(same, (row, queryHead) => naive(same, row, queryHead).out),
@@ -206,7 +239,10 @@ export function attendSuite(context: SuiteContext): void {
             out: rows(stage.out),
             groups: [{ start: 0, count, paged: { kv: cache.kv, appended: 0 }, context: seen }],
           });
-          const expected = all(scene, (row, queryHead) => naive({ ...scene, context: scene.context - row - 1 }, row, queryHead).out);
+          const expected = all(
+            scene,
+            (row, queryHead) => naive({ ...scene, context: scene.context - row - 1 }, row, queryHead).out,
+          );
           expect(await stage.read()).toBeAllclose(expected, context.tolerance);
         }),
         RUNS,
@@ -217,16 +253,31 @@ export function attendSuite(context: SuiteContext): void {
       const { backend, fixture } = context;
       const heads = { queryHeads: 2, kvHeads: 2, headDim: 4 };
       const slots = randomSlots(3, 5, 4);
-      const cache = new PagedFixture(fixture, [{ slots: [], columns: [] }, { slots, columns: [] }], {
-        headDim: 4, pageSlots: 8, capacity: 8, seed: 1,
-      });
+      const cache = new PagedFixture(
+        fixture,
+        [
+          { slots: [], columns: [] },
+          { slots, columns: [] },
+        ],
+        {
+          headDim: 4,
+          pageSlots: 8,
+          capacity: 8,
+          seed: 1,
+        },
+      );
       const qkv = randoms(4, 24);
       const out = fixture.f32([1, 8], new Float32Array(8).fill(5));
       const attend = (groups: AttendGroup[]): void => {
         backend.attend({ heads, scale: 1, qkv: rows(fixture.f32([1, 24], qkv)), out: rows(out), groups });
       };
       attend([{ start: 0, count: 1, paged: { kv: cache.kv, appended: 0 } }]);
-      const second = naiveAttention(Array.from(qkv.subarray(4, 8)), slots.map((s) => s.key), slots.map((s) => s.value), 1).out;
+      const second = naiveAttention(
+        Array.from(qkv.subarray(4, 8)),
+        slots.map((s) => s.key),
+        slots.map((s) => s.value),
+        1,
+      ).out;
       expect(await fixture.read(out)).toBeAllclose([0, 0, 0, 0, ...second], context.tolerance);
 
       const own = scratchOf(fixture, [randomSlots(8, 1, 4), randomSlots(9, 1, 4)], 4);
@@ -236,8 +287,19 @@ export function attendSuite(context: SuiteContext): void {
 
     it("lets no later row's numbers into an earlier row", async () => {
       const heads = { queryHeads: 1, kvHeads: 1, headDim: 2 };
-      const fresh = randomSlots(1, 4, 2).map((slot, i) => (i < 3 ? slot : { ...slot, key: [NaN, 0], value: [Infinity, NaN] }));
-      const scene: Scene = { heads, scale: 1, kept: [[]], fresh: [fresh], context: 0, count: 4, qkv: randoms(2, 24), seed: 1 };
+      const fresh = randomSlots(1, 4, 2).map((slot, i) =>
+        i < 3 ? slot : { ...slot, key: [NaN, 0], value: [Infinity, NaN] },
+      );
+      const scene: Scene = {
+        heads,
+        scale: 1,
+        kept: [[]],
+        fresh: [fresh],
+        context: 0,
+        count: 4,
+        qkv: randoms(2, 24),
+        seed: 1,
+      };
       const stage = new Stage(scene);
       stage.attend();
       const found = await stage.read();
@@ -250,7 +312,16 @@ export function attendSuite(context: SuiteContext): void {
 
     it("keeps weights that would overflow before the greatest score is taken off", async () => {
       const heads = { queryHeads: 1, kvHeads: 1, headDim: 2 };
-      const scene: Scene = { heads, scale: 1e4, kept: [[]], fresh: [randomSlots(1, 9, 2)], context: 0, count: 9, qkv: randoms(2, 54), seed: 1 };
+      const scene: Scene = {
+        heads,
+        scale: 1e4,
+        kept: [[]],
+        fresh: [randomSlots(1, 9, 2)],
+        context: 0,
+        count: 9,
+        qkv: randoms(2, 54),
+        seed: 1,
+      };
       const stage = new Stage(scene);
       stage.attend();
       expect(await stage.read()).toBeAllclose(
@@ -267,17 +338,30 @@ export function attendSuite(context: SuiteContext): void {
         backend.attend({ heads, scale: 1, qkv: rows(fixture.f32([2, width])), out: rows(fixture.f32([2, 4])), groups });
       };
       attend([], 9);
-      await expect(backend.flush()).rejects.toMatchObject({ code: "shape", message: expect.stringContaining("attend") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "shape",
+        message: expect.stringContaining("attend") as unknown,
+      });
       attend([{ start: 1, count: 2, own: { scratch, start: 0 } }]);
-      await expect(backend.flush()).rejects.toMatchObject({ code: "range", message: expect.stringContaining("attend") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "range",
+        message: expect.stringContaining("attend") as unknown,
+      });
       attend([{ start: 0, count: 2, context: { scratch, start: 0, count: 2 }, own: { scratch, start: 2 } }]);
-      await expect(backend.flush()).rejects.toMatchObject({ code: "range", message: expect.stringContaining("attend") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "range",
+        message: expect.stringContaining("attend") as unknown,
+      });
     });
   });
 
   describe("attend, recording", () => {
     const ranges: fc.Arbitrary<RowRange[]> = fc.array(
-      fc.record({ start: fc.integer({ min: 0, max: 12 }), end: fc.integer({ min: 3, max: 40 }), stride: fc.integer({ min: 1, max: 4 }) }),
+      fc.record({
+        start: fc.integer({ min: 0, max: 12 }),
+        end: fc.integer({ min: 3, max: 40 }),
+        stride: fc.integer({ min: 1, max: 4 }),
+      }),
       { minLength: 1, maxLength: 2 },
     );
     const has = (of: readonly RowRange[], row: number): boolean =>
@@ -389,9 +473,16 @@ export function attendSuite(context: SuiteContext): void {
           },
         });
       };
-      for (const shape of [[1, 2, 2], [1, 3, 1], [2, 3, 2]]) {
+      for (const shape of [
+        [1, 2, 2],
+        [1, 3, 1],
+        [2, 3, 2],
+      ]) {
         attend(shape);
-        await expect(backend.flush()).rejects.toMatchObject({ code: "shape", message: expect.stringContaining("attend") as unknown });
+        await expect(backend.flush()).rejects.toMatchObject({
+          code: "shape",
+          message: expect.stringContaining("attend") as unknown,
+        });
       }
     });
 

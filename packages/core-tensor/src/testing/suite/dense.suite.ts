@@ -17,34 +17,51 @@ export function denseSuite(context: SuiteContext): void {
       const table = randoms(1, 7 * 5);
       const ids = randomIntegers(2, 9, 7);
       const out = fixture.f32([12, 5]);
-      backend.embed({ table: fixture.f32([7, 5], table), ids: rows(fixture.u32([10], [0, ...ids]), 1), out: rows(out, 2, 9) });
+      backend.embed({
+        table: fixture.f32([7, 5], table),
+        ids: rows(fixture.u32([10], [0, ...ids]), 1),
+        out: rows(out, 2, 9),
+      });
       const expected = ids.flatMap((id) => at(unflatten(table, 5), id));
-      expect(await fixture.read(out)).toEqual([...new Array<number>(10).fill(0), ...expected, ...new Array<number>(5).fill(0)]);
+      expect(await fixture.read(out)).toEqual([
+        ...new Array<number>(10).fill(0),
+        ...expected,
+        ...new Array<number>(5).fill(0),
+      ]);
     });
 
     it("names a token outside the vocabulary", async () => {
       const { backend, fixture } = context;
       backend.embed({ table: fixture.f32([7, 5]), ids: rows(fixture.u32([1], [7])), out: rows(fixture.f32([1, 5])) });
-      await expect(backend.flush()).rejects.toMatchObject({ code: "range", message: expect.stringMatching(/embed.*7/) as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "range",
+        message: expect.stringMatching(/embed.*7/) as unknown,
+      });
     });
   });
 
   describe("rmsNorm", () => {
     it("norms rows, or heads where the weight is shorter", async () => {
       await fc.assert(
-        fc.asyncProperty(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 4 }), seed, async (count, width, heads, s) => {
-          const { backend, fixture } = context;
-          const x = randoms(s, count * heads * width);
-          const weight = randoms(s + 1, width);
-          const tensor = fixture.f32([count, heads * width], x);
-          const out = fixture.f32([count, heads * width]);
-          const epsilon = 1e-5;
-          backend.rmsNorm({ x: rows(tensor), weight: fixture.f32([width], weight), epsilon, out: rows(out) });
-          const expected = unflatten(x, width).flatMap((run) => naiveNorm(run, Array.from(weight), epsilon));
-          expect(await fixture.read(out)).toBeAllclose(expected, context.tolerance);
-          backend.rmsNorm({ x: rows(tensor), weight: fixture.f32([width], weight), epsilon, out: rows(tensor) });
-          expect(await fixture.read(tensor)).toEqual(await fixture.read(out));
-        }),
+        fc.asyncProperty(
+          fc.integer({ min: 1, max: 6 }),
+          fc.integer({ min: 1, max: 40 }),
+          fc.integer({ min: 1, max: 4 }),
+          seed,
+          async (count, width, heads, s) => {
+            const { backend, fixture } = context;
+            const x = randoms(s, count * heads * width);
+            const weight = randoms(s + 1, width);
+            const tensor = fixture.f32([count, heads * width], x);
+            const out = fixture.f32([count, heads * width]);
+            const epsilon = 1e-5;
+            backend.rmsNorm({ x: rows(tensor), weight: fixture.f32([width], weight), epsilon, out: rows(out) });
+            const expected = unflatten(x, width).flatMap((run) => naiveNorm(run, Array.from(weight), epsilon));
+            expect(await fixture.read(out)).toBeAllclose(expected, context.tolerance);
+            backend.rmsNorm({ x: rows(tensor), weight: fixture.f32([width], weight), epsilon, out: rows(tensor) });
+            expect(await fixture.read(tensor)).toEqual(await fixture.read(out));
+          },
+        ),
         RUNS,
       );
     });
@@ -53,7 +70,10 @@ export function denseSuite(context: SuiteContext): void {
       const { backend, fixture } = context;
       const x = rows(fixture.f32([2, 6]));
       backend.rmsNorm({ x, weight: fixture.f32([4]), epsilon: 1e-5, out: x });
-      await expect(backend.flush()).rejects.toMatchObject({ code: "shape", message: expect.stringContaining("rmsNorm") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "shape",
+        message: expect.stringContaining("rmsNorm") as unknown,
+      });
     });
   });
 
@@ -77,7 +97,10 @@ export function denseSuite(context: SuiteContext): void {
           const weight = randoms(s + 1, rowsOfWeight * inputs);
           const bias = randoms(s + 2, rowsOfWeight);
           const before = randoms(s + 3, count * outputs);
-          const out = fixture.f32([count + 2, outputs], [...new Array<number>(outputs).fill(7), ...before, ...new Array<number>(outputs).fill(7)]);
+          const out = fixture.f32(
+            [count + 2, outputs],
+            [...new Array<number>(outputs).fill(7), ...before, ...new Array<number>(outputs).fill(7)],
+          );
           backend.matmul({
             x: rows(fixture.f32([count, inputs], x)),
             weight: fixture.f32([rowsOfWeight, inputs], weight),
@@ -86,14 +109,20 @@ export function denseSuite(context: SuiteContext): void {
             ...(gated ? { activation: "silu-gate" } : {}),
             out: rows(out, 1, count),
           });
-          const products = naiveProduct(unflatten(x, inputs), unflatten(weight, inputs), biased ? Array.from(bias) : null);
+          const products = naiveProduct(
+            unflatten(x, inputs),
+            unflatten(weight, inputs),
+            biased ? Array.from(bias) : null,
+          );
           const expected = products
             .flatMap((row) => (gated ? naiveGate(row) : row))
             .map((value, i) => value + (residual ? (before[i] ?? NaN) : 0));
           const found = await fixture.read(out);
           expect(found.slice(outputs, -outputs)).toBeAllclose(expected, context.tolerance);
           // The rows around those that were asked for stay as they were.
-          expect([...found.slice(0, outputs), ...found.slice(-outputs)]).toEqual(new Array<number>(2 * outputs).fill(7));
+          expect([...found.slice(0, outputs), ...found.slice(-outputs)]).toEqual(
+            new Array<number>(2 * outputs).fill(7),
+          );
         }),
         RUNS,
       );
@@ -144,7 +173,10 @@ export function denseSuite(context: SuiteContext): void {
         ...(shapes.residual === undefined ? {} : { residual: rows(fixture.f32(shapes.residual)) }),
         out: rows(fixture.f32(shapes.out ?? [4, 3])),
       });
-      await expect(backend.flush()).rejects.toMatchObject({ code: "shape", message: expect.stringContaining("matmul") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "shape",
+        message: expect.stringContaining("matmul") as unknown,
+      });
     });
   });
 }

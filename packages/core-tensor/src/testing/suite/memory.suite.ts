@@ -22,7 +22,10 @@ export function memorySuite(context: SuiteContext): void {
     it("widens halves, or keeps them: their values are the same", async () => {
       const { backend, fixture } = context;
       const values = [1, -0.5, 65504, 2 ** -24, 0];
-      for (const [dtype, encode] of [["f16", numberToF16], ["bf16", numberToBf16]] as const) {
+      for (const [dtype, encode] of [
+        ["f16", numberToF16],
+        ["bf16", numberToBf16],
+      ] as const) {
         const data = Uint16Array.from(values, encode);
         using table = backend.upload(tensor(dtype, [5, 1], data), OPTIONS);
         const out = fixture.f32([5, 1]);
@@ -36,8 +39,15 @@ export function memorySuite(context: SuiteContext): void {
       const { backend } = context;
       const before = backend.memory.snapshot();
       const made = backend.allocate("f32", [10], OPTIONS);
-      const uploaded = backend.upload(tensor("u32", [2], Uint32Array.of(1, 2)), { label: "memory.upload", category: "weights" });
-      expect(backend.memory.snapshot()).toMatchObject({ kv: before.kv + 40, weights: before.weights + 8, total: before.total + 48 });
+      const uploaded = backend.upload(tensor("u32", [2], Uint32Array.of(1, 2)), {
+        label: "memory.upload",
+        category: "weights",
+      });
+      expect(backend.memory.snapshot()).toMatchObject({
+        kv: before.kv + 40,
+        weights: before.weights + 8,
+        total: before.total + 48,
+      });
       expect(backend.memory.byLabel().get("memory.test")).toBe(40);
       made[Symbol.dispose]();
       made[Symbol.dispose]();
@@ -82,9 +92,15 @@ export function memorySuite(context: SuiteContext): void {
         }
         return null;
       };
-      expect(caught(() => { backend.write(target, new Float32Array(2), 1); })).toMatchObject({ code: "range" });
+      expect(
+        caught(() => {
+          backend.write(target, new Float32Array(2), 1);
+        }),
+      ).toMatchObject({ code: "range" });
       await expect(backend.download(target, 1, 2)).rejects.toMatchObject({ code: "range" });
-      expect(caught(() => backend.upload(tensor("q8_0", [32], new Uint8Array(34)), OPTIONS))).toMatchObject({ code: "dtype" });
+      expect(caught(() => backend.upload(tensor("q8_0", [32], new Uint8Array(34)), OPTIONS))).toMatchObject({
+        code: "dtype",
+      });
     });
   });
 
@@ -115,17 +131,29 @@ export function memorySuite(context: SuiteContext): void {
     it("name the type that was expected", async () => {
       const { backend, fixture } = context;
       backend.embed({ table: fixture.f32([2, 2]), ids: rows(fixture.f32([1])), out: rows(fixture.f32([1, 2])) });
-      await expect(backend.flush()).rejects.toMatchObject({ code: "dtype", message: expect.stringContaining("u32") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "dtype",
+        message: expect.stringContaining("u32") as unknown,
+      });
     });
 
     it("refuse a tensor of another backend", async () => {
       const { backend, fixture } = context;
       const foreign: DeviceTensor = {
-        id: 1, label: "foreign", dtype: "f32", shape: [1, 2], bytes: 8, disposed: false, [Symbol.dispose]: () => undefined,
+        id: 1,
+        label: "foreign",
+        dtype: "f32",
+        shape: [1, 2],
+        bytes: 8,
+        disposed: false,
+        [Symbol.dispose]: () => undefined,
       };
       const out = fixture.f32([1, 2], [1, 2]);
       backend.rmsNorm({ x: rows(foreign), weight: fixture.f32([2]), epsilon: 0, out: rows(out) });
-      await expect(backend.flush()).rejects.toMatchObject({ code: "backend", message: expect.stringContaining("foreign") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "backend",
+        message: expect.stringContaining("foreign") as unknown,
+      });
       expect(await fixture.read(out)).toEqual([1, 2]);
     });
   });

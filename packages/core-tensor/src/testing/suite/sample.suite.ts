@@ -21,7 +21,10 @@ export function sampleSuite(context: SuiteContext): void {
     const token = fixture.u32([1]);
     const logProbability = fixture.f32([1]);
     const seenIds = Uint32Array.from(seen);
-    const tensor = fixture.f32([2, logits.length], [...new Array<number>(logits.length).fill(50), ...Array.from(logits)]);
+    const tensor = fixture.f32(
+      [2, logits.length],
+      [...new Array<number>(logits.length).fill(50), ...Array.from(logits)],
+    );
     backend.sample({ logits: rows(tensor, 1, 1), params, seen: seenIds, choice, position, token, logProbability });
     // What was handed over counts as it was then.
     seenIds.fill(0);
@@ -37,7 +40,10 @@ export function sampleSuite(context: SuiteContext): void {
 
     it("gives no token where a logit is not a number", async () => {
       for (const temperature of [0, 1]) {
-        expect(await draw([1, NaN, 0], { ...GREEDY, temperature })).toEqual({ token: NOT_A_TOKEN, logProbability: NaN });
+        expect(await draw([1, NaN, 0], { ...GREEDY, temperature })).toEqual({
+          token: NOT_A_TOKEN,
+          logProbability: NaN,
+        });
       }
     });
 
@@ -50,7 +56,11 @@ export function sampleSuite(context: SuiteContext): void {
 
     it("gives the log-probability at temperature 1, before any filter", async () => {
       const logits = randoms(1, 50).map((value) => 6 * value);
-      const { token, logProbability } = await draw(logits, { ...GREEDY, temperature: 0.3, topK: 4, repetitionPenalty: 1.5 }, { seen: [1, 2] });
+      const { token, logProbability } = await draw(
+        logits,
+        { ...GREEDY, temperature: 0.3, topK: 4, repetitionPenalty: 1.5 },
+        { seen: [1, 2] },
+      );
       expect([logProbability]).toBeAllclose([Math.log(at(naiveSoftmax(Array.from(logits)), token))], context.tolerance);
     });
 
@@ -64,35 +74,47 @@ export function sampleSuite(context: SuiteContext): void {
         seed: fc.nat(1e6),
       });
       await fc.assert(
-        fc.asyncProperty(params, fc.integer({ min: 1, max: 40 }), fc.nat(5), fc.nat(500), async (given, vocabulary, choice, position) => {
-          const logits = randoms(given.seed, vocabulary).map((value) => 8 * value);
-          const seen = [0, vocabulary - 1];
-          const { token } = await draw(logits, given, { seen, choice, position });
-          const penalised = Array.from(logits, (logit, id) =>
-            seen.includes(id) ? (logit > 0 ? logit / given.repetitionPenalty : logit * given.repetitionPenalty) : logit,
-          );
-          const probabilities = naiveSoftmax(penalised.map((logit) => logit / given.temperature));
-          let order = probabilities.map((p, id) => ({ p, id })).sort((a, b) => b.p - a.p || a.id - b.id);
-          if (given.topK > 0) order = order.slice(0, given.topK);
-          const total = order.reduce((sum, { p }) => sum + p, 0);
-          // Whether the last token of a nucleus is in can hang on the last bit: both answers are right then.
-          const slack = 1e-6;
-          const nucleus = (topP: number): number => {
-            let mass = 0;
-            return order.findIndex(({ p }) => (mass += p) >= topP * total) + 1 || order.length;
-          };
-          const lengths = new Set([nucleus(given.topP - slack), nucleus(given.topP + slack)]);
-          const accepted = [...lengths].some((length) => {
-            const left = order.slice(0, length).filter(({ p }, i) => i === 0 || p >= given.minP * at(order, 0).p * (1 - slack));
-            const mass = left.reduce((sum, { p }) => sum + p, 0);
-            const place = left.findIndex(({ id }) => id === token);
-            if (place === -1) return false;
-            const below = left.slice(0, place).reduce((sum, { p }) => sum + p, 0) / mass;
-            const unit = randomUnit(given.seed, choice, position);
-            return unit >= below - slack && unit <= below + at(left, place).p / mass + slack;
-          });
-          expect(accepted).toBe(true);
-        }),
+        fc.asyncProperty(
+          params,
+          fc.integer({ min: 1, max: 40 }),
+          fc.nat(5),
+          fc.nat(500),
+          async (given, vocabulary, choice, position) => {
+            const logits = randoms(given.seed, vocabulary).map((value) => 8 * value);
+            const seen = [0, vocabulary - 1];
+            const { token } = await draw(logits, given, { seen, choice, position });
+            const penalised = Array.from(logits, (logit, id) =>
+              seen.includes(id)
+                ? logit > 0
+                  ? logit / given.repetitionPenalty
+                  : logit * given.repetitionPenalty
+                : logit,
+            );
+            const probabilities = naiveSoftmax(penalised.map((logit) => logit / given.temperature));
+            let order = probabilities.map((p, id) => ({ p, id })).sort((a, b) => b.p - a.p || a.id - b.id);
+            if (given.topK > 0) order = order.slice(0, given.topK);
+            const total = order.reduce((sum, { p }) => sum + p, 0);
+            // Whether the last token of a nucleus is in can hang on the last bit: both answers are right then.
+            const slack = 1e-6;
+            const nucleus = (topP: number): number => {
+              let mass = 0;
+              return order.findIndex(({ p }) => (mass += p) >= topP * total) + 1 || order.length;
+            };
+            const lengths = new Set([nucleus(given.topP - slack), nucleus(given.topP + slack)]);
+            const accepted = [...lengths].some((length) => {
+              const left = order
+                .slice(0, length)
+                .filter(({ p }, i) => i === 0 || p >= given.minP * at(order, 0).p * (1 - slack));
+              const mass = left.reduce((sum, { p }) => sum + p, 0);
+              const place = left.findIndex(({ id }) => id === token);
+              if (place === -1) return false;
+              const below = left.slice(0, place).reduce((sum, { p }) => sum + p, 0) / mass;
+              const unit = randomUnit(given.seed, choice, position);
+              return unit >= below - slack && unit <= below + at(left, place).p / mass + slack;
+            });
+            expect(accepted).toBe(true);
+          },
+        ),
         { numRuns: 60 },
       );
     });

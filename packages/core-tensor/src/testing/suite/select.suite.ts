@@ -11,16 +11,24 @@ import type { SuiteContext } from "../suite-context";
 
 const CAPACITY = 70;
 const NOW = 90;
-const SCORES: readonly Expr[] = [column("mass"), neg(column("age")), add(mul(column("mass"), constant(2)), column("position")), randomScore(7)];
+const SCORES: readonly Expr[] = [
+  column("mass"),
+  neg(column("age")),
+  add(mul(column("mass"), constant(2)), column("position")),
+  randomScore(7),
+];
 
 /** Few different values, so that ties are common, and now and then one that is not a number. */
 const masses = fc.constantFrom(0, 0.25, 0.5, 0.5, 1, 2, NaN);
 
 const tableRow: fc.Arbitrary<TableRow> = fc
-  .uniqueArray(fc.record({ position: fc.integer({ min: 0, max: 80 }), flags: fc.integer({ min: 0, max: 7 }), mass: masses }), {
-    selector: (slot) => slot.position,
-    maxLength: 40,
-  })
+  .uniqueArray(
+    fc.record({ position: fc.integer({ min: 0, max: 80 }), flags: fc.integer({ min: 0, max: 7 }), mass: masses }),
+    {
+      selector: (slot) => slot.position,
+      maxLength: 40,
+    },
+  )
   .map((slots) => {
     const sorted = [...slots].sort((a, b) => a.position - b.position);
     return {
@@ -54,22 +62,24 @@ function predicate(ranks: number): fc.Arbitrary<BoolProgram> {
 const scope = fc.constantFrom("head", "layer");
 
 /** A program with up to three rank tests, each of which may compete within the ones before. */
-const selectProgram: fc.Arbitrary<SelectProgram> = fc.nat(3).chain((count) =>
-  fc
-    .tuple(
-      ...Array.from({ length: count }, (_, number) =>
-        fc.record<RankTest, "score" | "k" | "scope">(
-          { score: fc.nat(SCORES.length - 1), k: fc.integer({ min: 0, max: 50 }), scope, within: predicate(number) },
-          { requiredKeys: ["score", "k", "scope"] },
+const selectProgram: fc.Arbitrary<SelectProgram> = fc
+  .nat(3)
+  .chain((count) =>
+    fc
+      .tuple(
+        ...Array.from({ length: count }, (_, number) =>
+          fc.record<RankTest, "score" | "k" | "scope">(
+            { score: fc.nat(SCORES.length - 1), k: fc.integer({ min: 0, max: 50 }), scope, within: predicate(number) },
+            { requiredKeys: ["score", "k", "scope"] },
+          ),
         ),
-      ),
-    )
-    .chain((ranks) => predicate(count).map((keep) => ({ ranks, keep }))),
-);
+      )
+      .chain((ranks) => predicate(count).map((keep) => ({ ranks, keep }))),
+  );
 
 /** What the scores are by hand. */
 function scoresOf(row: TableRow, head: number, slot: number): number[] {
-  const mass = at(at([row.columns["mass"] ?? []], 0), slot);
+  const mass = at(at([row.columns.mass ?? []], 0), slot);
   const position = at(row.position, slot);
   return [mass, position - NOW, Math.fround(mass * 2 + position), Math.fround(randomUnit(7, 12 + head, position))];
 }
@@ -96,7 +106,10 @@ export function selectSuite(context: SuiteContext): void {
         fc.asyncProperty(layers, fc.integer({ min: 1, max: 3 }), layer, async (layerCount, headsPerLayer, all) => {
           const { backend, fixture } = context;
           const heads = all.slice(0, layerCount * headsPerLayer);
-          const keep = fixture.u32([heads.length, Math.ceil(CAPACITY / 32)], new Array<number>(heads.length * 3).fill(0xffffffff));
+          const keep = fixture.u32(
+            [heads.length, Math.ceil(CAPACITY / 32)],
+            new Array<number>(heads.length * 3).fill(0xffffffff),
+          );
           const kept = fixture.u32([heads.length], new Array<number>(heads.length).fill(9));
           const programs = heads.map(([, program]) => program);
           const tableRows = heads.map(([row]) => row);
@@ -114,14 +127,18 @@ export function selectSuite(context: SuiteContext): void {
           const slots = naiveSlots(tableRows);
           const expected = Array.from({ length: layerCount }, (_, l) => {
             const first = l * headsPerLayer;
-            const mine = slots.slice(first, first + headsPerLayer).map((row) => row.map((slot) => ({ ...slot, head: slot.head - first })));
+            const mine = slots
+              .slice(first, first + headsPerLayer)
+              .map((row) => row.map((slot) => ({ ...slot, head: slot.head - first })));
             return naiveSelect(mine, programs.slice(first, first + headsPerLayer));
           }).flat();
           const bits = await fixture.read(keep);
           const found = expected.map((_, row) =>
             Array.from({ length: CAPACITY }, (__, c) => ((at(bits, row * 3 + (c >> 5)) >>> (c & 31)) & 1) === 1),
           );
-          expect(found).toEqual(expected.map((row) => [...row, ...new Array<boolean>(CAPACITY - row.length).fill(false)]));
+          expect(found).toEqual(
+            expected.map((row) => [...row, ...new Array<boolean>(CAPACITY - row.length).fill(false)]),
+          );
           expect(await fixture.read(kept)).toEqual(expected.map((row) => row.filter(Boolean).length));
         }),
         { numRuns: 60 },
@@ -140,14 +157,19 @@ export function selectSuite(context: SuiteContext): void {
         keep: fixture.u32([1, 1]),
         kept: fixture.u32([1]),
       });
-      await expect(backend.flush()).rejects.toMatchObject({ code: "range", message: expect.stringContaining("novelty") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "range",
+        message: expect.stringContaining("novelty") as unknown,
+      });
     });
   });
 
   describe("summarise", () => {
     const scale = fc.record({
       score: fc.nat(SCORES.length - 1),
-      edges: fc.uniqueArray(fc.integer({ min: 1, max: 40 }), { maxLength: 3 }).map((edges) => edges.sort((a, b) => a - b)),
+      edges: fc
+        .uniqueArray(fc.integer({ min: 1, max: 40 }), { maxLength: 3 })
+        .map((edges) => edges.sort((a, b) => a - b)),
       scope,
       within: fc.option(predicate(0), { nil: undefined }),
     });
@@ -167,11 +189,21 @@ export function selectSuite(context: SuiteContext): void {
             const heads = { queryHeads: kvHeads * perGroup, kvHeads, headDim: 2 };
             const columns = 41;
             const classCount = 3;
-            const classes = Array.from({ length: (shared ? 1 : kvHeads) * CAPACITY }, (_, i) => Math.floor(randomUnit(seed, 0, i) * classCount));
-            const table = Array.from({ length: heads.queryHeads * columns * bands }, (_, i) => Math.fround(randomUnit(seed, 1, i)));
+            const classes = Array.from({ length: (shared ? 1 : kvHeads) * CAPACITY }, (_, i) =>
+              Math.floor(randomUnit(seed, 0, i) * classCount),
+            );
+            const table = Array.from({ length: heads.queryHeads * columns * bands }, (_, i) =>
+              Math.fround(randomUnit(seed, 1, i)),
+            );
             const buckets = scales.reduce((product, { edges }) => product * (edges.length + 1), 1);
-            const sums = fixture.f32([heads.queryHeads, classCount, buckets, bands], new Array<number>(heads.queryHeads * classCount * buckets * bands).fill(3));
-            const counts = fixture.u32([kvHeads, classCount, buckets], new Array<number>(kvHeads * classCount * buckets).fill(3));
+            const sums = fixture.f32(
+              [heads.queryHeads, classCount, buckets, bands],
+              new Array<number>(heads.queryHeads * classCount * buckets * bands).fill(3),
+            );
+            const counts = fixture.u32(
+              [kvHeads, classCount, buckets],
+              new Array<number>(kvHeads * classCount * buckets).fill(3),
+            );
             backend.summarise({
               heads,
               table: fixture.f32([heads.queryHeads, columns, bands], table),
@@ -197,12 +229,18 @@ export function selectSuite(context: SuiteContext): void {
                 const bucket = scales.reduce((number, { score, edges, scope: of, within }) => {
                   const holds = (program: BoolProgram, rival: NaiveSlot): boolean =>
                     at(at(naiveSelect([[{ ...rival, head: 0 }]], [{ ranks: [], keep: program }]), 0), 0);
-                  const order = naiveOrder(slots, head, { score, scope: of, ...(within === undefined ? {} : { within }) }, holds);
+                  const order = naiveOrder(
+                    slots,
+                    head,
+                    { score, scope: of, ...(within === undefined ? {} : { within }) },
+                    holds,
+                  );
                   const rank = order.includes(slot) ? order.indexOf(slot) : Infinity;
                   return number * (edges.length + 1) + edges.filter((edge) => rank >= edge).length;
                 }, 0);
                 const cell = at(classes, (shared ? 0 : head * CAPACITY) + c) * buckets + bucket;
-                expectedCounts[head * classCount * buckets + cell] = at(expectedCounts, head * classCount * buckets + cell) + 1;
+                expectedCounts[head * classCount * buckets + cell] =
+                  at(expectedCounts, head * classCount * buckets + cell) + 1;
                 for (let g = 0; g < perGroup; g++) {
                   const query = head * perGroup + g;
                   for (let band = 0; band < bands; band++) {

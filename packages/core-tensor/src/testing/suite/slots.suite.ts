@@ -33,18 +33,33 @@ const scenes = fc
         ...slot,
         // Without the column nothing was ever dropped, and position and slot agree.
         position: at(columns, head).includes("position") ? 3 * slot.position + head : slot.position,
-        columns: Object.fromEntries(VALUES.map((name, c) => [name, Math.fround(randomUnit(seed, head * 4 + c, slot.position))])),
+        columns: Object.fromEntries(
+          VALUES.map((name, c) => [name, Math.fround(randomUnit(seed, head * 4 + c, slot.position))]),
+        ),
       })),
     }));
     const scratch = Array.from({ length: kvHeads }, (_, head) => randomSlots(seed + 10 + head, start + fresh, headDim));
     const positions = Array.from({ length: start + fresh }, (_, i) => 70 + i);
     const flags = randomIntegers(seed, 100, 8);
-    return { heads, scratch, positions, flags, fresh, start, headDim, kvHeads, seed, shape: { queryHeads: kvHeads, kvHeads, headDim } };
+    return {
+      heads,
+      scratch,
+      positions,
+      flags,
+      fresh,
+      start,
+      headDim,
+      kvHeads,
+      seed,
+      shape: { queryHeads: kvHeads, kvHeads, headDim },
+    };
   });
 
 /** Columns of a slot that the head really stores. */
 function storedOf(slot: Slot, columns: readonly StoredColumn[]): Partial<Record<StoredColumn, number>> {
-  return Object.fromEntries(VALUES.flatMap((name) => (columns.includes(name) ? [[name, slot.columns[name] ?? 0]] : [])));
+  return Object.fromEntries(
+    VALUES.flatMap((name) => (columns.includes(name) ? [[name, slot.columns[name] ?? 0]] : [])),
+  );
 }
 
 /** The slot table that a layer fills, and the moves that follow a selection over it. */
@@ -52,64 +67,89 @@ export function slotsSuite(context: SuiteContext): void {
   describe("statistics", () => {
     it("fills rows with kept slots, then scratch rows", async () => {
       await fc.assert(
-        fc.asyncProperty(scenes, async ({ heads, scratch, positions, flags, fresh, start, headDim, kvHeads, seed, shape }) => {
-          const { backend, fixture } = context;
-          const cache = new PagedFixture(fixture, heads, { headDim, pageSlots: 8, capacity: CAPACITY, seed });
-          const firstRow = 2;
-          const names = [...VALUES, ...COMPUTED_COLUMNS, "novelty"];
-          const empty = Array.from({ length: firstRow + kvHeads }, () => ({ position: [], flags: [], columns: {} }));
-          const into = slotTableOf(fixture, empty, CAPACITY, names);
-          const recorded = { mass: randoms(seed + 5, kvHeads * CAPACITY), maxWeight: randoms(seed + 6, kvHeads * CAPACITY), windowMass: randoms(seed + 7, kvHeads * CAPACITY) };
-          backend.statistics({
-            heads: shape,
-            paged: cache.kv,
-            ...(fresh === 0 ? {} : { scratch: { kv: scratchOf(fixture, scratch, headDim), start, count: fresh } }),
-            positions: fixture.u32([positions.length], positions),
-            flags: fixture.u32([100], flags),
-            recorded: [
-              { name: "mass", reduce: "sum", from: fixture.f32([kvHeads, CAPACITY], recorded.mass) },
-              { name: "maxWeight", reduce: "max", from: fixture.f32([kvHeads, CAPACITY], recorded.maxWeight) },
-              { name: "windowMass", reduce: "replace", from: fixture.f32([kvHeads, CAPACITY], recorded.windowMass) },
-            ],
-            into,
-            firstRow,
-          });
-          const counts = await fixture.read(into.counts);
-          const position = await fixture.read(into.position);
-          const tableFlags = await fixture.read(into.flags);
-          const columns = new Map<string, number[]>();
-          for (const [name, tensor] of Object.entries(into.columns)) columns.set(name, await fixture.read(tensor));
-          expect(counts.slice(0, firstRow)).toEqual([0, 0]);
-          heads.forEach(({ slots: kept, columns: stored }, head) => {
-            const slots = [
-              ...kept.map((slot) => ({ ...slot, columns: storedOf(slot, stored) })),
-              ...at(scratch, head).slice(start).map((slot, i) => ({ ...slot, position: at(positions, start + i), columns: {} })),
-            ];
-            const base = (firstRow + head) * CAPACITY;
-            const part = (list: readonly number[]): number[] => list.slice(base, base + slots.length);
-            const found = (name: string): number[] => part(columns.get(name) ?? []);
-            const seen = (name: keyof typeof recorded, c: number): number => at(recorded[name], head * CAPACITY + c);
-            const has = (slot: Slot, name: StoredColumn): number => slot.columns[name] ?? 0;
-            expect(counts[firstRow + head]).toBe(slots.length);
-            expect(part(position)).toEqual(slots.map((slot) => slot.position));
-            expect(part(tableFlags)).toEqual(slots.map((slot) => at(flags, slot.position)));
-            expect(found("mass")).toBeAllclose(slots.map((slot, c) => has(slot, "mass") + seen("mass", c)), context.tolerance);
-            expect(found("maxWeight")).toEqual(slots.map((slot, c) => Math.max(has(slot, "maxWeight"), seen("maxWeight", c))));
-            expect(found("windowMass")).toEqual(slots.map((_, c) => seen("windowMass", c)));
-            expect(found("lastMass")).toEqual(slots.map((slot) => has(slot, "lastMass")));
-            expect(found("keyNorm")).toBeAllclose(slots.map((slot) => naiveLength(slot.key)), context.tolerance);
-            expect(found("valueNorm")).toBeAllclose(slots.map((slot) => naiveLength(slot.value)), context.tolerance);
-            expect(found("keyDiff")).toBeAllclose(naiveKeyDiff(slots.map((slot) => slot.key)), context.tolerance);
-            expect(found("novelty")).toEqual(slots.map(() => 77));
-          });
-        }),
+        fc.asyncProperty(
+          scenes,
+          async ({ heads, scratch, positions, flags, fresh, start, headDim, kvHeads, seed, shape }) => {
+            const { backend, fixture } = context;
+            const cache = new PagedFixture(fixture, heads, { headDim, pageSlots: 8, capacity: CAPACITY, seed });
+            const firstRow = 2;
+            const names = [...VALUES, ...COMPUTED_COLUMNS, "novelty"];
+            const empty = Array.from({ length: firstRow + kvHeads }, () => ({ position: [], flags: [], columns: {} }));
+            const into = slotTableOf(fixture, empty, CAPACITY, names);
+            const recorded = {
+              mass: randoms(seed + 5, kvHeads * CAPACITY),
+              maxWeight: randoms(seed + 6, kvHeads * CAPACITY),
+              windowMass: randoms(seed + 7, kvHeads * CAPACITY),
+            };
+            backend.statistics({
+              heads: shape,
+              paged: cache.kv,
+              ...(fresh === 0 ? {} : { scratch: { kv: scratchOf(fixture, scratch, headDim), start, count: fresh } }),
+              positions: fixture.u32([positions.length], positions),
+              flags: fixture.u32([100], flags),
+              recorded: [
+                { name: "mass", reduce: "sum", from: fixture.f32([kvHeads, CAPACITY], recorded.mass) },
+                { name: "maxWeight", reduce: "max", from: fixture.f32([kvHeads, CAPACITY], recorded.maxWeight) },
+                { name: "windowMass", reduce: "replace", from: fixture.f32([kvHeads, CAPACITY], recorded.windowMass) },
+              ],
+              into,
+              firstRow,
+            });
+            const counts = await fixture.read(into.counts);
+            const position = await fixture.read(into.position);
+            const tableFlags = await fixture.read(into.flags);
+            const columns = new Map<string, number[]>();
+            for (const [name, tensor] of Object.entries(into.columns)) columns.set(name, await fixture.read(tensor));
+            expect(counts.slice(0, firstRow)).toEqual([0, 0]);
+            heads.forEach(({ slots: kept, columns: stored }, head) => {
+              const slots = [
+                ...kept.map((slot) => ({ ...slot, columns: storedOf(slot, stored) })),
+                ...at(scratch, head)
+                  .slice(start)
+                  .map((slot, i) => ({ ...slot, position: at(positions, start + i), columns: {} })),
+              ];
+              const base = (firstRow + head) * CAPACITY;
+              const part = (list: readonly number[]): number[] => list.slice(base, base + slots.length);
+              const found = (name: string): number[] => part(columns.get(name) ?? []);
+              const seen = (name: keyof typeof recorded, c: number): number => at(recorded[name], head * CAPACITY + c);
+              const has = (slot: Slot, name: StoredColumn): number => slot.columns[name] ?? 0;
+              expect(counts[firstRow + head]).toBe(slots.length);
+              expect(part(position)).toEqual(slots.map((slot) => slot.position));
+              expect(part(tableFlags)).toEqual(slots.map((slot) => at(flags, slot.position)));
+              expect(found("mass")).toBeAllclose(
+                slots.map((slot, c) => has(slot, "mass") + seen("mass", c)),
+                context.tolerance,
+              );
+              expect(found("maxWeight")).toEqual(
+                slots.map((slot, c) => Math.max(has(slot, "maxWeight"), seen("maxWeight", c))),
+              );
+              expect(found("windowMass")).toEqual(slots.map((_, c) => seen("windowMass", c)));
+              expect(found("lastMass")).toEqual(slots.map((slot) => has(slot, "lastMass")));
+              expect(found("keyNorm")).toBeAllclose(
+                slots.map((slot) => naiveLength(slot.key)),
+                context.tolerance,
+              );
+              expect(found("valueNorm")).toBeAllclose(
+                slots.map((slot) => naiveLength(slot.value)),
+                context.tolerance,
+              );
+              expect(found("keyDiff")).toBeAllclose(naiveKeyDiff(slots.map((slot) => slot.key)), context.tolerance);
+              expect(found("novelty")).toEqual(slots.map(() => 77));
+            });
+          },
+        ),
         RUNS,
       );
     });
 
     it("refuses more slots than a row holds", async () => {
       const { backend, fixture } = context;
-      const cache = new PagedFixture(fixture, [{ slots: randomSlots(1, 9, 2), columns: [] }], { headDim: 2, pageSlots: 8, capacity: 16, seed: 1 });
+      const cache = new PagedFixture(fixture, [{ slots: randomSlots(1, 9, 2), columns: [] }], {
+        headDim: 2,
+        pageSlots: 8,
+        capacity: 16,
+        seed: 1,
+      });
       backend.statistics({
         heads: { queryHeads: 1, kvHeads: 1, headDim: 2 },
         paged: cache.kv,
@@ -118,75 +158,115 @@ export function slotsSuite(context: SuiteContext): void {
         into: slotTableOf(fixture, [{ position: [], flags: [], columns: {} }], 8, []),
         firstRow: 0,
       });
-      await expect(backend.flush()).rejects.toMatchObject({ code: "shape", message: expect.stringContaining("statistics") as unknown });
+      await expect(backend.flush()).rejects.toMatchObject({
+        code: "shape",
+        message: expect.stringContaining("statistics") as unknown,
+      });
     });
   });
 
   describe("compact and gather", () => {
     it("leave the kept slots, then the kept scratch rows, with the table's columns and else their own", async () => {
       await fc.assert(
-        fc.asyncProperty(scenes, fc.subarray([...VALUES]), async ({ heads, scratch, positions, fresh, start, headDim, seed, shape }, given) => {
-          const { backend, fixture } = context;
-          const cache = new PagedFixture(fixture, heads, { headDim, pageSlots: 8, capacity: CAPACITY, seed });
-          const firstRow = 1;
-          /** Values that no cache stores, so that one that came from the table shows. */
-          const fromTable = (head: number, c: number, column: number): number => Math.fround(10 + randomUnit(seed, head * 5 + column, c));
-          const tableRows = heads.map(({ slots }, head) => ({
-            position: [...slots.map((slot) => slot.position), ...positions.slice(start)],
-            flags: new Array<number>(slots.length + fresh).fill(0),
-            columns: Object.fromEntries(given.map((name, i) => [name, Array.from({ length: slots.length + fresh }, (_, c) => fromTable(head, c, i))])),
-          }));
-          const table = slotTableOf(fixture, [{ position: [], flags: [], columns: {} }, ...tableRows], CAPACITY, given);
-          const kept = tableRows.map(({ position }, head) => position.map((_, c) => randomUnit(seed + 1, head, c) < 0.6));
-          const keep = keepBits(fixture, [[], ...kept], CAPACITY);
-          backend.compact({ heads: shape, paged: cache.kv, slots: table, keep, firstRow });
-          const expectedSlots = heads.map(({ slots, columns }, head) =>
-            slots.flatMap((slot, c) => (at(at(kept, head), c) ? [{ ...slot, columns: merged(slot, columns, head, c) }] : [])),
-          );
-          function merged(slot: Slot, columns: readonly StoredColumn[], head: number, c: number) {
-            const all = { ...slot.columns, ...Object.fromEntries(given.map((name, i) => [name, fromTable(head, c, i)])) };
-            return storedOf({ ...slot, columns: all }, columns);
-          }
-          const compacted = await cache.read();
-          compacted.forEach(({ slots, columns }, head) => {
-            expect(slots.map(({ key, value }) => [key, value])).toEqual(at(expectedSlots, head).map(({ key, value }) => [key, value]));
-            expect(slots.map((slot) => slot.columns)).toEqual(at(expectedSlots, head).map((slot) => slot.columns));
-            if (columns.includes("position")) {
-              expect(slots.map((slot) => slot.position)).toEqual(at(expectedSlots, head).map((slot) => slot.position));
+        fc.asyncProperty(
+          scenes,
+          fc.subarray([...VALUES]),
+          async ({ heads, scratch, positions, fresh, start, headDim, seed, shape }, given) => {
+            const { backend, fixture } = context;
+            const cache = new PagedFixture(fixture, heads, { headDim, pageSlots: 8, capacity: CAPACITY, seed });
+            const firstRow = 1;
+            /** Values that no cache stores, so that one that came from the table shows. */
+            const fromTable = (head: number, c: number, column: number): number =>
+              Math.fround(10 + randomUnit(seed, head * 5 + column, c));
+            const tableRows = heads.map(({ slots }, head) => ({
+              position: [...slots.map((slot) => slot.position), ...positions.slice(start)],
+              flags: new Array<number>(slots.length + fresh).fill(0),
+              columns: Object.fromEntries(
+                given.map((name, i) => [
+                  name,
+                  Array.from({ length: slots.length + fresh }, (_, c) => fromTable(head, c, i)),
+                ]),
+              ),
+            }));
+            const table = slotTableOf(
+              fixture,
+              [{ position: [], flags: [], columns: {} }, ...tableRows],
+              CAPACITY,
+              given,
+            );
+            const kept = tableRows.map(({ position }, head) =>
+              position.map((_, c) => randomUnit(seed + 1, head, c) < 0.6),
+            );
+            const keep = keepBits(fixture, [[], ...kept], CAPACITY);
+            backend.compact({ heads: shape, paged: cache.kv, slots: table, keep, firstRow });
+            const expectedSlots = heads.map(({ slots, columns }, head) =>
+              slots.flatMap((slot, c) =>
+                at(at(kept, head), c) ? [{ ...slot, columns: merged(slot, columns, head, c) }] : [],
+              ),
+            );
+            function merged(slot: Slot, columns: readonly StoredColumn[], head: number, c: number) {
+              const all = {
+                ...slot.columns,
+                ...Object.fromEntries(given.map((name, i) => [name, fromTable(head, c, i)])),
+              };
+              return storedOf({ ...slot, columns: all }, columns);
             }
-          });
+            const compacted = await cache.read();
+            compacted.forEach(({ slots, columns }, head) => {
+              expect(slots.map(({ key, value }) => [key, value])).toEqual(
+                at(expectedSlots, head).map(({ key, value }) => [key, value]),
+              );
+              expect(slots.map((slot) => slot.columns)).toEqual(at(expectedSlots, head).map((slot) => slot.columns));
+              if (columns.includes("position")) {
+                expect(slots.map((slot) => slot.position)).toEqual(
+                  at(expectedSlots, head).map((slot) => slot.position),
+                );
+              }
+            });
 
-          backend.gather({
-            heads: shape,
-            scratch: scratchOf(fixture, scratch, headDim),
-            start,
-            count: fresh,
-            paged: cache.kv,
-            slots: table,
-            keep,
-            firstRow,
-          });
-          const gathered = await cache.read();
-          gathered.forEach(({ slots, columns }, head) => {
-            const before = at(heads, head).slots.length;
-            const expected = [
-              ...at(expectedSlots, head),
-              ...at(scratch, head).slice(start).flatMap((slot, i) => {
-                const c = before + i;
-                const zeros = { ...slot, columns: {} };
-                return at(at(kept, head), c) ? [{ ...slot, position: at(positions, start + i), columns: merged(zeros, columns, head, c) }] : [];
-              }),
-            ];
-            expect(slots.map(({ key, value }) => [key, value])).toEqual(expected.map(({ key, value }) => [key, value]));
-            expect(slots.map((slot) => slot.columns)).toEqual(expected.map((slot) => slot.columns));
-            if (columns.includes("position")) expect(slots.map((slot) => slot.position)).toEqual(expected.map((slot) => slot.position));
-          });
-        }),
+            backend.gather({
+              heads: shape,
+              scratch: scratchOf(fixture, scratch, headDim),
+              start,
+              count: fresh,
+              paged: cache.kv,
+              slots: table,
+              keep,
+              firstRow,
+            });
+            const gathered = await cache.read();
+            gathered.forEach(({ slots, columns }, head) => {
+              const before = at(heads, head).slots.length;
+              const expected = [
+                ...at(expectedSlots, head),
+                ...at(scratch, head)
+                  .slice(start)
+                  .flatMap((slot, i) => {
+                    const c = before + i;
+                    const zeros = { ...slot, columns: {} };
+                    return at(at(kept, head), c)
+                      ? [{ ...slot, position: at(positions, start + i), columns: merged(zeros, columns, head, c) }]
+                      : [];
+                  }),
+              ];
+              expect(slots.map(({ key, value }) => [key, value])).toEqual(
+                expected.map(({ key, value }) => [key, value]),
+              );
+              expect(slots.map((slot) => slot.columns)).toEqual(expected.map((slot) => slot.columns));
+              if (columns.includes("position"))
+                expect(slots.map((slot) => slot.position)).toEqual(expected.map((slot) => slot.position));
+            });
+          },
+        ),
         RUNS,
       );
     });
 
-    const attendOne = async (heads: { queryHeads: number; kvHeads: number; headDim: number }, cache: PagedFixture, qkv: Float32Array): Promise<number[]> => {
+    const attendOne = async (
+      heads: { queryHeads: number; kvHeads: number; headDim: number },
+      cache: PagedFixture,
+      qkv: Float32Array,
+    ): Promise<number[]> => {
       const { backend, fixture } = context;
       const out = fixture.f32([1, heads.queryHeads * heads.headDim]);
       backend.attend({
@@ -206,7 +286,11 @@ export function slotsSuite(context: SuiteContext): void {
           const options = { headDim, pageSlots: 8, capacity: CAPACITY, seed };
           const cache = new PagedFixture(fixture, heads, options);
           const kept = heads.map(({ slots }, head) => slots.map((_, c) => randomUnit(seed + 1, head, c) < 0.5));
-          const tableRows = heads.map(({ slots }) => ({ position: slots.map((slot) => slot.position), flags: slots.map(() => 0), columns: {} }));
+          const tableRows = heads.map(({ slots }) => ({
+            position: slots.map((slot) => slot.position),
+            flags: slots.map(() => 0),
+            columns: {},
+          }));
           backend.compact({
             heads: shape,
             paged: cache.kv,
@@ -215,12 +299,20 @@ export function slotsSuite(context: SuiteContext): void {
             firstRow: 0,
           });
           const qkv = randoms(seed + 3, 3 * kvHeads * headDim);
-          const survivors = heads.map(({ slots, columns }, head) => ({ columns, slots: slots.filter((_, c) => at(at(kept, head), c)) }));
+          const survivors = heads.map(({ slots, columns }, head) => ({
+            columns,
+            slots: slots.filter((_, c) => at(at(kept, head), c)),
+          }));
           const found = await attendOne(shape, cache, qkv);
           const expected = survivors.flatMap(({ slots }, head) => {
             const query = Array.from(qkv.subarray(head * headDim, (head + 1) * headDim));
             if (slots.length === 0) return query.map(() => 0);
-            return naiveAttention(query, slots.map((slot) => slot.key), slots.map((slot) => slot.value), 1).out;
+            return naiveAttention(
+              query,
+              slots.map((slot) => slot.key),
+              slots.map((slot) => slot.value),
+              1,
+            ).out;
           });
           expect(found).toBeAllclose(expected, context.tolerance);
           const never = new PagedFixture(fixture, survivors, { ...options, seed: seed + 9 });
@@ -243,7 +335,12 @@ export function slotsSuite(context: SuiteContext): void {
         backend.append({
           heads,
           qkv: rows(fixture.f32([to - from, 16], qkv.slice(from * 16, to * 16))),
-          rotation: rows(fixture.f32([to - from, 4], angles.flatMap((of) => [...of.map(Math.cos), ...of.map(Math.sin)]))),
+          rotation: rows(
+            fixture.f32(
+              [to - from, 4],
+              angles.flatMap((of) => [...of.map(Math.cos), ...of.map(Math.sin)]),
+            ),
+          ),
           into: { kind: "pages", paged: cache.kv, positions: rows(fixture.u32([to - from], positions)) },
         });
       };
@@ -252,15 +349,31 @@ export function slotsSuite(context: SuiteContext): void {
       backend.compact({
         heads,
         paged: evicted.kv,
-        slots: slotTableOf(fixture, [{ position: Array.from({ length: count }, (_, i) => i), flags: new Array<number>(count).fill(0), columns: {} }], 16, []),
+        slots: slotTableOf(
+          fixture,
+          [
+            {
+              position: Array.from({ length: count }, (_, i) => i),
+              flags: new Array<number>(count).fill(0),
+              columns: {},
+            },
+          ],
+          16,
+          [],
+        ),
         keep: keepBits(fixture, [Array.from({ length: count }, (_, c) => c >= cut)], 16),
         firstRow: 0,
       });
       const suffix = new PagedFixture(fixture, [{ slots: [], columns: ["position"] }], { ...options, seed: 5 });
       read(suffix, cut, count);
       const query = randoms(2, 16);
-      expect(await attendOne(heads, evicted, query)).toBeAllclose(await attendOne(heads, suffix, query), context.lawTolerance);
-      expect((await evicted.read()).flatMap(({ slots }) => slots.map((slot) => slot.position))).toEqual([9, 10, 11, 12, 13]);
+      expect(await attendOne(heads, evicted, query)).toBeAllclose(
+        await attendOne(heads, suffix, query),
+        context.lawTolerance,
+      );
+      expect((await evicted.read()).flatMap(({ slots }) => slots.map((slot) => slot.position))).toEqual([
+        9, 10, 11, 12, 13,
+      ]);
     });
   });
 }
