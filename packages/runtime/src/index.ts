@@ -2,7 +2,7 @@ export type { CachePolicy, Decision, RowsOption } from "./cache/cache-policy";
 export type { ExtendReport, ProbeSource } from "./cache/extend";
 export { KvStore, defaultPageSlots, fullCacheBytes, type KvLayout } from "./cache/kv-store";
 export { replayChunks } from "./cache/probe";
-export { Sequence, type CandidateMeasure, type HeadState } from "./cache/sequence";
+export { Sequence, type HeadState } from "./cache/sequence";
 export type { Engine } from "./engine";
 export * from "./files";
 export type { GenerationEvent } from "./generate/decode";
@@ -12,6 +12,7 @@ export { StopStrings } from "./generate/stop-strings";
 export { Model, loadModel, type LoadOptions } from "./model";
 export { ropeFrequencies, rotationOf, type RopeScaling } from "./models/rope";
 export { Conversation, type TurnTexts } from "./prompt/conversation";
+export { profileReport } from "./session/profile-report";
 export {
   Session,
   type GenerateOptions,

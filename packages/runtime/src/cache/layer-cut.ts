@@ -13,13 +13,23 @@ import {
   type StoredColumn,
 } from "@winnow/core-tensor";
 import { ScoreTable, columnsNeeded, compile, type HeadView, type Policy } from "@winnow/kv-policies";
-import { askQuestion, bandsOf, choose, price, type ProfiledRows, type Question } from "@winnow/profiler";
+import {
+  askQuestion,
+  attentionShares,
+  bandsOf,
+  choose,
+  price,
+  type AttentionShares,
+  type CandidatePrice,
+  type ProfiledRows,
+  type Question,
+} from "@winnow/profiler";
 
 import { computeStatistics } from "./computed-statistics";
 import type { CutDecision } from "./cut-decision";
 import type { LayerCache } from "./layer-cache";
 import type { ReadingUnit } from "./read-prompt";
-import type { CandidateMeasure, HeadState, Sequence } from "./sequence";
+import type { HeadState, Sequence } from "./sequence";
 import { SlotBuffers } from "./slot-buffers";
 import { downloadViews } from "./slot-views";
 
@@ -43,6 +53,12 @@ const KEEP_ALL: SelectProgram = { ranks: [], keep: [boolWord(BoolOp.constant, 1)
 /** What one head does from now on, and the program that cuts it. */
 interface Choice extends Omit<HeadState, "kept"> {
   readonly program: SelectProgram;
+}
+
+/** What was measured of one KV head. */
+interface Measured {
+  readonly prices: readonly CandidatePrice[];
+  readonly attention: AttentionShares | null;
 }
 
 /**
@@ -208,6 +224,7 @@ export class LayerCut implements Disposable {
           candidate: 0,
           recovery: policy.node.kind === "full" ? 1 : null,
           measured: [],
+          attention: null,
           program: compile(policy, context),
         }));
       case "strategy": {
@@ -216,19 +233,20 @@ export class LayerCut implements Disposable {
         const programs = policies.map((policy) => compile(policy, context));
         const measured = await this.#measure(l, programs);
         return policies.map((policy, head) => {
-          const measure = measured[head]?.[head];
+          const { prices = [], attention = null } = measured[head] ?? {};
           return {
             policy,
             candidate: 0,
-            recovery: measure?.recovery ?? null,
+            recovery: prices[head]?.recovery ?? null,
             measured: [],
+            attention,
             program: programs[head] ?? KEEP_ALL,
           };
         });
       }
       case "search": {
         const measured = await this.#measure(l, this.#programs);
-        return measured.map((prices, head) => {
+        return measured.map(({ prices, attention }, head) => {
           const candidate = choose(prices, decision.threshold, before?.[head]?.candidate ?? 0);
           const policy = decision.candidates[candidate];
           const program = this.#programs[candidate];
@@ -239,6 +257,7 @@ export class LayerCut implements Disposable {
             candidate,
             recovery: prices[candidate]?.recovery ?? null,
             measured: prices.map((measure, i) => ({ policy: decision.candidates[i]?.text ?? "", ...measure })),
+            attention,
             program,
           };
         });
@@ -246,21 +265,20 @@ export class LayerCut implements Disposable {
     }
   }
 
-  /** Prices by KV head, then by program. */
-  async #measure(l: number, programs: readonly SelectProgram[]): Promise<Omit<CandidateMeasure, "policy">[][]> {
+  /** What the table says of each KV head: the price of every program, and where attention goes. */
+  async #measure(l: number, programs: readonly SelectProgram[]): Promise<Measured[]> {
     const { heads } = this.sequence.engine.llama.shape;
-    if (this.#table === null)
-      return Array.from({ length: heads.kvHeads }, () => programs.map(() => ({ recovery: null, kept: null })));
+    if (this.#table === null) return Array.from({ length: heads.kvHeads }, () => ({ prices: [], attention: null }));
     const views = await this.#columns(l);
-    const { reading } = this.sequence.policy;
+    const { reading, group } = this.sequence.policy;
     const question = askQuestion(programs, this.#scores.expressions, views, this.#capacity, reading);
     const summary = await this.#summary(l, question, this.#table);
-    return price(question, summary, {
-      rows: this.profiled.count,
-      queryHeads: heads.queryHeads,
-      kvHeads: heads.kvHeads,
-      group: this.sequence.policy.group,
-    });
+    const { queryHeads, kvHeads } = heads;
+    const shares = attentionShares(question, summary, { queryHeads, kvHeads });
+    return price(question, summary, { rows: this.profiled.count, queryHeads, kvHeads, group }).map((prices, head) => ({
+      prices,
+      attention: shares[head] ?? null,
+    }));
   }
 
   async #summary(

@@ -1,5 +1,6 @@
 import { WinnowError, rows, type Backend, type DeviceTensor, type SelectProgram } from "@winnow/core-tensor";
 import { compile, type CompileContext, type Policy, type ScoreTable } from "@winnow/kv-policies";
+import type { AttentionShares, CandidateReport } from "@winnow/profiler";
 
 import type { Engine } from "../engine";
 import type { KvReport } from "../generate/report";
@@ -16,16 +17,11 @@ export interface HeadState {
   readonly candidate: number;
   readonly recovery: number | null;
   /** Every candidate as it was priced; empty where nothing was searched. */
-  readonly measured: readonly CandidateMeasure[];
+  readonly measured: readonly CandidateReport[];
+  /** Where the head's attention goes; null where nothing was profiled. */
+  readonly attention: AttentionShares | null;
   /** Slots after the cut. */
   readonly kept: number;
-}
-
-/** What a candidate would keep of a head; null where it cannot be priced from a table. */
-export interface CandidateMeasure {
-  readonly policy: string;
-  readonly recovery: number | null;
-  readonly kept: number | null;
 }
 
 /** One token sequence with its cache: the tokens read so far, and what each head has kept of them. */

@@ -196,6 +196,7 @@ function fill(
       recovery,
       kept,
       measured: [],
+      attention: null,
     })),
   );
   header.heads.forEach((heads, l) => {

@@ -124,7 +124,10 @@ export class Session implements Disposable {
     return {
       [Symbol.asyncIterator]: iterate,
       report: async () => {
-        if (report === null) for await (const event of iterate()) void event;
+        for (const events = iterate(); report === null; ) {
+          const { done } = await events.next();
+          if (done === true) break;
+        }
         if (report === null)
           throw new WinnowError("usage", "the generation was left before its end, so it has no report");
         return report;

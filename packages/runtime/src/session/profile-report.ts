@@ -1,0 +1,29 @@
+import { basename } from "node:path";
+
+import type { ProfileReport } from "@winnow/profiler";
+
+import type { Model } from "../model";
+import type { Session } from "./session";
+
+/** What the last cut of a session's prompt found, for tables and pictures. */
+export function profileReport(model: Model, session: Session): ProfileReport {
+  const { sequence, settings } = session;
+  const { bytes, fullBytes, peakBytes } = sequence.report();
+  return {
+    model: basename(model.dir),
+    policy: settings.policy.text,
+    promptTokens: sequence.promptTokens,
+    recovery: settings.recovery,
+    rows: session.lastExtend?.rows ?? { source: "none", note: null },
+    layers: sequence.heads.map((heads) => ({
+      heads: heads.map(({ policy, recovery, kept, measured, attention }) => ({
+        policy: policy.text,
+        recovery,
+        kept,
+        candidates: measured,
+        attention,
+      })),
+    })),
+    kv: { bytes, fullBytes, peakBytes },
+  };
+}
