@@ -1,6 +1,23 @@
-export { amountOf, formatAmount, slotsOf, type Amount, type AmountLike } from "./amount";
-export { columnsNeeded, compile, type ColumnNeeds, type CompileContext } from "./compile";
-export { ATOM_NAMES, parsePolicy, parseScore } from "./parse";
+export { amountOf, count, formatAmount, ratio, slotsOf, type Amount, type AmountLike } from "./amount";
+export { compile, type CompileContext } from "./compile";
+export { ComputedStatistic } from "./computed-statistic";
+export type { HeadView } from "./head-view";
+export { columnsNeeded, tokenSetsOf, type ColumnNeeds } from "./needs";
+export { parsePolicy, parseScore } from "./parse";
+export {
+  definePolicy,
+  defineStatistic,
+  defineStrategy,
+  type ExpressionPlugin,
+  type ExpressionStatistic,
+  type HostStatistic,
+  type LayerView,
+  type Plugin,
+  type PolicyPlugin,
+  type PresetPlugin,
+  type StatisticPlugin,
+  type StrategyPlugin,
+} from "./plugin";
 export {
   Policy,
   every,
@@ -18,26 +35,25 @@ export {
   tokens,
   top,
   union,
-  type HeadView,
-  type PolicyNode,
-  type RankScope,
 } from "./policy";
-export { PRESETS, adaptive, fastgen, fixed, fullPreset, heavyHitter, sinkRecent, type Preset, type PresetRows } from "./presets";
+export type { PolicyNode, RankScope } from "./policy-node";
+export { ATOM_NAMES } from "./policy-parser";
 export {
-  ComputedStatistic,
-  PolicyRegistry,
-  Strategy,
-  defaultRegistry,
-  definePolicy,
-  defineStatistic,
-  defineStrategy,
-  type LayerView,
-  type Plugin,
-  type PolicyPlugin,
-  type StatisticPlugin,
-  type StrategyPlugin,
-} from "./registry";
+  PRESETS,
+  adaptive,
+  fastgen,
+  fixed,
+  fullPreset,
+  heavyHitter,
+  sinkRecent,
+  type Preset,
+  type PresetRows,
+} from "./presets";
+export { PolicyRegistry, defaultRegistry } from "./registry";
 export { resolvePolicy, type ResolvedPolicy } from "./resolve";
-export { STATISTICS, ScoreTable, formatScore, isStandardColumn } from "./score";
+export { STATISTICS, formatScore, isStandardColumn } from "./score";
+export { ScoreTable } from "./score-table";
+export { Strategy } from "./strategy";
 export { PolicySyntaxError } from "./syntax-error";
-export { TokenClass, TokenClasses, type TokenSet, type VocabularyEntry } from "./token-class";
+export { TokenClass, TokenClasses, type VocabularyEntry } from "./token-class";
+export type { TokenSet } from "./token-set";

@@ -1,7 +1,8 @@
 import { WinnowError } from "@winnow/core-tensor";
 
 import { amountOf, formatAmount, type Amount, type AmountLike } from "./amount";
-import { Policy, frequent, full, punctuation, recent, sink, special, top, union } from "./policy";
+import type { Policy } from "./policy";
+import { frequent, full, punctuation, recent, sink, special, top, union } from "./policy";
 
 /** Where the rows come from that a prompt is profiled with. */
 export type PresetRows = "prompt" | "late" | "probe";
@@ -90,7 +91,11 @@ export function adaptive(): Preset {
 /** StreamingLLM (arXiv 2309.17453): the first positions and a window. */
 export function sinkRecent(sinks: AmountLike = 4, window: AmountLike = 0.3): Preset {
   const first = amountOf(sinks);
-  if (first.kind === "ratio") throw new WinnowError("policy", `sink+recent: the sinks are ${formatAmount(first)}, expected a whole number of tokens`);
+  if (first.kind === "ratio")
+    throw new WinnowError(
+      "policy",
+      `sink+recent: the sinks are ${formatAmount(first)}, expected a whole number of tokens`,
+    );
   return fixed(
     "sink+recent",
     named("sink+recent", [sinks, window], [4, 0.3]),
@@ -124,7 +129,9 @@ export function fixed(name: string, text: string, source: string, policy: Policy
 }
 
 /** The presets that every program knows, by name: each takes as many amounts as it has parameters. */
-export const PRESETS: Readonly<Record<string, { readonly parameters: number; build(amounts: readonly Amount[]): Preset }>> = {
+export const PRESETS: Readonly<
+  Record<string, { readonly parameters: number; build(amounts: readonly Amount[]): Preset }>
+> = {
   adaptive: { parameters: 0, build: () => adaptive() },
   fastgen: { parameters: 2, build: ([hitters, window]) => fastgen(hitters, window) },
   full: { parameters: 0, build: () => fullPreset() },

@@ -1,106 +1,68 @@
-import { WinnowError, type Expr } from "@winnow/core-tensor";
+import { WinnowError, columnsOf, type Expr } from "@winnow/core-tensor";
 
 import { formatAmount, type Amount } from "./amount";
-import { Policy, type HeadView } from "./policy";
-import { PRESETS } from "./presets";
-import { STATISTICS } from "./score";
-
-/** A policy of one's own: a name for an expression, with amounts as parameters. */
-export interface PolicyPlugin {
-  readonly kind: "policy";
-  readonly name: string;
-  readonly description?: string;
-  build(...amounts: readonly Amount[]): Policy;
-}
-
-/** A statistic of one's own: an expression over others, or a function of a head's slots. */
-export type StatisticPlugin = {
-  readonly kind: "statistic";
-  readonly name: string;
-  readonly description?: string;
-} & (
-  | { readonly expr: Expr }
-  /** One value a slot. Without shader source the columns it needs are downloaded at each cut. */
-  | { readonly needs: readonly string[]; compute(head: HeadView): Float32Array }
-);
-
-/** What a strategy decides over: one layer, whole. */
-export interface LayerView {
-  readonly layer: number;
-  /** One a KV head, with the columns that the strategy asked for. */
-  readonly heads: readonly HeadView[];
-  /** The threshold that was asked for; null without one. */
-  readonly recovery: number | null;
-}
-
-/** Decides for all heads of a layer at once, such as how they share a budget. */
-export interface StrategyPlugin {
-  readonly kind: "strategy";
-  readonly name: string;
-  readonly description?: string;
-  /** Columns that `decide` reads, such as `mass`. */
-  readonly needs: readonly string[];
-  /** One policy a head. */
-  decide(layer: LayerView): readonly Policy[];
-}
-
-export type Plugin = PolicyPlugin | StatisticPlugin | StrategyPlugin;
-
-/**
- * @example
- * ```ts
- * export default definePolicy({ name: "edges", build: (x = amountOf(0.2)) => union(sink(4), recent(x)) });
- * ```
- */
-export const definePolicy = (plugin: Omit<PolicyPlugin, "kind">): PolicyPlugin => ({ kind: "policy", ...plugin });
-
-/**
- * @example
- * ```ts
- * export default defineStatistic({ name: "density", expr: parseScore("mass / valueNorm") });
- * ```
- */
-export function defineStatistic(plugin: WithoutKind<StatisticPlugin>): StatisticPlugin {
-  return { kind: "statistic", ...plugin };
-}
-
-/**
- * @example
- * ```ts
- * export default defineStrategy({
- *   name: "alternate",
- *   needs: [],
- *   decide: ({ heads }) => heads.map((_, h) => (h % 2 === 0 ? full() : recent(64))),
- * });
- * ```
- */
-export const defineStrategy = (plugin: Omit<StrategyPlugin, "kind">): StrategyPlugin => ({ kind: "strategy", ...plugin });
-
-type WithoutKind<T> = T extends unknown ? Omit<T, "kind"> : never;
-
-const NAME = /^[A-Za-z][\w-]*$/;
+import { ComputedStatistic } from "./computed-statistic";
+import type { ExpressionPlugin, Plugin, PresetPlugin } from "./plugin";
+import { adoptPolicy, callPlugin, pluginError } from "./plugin-call";
+import { describe, faultOf, isPlugin, isRecord, looksLikePlugin } from "./plugin-check";
+import type { Policy } from "./policy";
+import { ATOM_NAMES, type PolicyNames } from "./policy-parser";
+import { PRESETS, type Preset } from "./presets";
+import { STATISTICS, isStandardColumn } from "./score";
+import { SCORE_FUNCTIONS, checkScore } from "./score-check";
+import { readWholeScore } from "./score-parser";
+import { Strategy } from "./strategy";
 
 /** Names with a meaning of their own in a policy's text. */
-const RESERVED = new Set([
-  ...["full", "none", "special", "punctuation", "tokens", "sink", "every", "frequent", "recent", "top", "limit"],
+const RESERVED: ReadonlySet<string> = new Set([
+  ...ATOM_NAMES,
   ...Object.keys(PRESETS),
   ...Object.keys(STATISTICS),
+  ...SCORE_FUNCTIONS,
+  ...["head", "layer", "by"],
 ]);
 
-/** The plug-ins that a program knows, by name. */
-export class PolicyRegistry {
+/**
+ * The plug-ins that a program knows, by name.
+ *
+ * @example
+ * ```ts
+ * const registry = new PolicyRegistry();
+ * registry.use(await import("./my-policy.mjs"), "my-policy.mjs");
+ * parsePolicy("special | my-policy(20%)", registry);
+ * ```
+ */
+export class PolicyRegistry implements PolicyNames {
   readonly #plugins = new Map<string, Plugin>();
+  readonly #scores = new Map<string, Expr>();
+  /** Plug-ins that are at work: a text of theirs that names them again would never end. */
+  readonly #building = new Set<string>();
 
+  /** Names that stand for a policy. */
   get policyNames(): string[] {
-    return this.#names("policy");
+    return this.#names((plugin) => plugin.kind === "policy" && "build" in plugin);
   }
 
+  /** Presets, the built-in ones first. */
+  get presetNames(): string[] {
+    return [...Object.keys(PRESETS), ...this.#names((plugin) => plugin.kind === "policy" && "candidates" in plugin)];
+  }
+
+  /** Names of plug-ins that a score may use. */
   get statisticNames(): string[] {
-    return this.#names("statistic");
+    return this.#names(({ kind }) => kind === "statistic");
   }
 
   get strategyNames(): string[] {
-    return this.#names("strategy");
+    return this.#names(({ kind }) => kind === "strategy");
+  }
+
+  /** Names that decide for each head, and so are no part of an expression, with what they are. */
+  get wholeNames(): ReadonlyMap<string, string> {
+    return new Map([
+      ...this.presetNames.map((name) => [name, "preset"] as const),
+      ...this.strategyNames.map((name) => [name, "strategy"] as const),
+    ]);
   }
 
   /**
@@ -110,49 +72,57 @@ export class PolicyRegistry {
    * @throws WinnowError `plugin` when it is not one, or its name is taken.
    */
   register(plugin: unknown, origin = "a plug-in"): void {
-    const checked = checkPlugin(plugin, origin);
-    if (RESERVED.has(checked.name) || this.#plugins.has(checked.name)) {
-      throw new WinnowError("plugin", `${origin}: the name "${checked.name}" is taken; choose another`);
+    if (!isPlugin(plugin)) throw new WinnowError("plugin", `${origin}: ${faultOf(plugin) ?? "not a plug-in"}`);
+    const { name } = plugin;
+    if (RESERVED.has(name) || this.#plugins.has(name)) {
+      const taken = [...RESERVED, ...this.#plugins.keys()].join(", ");
+      throw new WinnowError("plugin", `${origin}: the name "${name}" is taken; choose another than ${taken}`);
     }
-    this.#plugins.set(checked.name, checked);
+    if (plugin.kind === "statistic") this.#scores.set(name, this.#scoreOf(plugin));
+    this.#plugins.set(name, plugin);
   }
 
   /**
-   * Register everything in a module that is a plug-in.
+   * Register everything in a module that is a plug-in: its exports, and what is in a list or a default object of them.
    *
-   * @throws WinnowError `plugin` when there is none.
+   * @throws WinnowError `plugin` when there is none, or one that cannot be registered.
    */
   use(module: Readonly<Record<string, unknown>>, origin: string): void {
-    const found = new Set(Object.values(module).flat().filter(looksLikePlugin));
+    const found = new Set(Object.entries(module).flatMap(([key, value]) => pluginsIn(value, key === "default")));
     if (found.size === 0) {
-      throw new WinnowError("plugin", `${origin} exports no plug-in; export what definePolicy, defineStatistic or defineStrategy returns`);
+      const exported = Object.keys(module).join(", ") || "nothing";
+      throw new WinnowError(
+        "plugin",
+        `${origin} exports no plug-in, but ${exported}; export what definePolicy, defineStatistic or defineStrategy returns`,
+      );
     }
     for (const plugin of found) this.register(plugin, origin);
   }
 
-  /** A policy by name, or null. */
+  /** A plug-in policy by name, or null. */
   policy(name: string): { build(amounts: readonly Amount[]): Policy } | null {
     const plugin = this.#plugins.get(name);
-    if (plugin?.kind !== "policy") return null;
-    return {
-      build: (amounts) => {
-        const built: unknown = callPlugin(plugin, `build(${amounts.map(formatAmount).join(", ")})`, () => plugin.build(...amounts));
-        if (!(built instanceof Policy)) throw pluginError(plugin, "build", "gave something else than a policy");
-        return built;
-      },
-    };
+    if (plugin?.kind !== "policy" || !("build" in plugin)) return null;
+    return { build: (amounts) => this.#build(plugin, amounts) };
+  }
+
+  /** A preset by name, built-in or a plug-in, or null. */
+  preset(name: string): { readonly parameters: number; build(amounts: readonly Amount[]): Preset } | null {
+    const builtIn = Object.hasOwn(PRESETS, name) ? PRESETS[name] : undefined;
+    if (builtIn !== undefined) return builtIn;
+    const plugin = this.#plugins.get(name);
+    if (plugin?.kind !== "policy" || !("candidates" in plugin)) return null;
+    return { parameters: Infinity, build: (amounts) => this.#buildPreset(plugin, amounts) };
   }
 
   /** A plug-in statistic's score, or null: an expression, or the column that its function fills. */
   score(name: string): Expr | null {
-    const plugin = this.#plugins.get(name);
-    if (plugin?.kind !== "statistic") return null;
-    return "expr" in plugin ? plugin.expr : { op: "column", name };
+    return this.#scores.get(name) ?? null;
   }
 
   strategy(name: string): Strategy | null {
     const plugin = this.#plugins.get(name);
-    return plugin?.kind === "strategy" ? new Strategy(plugin) : null;
+    return plugin?.kind === "strategy" ? new Strategy(plugin, this) : null;
   }
 
   /** The statistics that are computed on the host, among some columns' names. */
@@ -163,97 +133,74 @@ export class PolicyRegistry {
     });
   }
 
-  #names(kind: Plugin["kind"]): string[] {
-    return [...this.#plugins.values()].filter((plugin) => plugin.kind === kind).map(({ name }) => name);
-  }
-}
-
-/** A strategy whose failures are typed errors. */
-export class Strategy {
-  constructor(private readonly plugin: StrategyPlugin) {}
-
-  get name(): string {
-    return this.plugin.name;
+  #names(wanted: (plugin: Plugin) => boolean): string[] {
+    return [...this.#plugins.values()].filter(wanted).map(({ name }) => name);
   }
 
-  get needs(): readonly string[] {
-    return this.plugin.needs;
+  #build(plugin: ExpressionPlugin, amounts: readonly Amount[]): Policy {
+    const what = called("build", amounts);
+    return this.#guarded(plugin, what, () => {
+      const built: unknown = callPlugin(plugin, what, () => plugin.build(...amounts));
+      return adoptPolicy(plugin, what, built, this);
+    });
   }
 
-  /** @throws WinnowError `plugin` when the strategy throws, or does not give one policy a head. */
-  decide(layer: LayerView): readonly Policy[] {
-    const decided: unknown = callPlugin(this.plugin, `decide(layer ${layer.layer})`, () => this.plugin.decide(layer));
-    if (!isPolicies(decided) || decided.length !== layer.heads.length) {
-      throw pluginError(this.plugin, "decide", `did not give one policy for each of ${layer.heads.length} heads`);
+  #buildPreset(plugin: PresetPlugin, amounts: readonly Amount[]): Preset {
+    const what = called("candidates", amounts);
+    return this.#guarded(plugin, what, () => {
+      const built: unknown = callPlugin(plugin, what, () => plugin.candidates(...amounts));
+      if (!Array.isArray(built) || built.length === 0) {
+        throw pluginError(plugin, `${what} gave ${describe(built)}; expected an array of at least one policy`);
+      }
+      const candidates = built.map((value: unknown, i) => adoptPolicy(plugin, `${what}, candidate ${i},`, value, this));
+      const rows = plugin.rows ?? "prompt";
+      return {
+        name: plugin.name,
+        text: amounts.length === 0 ? plugin.name : called(plugin.name, amounts),
+        source: plugin.source ?? plugin.description ?? "a plug-in",
+        threshold: plugin.threshold ?? (candidates.length > 1 ? 0.9 : null),
+        rows,
+        reading: rows === "probe" ? "cut" : "row",
+        generated: plugin.generated ?? "sweep",
+        candidates,
+      };
+    });
+  }
+
+  #guarded<T>(plugin: Plugin, what: string, build: () => T): T {
+    if (this.#building.has(plugin.name)) throw pluginError(plugin, `${what} comes back to "${plugin.name}" itself`);
+    this.#building.add(plugin.name);
+    try {
+      return build();
+    } finally {
+      this.#building.delete(plugin.name);
     }
-    return decided;
-  }
-}
-
-/** A statistic that is a function on the host, whose failures are typed errors. */
-export class ComputedStatistic {
-  constructor(private readonly plugin: Extract<StatisticPlugin, { compute: unknown }>) {}
-
-  get name(): string {
-    return this.plugin.name;
   }
 
-  get needs(): readonly string[] {
-    return this.plugin.needs;
-  }
-
-  /** @throws WinnowError `plugin` when the function throws, or does not give one number a slot. */
-  compute(head: HeadView): Float32Array {
-    const values: unknown = callPlugin(this.plugin, "compute", () => this.plugin.compute(head));
-    if (!(values instanceof Float32Array) || values.length !== head.count) {
-      throw pluginError(this.plugin, "compute", `did not give a Float32Array with one value for each of ${head.count} slots`);
+  #scoreOf(plugin: Extract<Plugin, { kind: "statistic" }>): Expr {
+    if ("compute" in plugin) return { op: "column", name: plugin.name };
+    const expr = callPlugin(plugin, "expr", () =>
+      typeof plugin.expr === "string" ? readWholeScore(plugin.expr, this) : checkScore(plugin.expr),
+    );
+    const unknown = columnsOf(expr).find((name) => !isStandardColumn(name) && this.computed([name]).length === 0);
+    if (unknown !== undefined) {
+      const known = [...Object.keys(STATISTICS), ...this.statisticNames].join(", ");
+      throw pluginError(plugin, `expr reads the column "${unknown}", which nothing fills; known: ${known}`);
     }
-    return values;
+    return expr;
   }
 }
 
 /** What programs use unless they make a registry of their own. */
 export const defaultRegistry = new PolicyRegistry();
 
-function callPlugin<T>(plugin: Plugin, what: string, call: () => T): T {
-  try {
-    return call();
-  } catch (cause) {
-    if (cause instanceof WinnowError && cause.code === "policy") throw pluginError(plugin, what, cause.message, cause);
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw pluginError(plugin, what, `threw "${reason.replaceAll(/\s+/g, " ")}"`, cause);
-  }
+function called(name: string, amounts: readonly Amount[]): string {
+  return `${name}(${amounts.map(formatAmount).join(", ")})`;
 }
 
-function pluginError(plugin: Plugin, what: string, problem: string, cause?: unknown): WinnowError {
-  return new WinnowError("plugin", `the ${plugin.kind} plug-in "${plugin.name}": ${what} ${problem}`, { cause });
-}
-
-function isPolicies(value: unknown): value is readonly Policy[] {
-  return Array.isArray(value) && value.every((item) => item instanceof Policy);
-}
-
-function looksLikePlugin(value: unknown): boolean {
-  return typeof value === "object" && value !== null && "kind" in value && "name" in value;
-}
-
-const FUNCTIONS = { policy: ["build"], statistic: ["expr", "compute"], strategy: ["decide"] } as const;
-
-function checkPlugin(value: unknown, origin: string): Plugin {
-  const fail = (problem: string): never => {
-    throw new WinnowError("plugin", `${origin}: ${problem}`);
-  };
-  if (!looksLikePlugin(value)) fail("not a plug-in; expected what definePolicy, defineStatistic or defineStrategy returns");
-  const plugin = value as Plugin;
-  if (!Object.hasOwn(FUNCTIONS, plugin.kind)) fail(`the kind "${String(plugin.kind)}"; expected policy, statistic or strategy`);
-  if (typeof plugin.name !== "string" || !NAME.test(plugin.name)) {
-    fail(`the name "${String(plugin.name)}"; expected a letter, then letters, digits, "_" or "-"`);
-  }
-  if (!FUNCTIONS[plugin.kind].some((key) => key in plugin)) {
-    fail(`the ${plugin.kind} "${plugin.name}" lacks ${FUNCTIONS[plugin.kind].join(" or ")}`);
-  }
-  if (plugin.kind !== "policy" && !("expr" in plugin) && !Array.isArray(plugin.needs)) {
-    fail(`the ${plugin.kind} "${plugin.name}" lacks needs: the columns it reads, such as ["mass"]`);
-  }
-  return plugin;
+/** A CommonJS module arrives as one default object that holds its exports. */
+function pluginsIn(value: unknown, isDefault: boolean): unknown[] {
+  if (looksLikePlugin(value)) return [value];
+  if (Array.isArray(value) || (isDefault && isRecord(value))) return Object.values(value).filter(looksLikePlugin);
+  return [];
 }

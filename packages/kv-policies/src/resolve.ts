@@ -1,10 +1,9 @@
-import { WinnowError } from "@winnow/core-tensor";
-
-import type { Amount } from "./amount";
-import { parseAmounts, parsePolicy } from "./parse";
-import { PRESETS, fixed, type Preset } from "./presets";
-import { defaultRegistry, type PolicyRegistry, type Strategy } from "./registry";
-import { PolicySyntaxError, nearest } from "./syntax-error";
+import { Cursor } from "./cursor";
+import { parsePolicy } from "./parse";
+import { readAmount, takeKnown } from "./policy-parser";
+import { fixed, type Preset } from "./presets";
+import { defaultRegistry, type PolicyRegistry } from "./registry";
+import type { Strategy } from "./strategy";
 
 /** What a program's `--policy` names. */
 export type ResolvedPolicy =
@@ -16,32 +15,27 @@ export type ResolvedPolicy =
  * Find out what a text means: a preset, with its parameters or without (`fastgen(20%, 40%)`), a plug-in strategy, or an
  * expression, which every head then follows.
  *
- * @throws PolicySyntaxError when it is none of these; WinnowError `policy` when an amount is out of range.
+ * @throws PolicySyntaxError when it is none of these, or an amount is out of range; WinnowError `plugin` where a plug-in fails.
  */
 export function resolvePolicy(text: string, registry: PolicyRegistry = defaultRegistry): ResolvedPolicy {
-  const trimmed = text.trim();
-  const [, name = "", parameters] = /^([A-Za-z][\w+-]*)\s*(?:\((.*)\))?$/s.exec(trimmed) ?? [];
-  const preset = Object.hasOwn(PRESETS, name) ? PRESETS[name] : undefined;
-  if (preset !== undefined) {
-    const amounts: readonly Amount[] = parameters === undefined ? [] : parseAmounts(trimmed, name.length, registry);
-    if (amounts.length > preset.parameters) {
-      throw new WinnowError("policy", `${name} takes ${preset.parameters === 0 ? "no amounts" : `at most ${preset.parameters} amounts`}, and ${amounts.length} are given`);
+  const cursor = new Cursor(text);
+  const start = cursor.skip();
+  const name = takeKnown(cursor, registry.wholeNames.keys());
+  const preset = name === null ? null : registry.preset(name);
+  if (preset !== null) {
+    const amounts = cursor.list(() => readAmount(cursor));
+    if (cursor.atEnd()) {
+      if (amounts.length > preset.parameters) {
+        cursor.fail(
+          start,
+          `${name} takes ${preset.parameters === 0 ? "no amounts" : `at most ${preset.parameters} amounts`}, and ${amounts.length} are given`,
+        );
+      }
+      return { kind: "preset", preset: cursor.checked(start, () => preset.build(amounts)) };
     }
-    return { kind: "preset", preset: preset.build(amounts) };
   }
-  const strategy = registry.strategy(trimmed);
-  if (strategy !== null) return { kind: "strategy", strategy };
-  return { kind: "expression", preset: expression(trimmed, registry) };
-}
-
-function expression(text: string, registry: PolicyRegistry): Preset {
-  try {
-    const policy = parsePolicy(text, registry);
-    return fixed("expression", policy.text, "an expression", policy);
-  } catch (error) {
-    if (!(error instanceof PolicySyntaxError)) throw error;
-    const near = nearest(text, [...Object.keys(PRESETS), ...registry.strategyNames]);
-    if (near === null) throw error;
-    throw new PolicySyntaxError(error.text, error.position, `${error.problem}. Presets: ${Object.keys(PRESETS).join(", ")}; did you mean "${near}"?`);
-  }
+  const strategy = name === null ? null : registry.strategy(name);
+  if (strategy !== null && cursor.atEnd()) return { kind: "strategy", strategy };
+  const policy = parsePolicy(text, registry);
+  return { kind: "expression", preset: fixed("expression", policy.text, "an expression", policy) };
 }

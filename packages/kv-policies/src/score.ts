@@ -1,29 +1,26 @@
-import {
-  COMPUTED_COLUMNS,
-  STORED_COLUMNS,
-  add,
-  column,
-  constant,
-  div,
-  type BinaryOperator,
-  type Expr,
-  type UnaryOperator,
-} from "@winnow/core-tensor";
+import { COMPUTED_COLUMNS, STORED_COLUMNS, add, column, constant, div, type Expr } from "@winnow/core-tensor";
 
 /**
- * The statistics that every cache can give about a slot, by name, with what they mean.
+ * The statistics that every cache can give about a slot, by name, with what they mean. Rankings keep the greatest: a
+ * method that keeps the least is written with a minus, as `top(-keyNorm, 30%)`.
  */
 export const STATISTICS: Readonly<Record<string, { readonly meaning: string; readonly expr: Expr }>> = {
-  mass: { meaning: "attention weight received, over all profiled and generated rows (H2O, arXiv 2306.14048)", expr: column("mass") },
+  mass: {
+    meaning: "attention weight received, over all profiled and generated rows (H2O, arXiv 2306.14048)",
+    expr: column("mass"),
+  },
   meanMass: {
-    meaning: "mass per row that could see the slot",
+    meaning: "mass per row that could see the slot: mass / (age + 1)",
     expr: div(column("mass"), add(column("age"), constant(1))),
   },
   maxWeight: { meaning: "the greatest weight any row gave (KVzip, arXiv 2505.23416)", expr: column("maxWeight") },
-  windowMass: { meaning: "weight from the prompt's last 32 rows (SnapKV, arXiv 2404.14469)", expr: column("windowMass") },
+  windowMass: {
+    meaning: "weight from the prompt's last 32 rows (SnapKV, arXiv 2404.14469)",
+    expr: column("windowMass"),
+  },
   lastMass: { meaning: "weight from the newest row (TOVA, arXiv 2401.06104)", expr: column("lastMass") },
   keyNorm: { meaning: "length of the key (arXiv 2406.11430 keeps the shortest)", expr: column("keyNorm") },
-  valueNorm: { meaning: "length of the value", expr: column("valueNorm") },
+  valueNorm: { meaning: "length of the value (VATP, arXiv 2406.12335)", expr: column("valueNorm") },
   keyDiff: {
     meaning: "cosine between the key and the head's mean key (KeyDiff, arXiv 2504.15364, keeps the least)",
     expr: column("keyDiff"),
@@ -39,31 +36,43 @@ export function isStandardColumn(name: string): boolean {
   return STANDARD.has(name);
 }
 
-const BINARY: Partial<Record<BinaryOperator, { readonly sign: string; readonly level: number }>> = {
-  add: { sign: "+", level: 1 },
-  sub: { sign: "-", level: 1 },
-  mul: { sign: "*", level: 2 },
-  div: { sign: "/", level: 2 },
-};
+/** The score of a standard statistic, or null where none has the name. */
+export function statistic(name: string): Expr | null {
+  return Object.hasOwn(STATISTICS, name) ? (STATISTICS[name]?.expr ?? null) : null;
+}
 
-const FUNCTIONS: readonly UnaryOperator[] = ["abs", "sqrt", "exp", "log"];
+const NAMES = new Map(Object.entries(STATISTICS).map(([name, { expr }]) => [JSON.stringify(expr), name]));
 
-/** Names that a score may call with arguments. */
-export const SCORE_FUNCTIONS: readonly string[] = [...FUNCTIONS, "min", "max", "random"];
+const SIGNS = { add: "+", sub: "-", mul: "*", div: "/" } as const;
 
-/** A score in canonical text; parsing it gives the same expression. */
+/** How strongly a score's text binds: sums least, then products, then a minus in front, then what stands by itself. */
+const SUM = 1;
+const PRODUCT = 2;
+const UNARY = 3;
+
+/**
+ * A score in canonical text; parsing it gives the same expression.
+ *
+ * @example formatScore(sub(column("mass"), constant(1))); // "mass - 1"
+ */
 export function formatScore(expr: Expr): string {
-  const statistic = Object.entries(STATISTICS).find(([, { expr: known }]) => sameExpr(known, expr));
-  if (statistic !== undefined) return statistic[0];
+  return formatAt(expr, SUM);
+}
+
+function formatAt(expr: Expr, level: number): string {
+  const name = NAMES.get(JSON.stringify(expr));
+  if (name !== undefined) return name;
   switch (expr.op) {
     case "column":
       return expr.name;
     case "constant":
-      return expr.value < 0 ? `-${-expr.value}` : String(expr.value);
+      return expr.value < 0 || Object.is(expr.value, -0)
+        ? inParentheses(`-${-expr.value}`, level > UNARY)
+        : String(expr.value);
     case "random":
       return `random(${expr.seed})`;
     case "neg":
-      return `-${wrap(expr.of, 3)}`;
+      return inParentheses(`-${formatAt(expr.of, UNARY)}`, level > UNARY);
     case "abs":
     case "sqrt":
     case "exp":
@@ -73,43 +82,13 @@ export function formatScore(expr: Expr): string {
     case "max":
       return `${expr.op}(${formatScore(expr.left)}, ${formatScore(expr.right)})`;
     default: {
-      const { sign, level } = BINARY[expr.op] ?? { sign: "?", level: 0 };
-      return `${wrap(expr.left, level)} ${sign} ${wrap(expr.right, level + 1)}`;
+      const own = expr.op === "add" || expr.op === "sub" ? SUM : PRODUCT;
+      const text = `${formatAt(expr.left, own)} ${SIGNS[expr.op]} ${formatAt(expr.right, own + 1)}`;
+      return inParentheses(text, level > own);
     }
   }
 }
 
-function wrap(expr: Expr, level: number): string {
-  const text = formatScore(expr);
-  const simple = /^[\w.]+$/.test(text) || !("left" in expr) || expr.op === "min" || expr.op === "max";
-  const own = "left" in expr && !simple ? (BINARY[expr.op]?.level ?? 0) : expr.op === "constant" && expr.value < 0 ? 0 : 4;
-  return own < level ? `(${text})` : text;
-}
-
-export function sameExpr(a: Expr, b: Expr): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
-}
-
-/**
- * The distinct scores of a set of programs: a program names a score by its number here, so that few scores, and few
- * pipelines, serve many heads.
- */
-export class ScoreTable {
-  readonly #numbers = new Map<string, number>();
-  readonly #expressions: Expr[] = [];
-
-  get expressions(): readonly Expr[] {
-    return this.#expressions;
-  }
-
-  /** The number of a score, given when it is first asked for. */
-  idOf(expr: Expr): number {
-    const key = JSON.stringify(expr);
-    let number = this.#numbers.get(key);
-    if (number === undefined) {
-      number = this.#expressions.push(expr) - 1;
-      this.#numbers.set(key, number);
-    }
-    return number;
-  }
+function inParentheses(text: string, needed: boolean): string {
+  return needed ? `(${text})` : text;
 }
