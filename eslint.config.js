@@ -15,6 +15,7 @@ export default tseslint.config(
         URL: "readonly",
         module: "writable",
         performance: "readonly",
+        Buffer: "readonly",
       },
     },
   },
@@ -36,8 +37,9 @@ export default tseslint.config(
     rules: {
       "import-x/no-cycle": "error",
       "import-x/no-self-import": "error",
-      // Knows nothing that the type checker does not.
+      // These know nothing that the type checker does not.
       "import-x/no-named-as-default-member": "off",
+      "import-x/default": "off",
       "@typescript-eslint/consistent-type-imports": "error",
       "@typescript-eslint/consistent-type-assertions": [
         "error",
