@@ -186,7 +186,8 @@ async function test(filter) {
   const reports = join(root, ".reports");
   const old = existsSync(reports) ? readdirSync(reports).filter((name) => name.endsWith(".json")) : [];
   for (const name of old) rmSync(join(reports, name), { force: true });
-  const flags = ["--concurrency=2", "--log-order=grouped", "--log-prefix=none"];
+  // `--only`: the build is done, and its log would be told again; `--continue`: one failure must not hide another.
+  const flags = ["--only", "--continue", "--concurrency=2", "--log-order=grouped", "--log-prefix=none"];
   // A filter leaves most packages without a test, which is no failure.
   const forVitest = filter.length > 0 ? ["--", "--passWithNoTests", ...filter] : [];
   return inForeground(process.execPath, [pnpmProgram, "exec", "turbo", "run", "test", ...flags, ...forVitest], root);
