@@ -22,8 +22,10 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
   };
   const interrupted = (epoch: number): boolean => epoch < Atomics.load(current, 0);
   const aborted = (): WinnowError => new WinnowError("aborted", "the computation was interrupted");
-  const reply = (message: Reply, transfer: ArrayBuffer[] = []): void => {
-    port.postMessage(message, transfer);
+  const reply = (message: Reply): void => {
+    // Copied, never transferred: once a thread has detached a buffer, V8 makes all its code look out for detached
+    // ones at each access, and every kernel takes half as long again.
+    port.postMessage(message);
   };
   const adopt = (command: Extract<Command, { kind: "create" | "allocate" }>, data: Words): void => {
     const { id, label, dtype, shape } = command;
@@ -77,8 +79,11 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
           return;
         }
         const { data } = tensorOf(command.id);
-        const part = data.slice(command.start, command.count === null ? data.length : command.start + command.count);
-        reply({ ticket: command.ticket, data: part }, [part.buffer]);
+        const { length } = data;
+        reply({
+          ticket: command.ticket,
+          data: data.slice(command.start, command.count === null ? length : command.start + command.count),
+        });
       }
     }
   };

@@ -44,10 +44,14 @@ export class PagedReader {
   }
 
   /** The first `count` slots of a head (all unless told otherwise), page by page. */
-  *runs(head: number, count = this.lengths[head] ?? 0): Generator<SlotRun> {
-    for (let first = 0; first < count; first += this.kv.pageSlots) {
-      yield { ...this.slot(head, first), first, count: Math.min(this.kv.pageSlots, count - first) };
+  runs(head: number, count = this.lengths[head] ?? 0): SlotRun[] {
+    const { pageSlots } = this.kv;
+    const runs: SlotRun[] = [];
+    for (let first = 0; first < count; first += pageSlots) {
+      const { slab, k, v } = this.slot(head, first);
+      runs.push({ slab, k, v, first, count: Math.min(pageSlots, count - first) });
     }
+    return runs;
   }
 
   /** Where a slot's key and value begin. */
@@ -65,11 +69,15 @@ export class PagedReader {
   }
 
   /** The first `count` entries of a column, page by page; nothing where the head has no such column. */
-  *columnRuns(head: number, column: StoredColumn, count: number): Generator<ColumnRun> {
-    if (!this.hasColumn(head, column)) return;
-    for (let first = 0; first < count; first += this.kv.pageSlots) {
-      yield { ...this.column(head, column, first), first, count: Math.min(this.kv.pageSlots, count - first) };
+  columnRuns(head: number, column: StoredColumn, count: number): ColumnRun[] {
+    const { pageSlots } = this.kv;
+    const runs: ColumnRun[] = [];
+    if (!this.hasColumn(head, column)) return runs;
+    for (let first = 0; first < count; first += pageSlots) {
+      const { slab, at } = this.column(head, column, first);
+      runs.push({ slab, at, first, count: Math.min(pageSlots, count - first) });
     }
+    return runs;
   }
 
   /** Where a slot's entry of a column lies; only for columns that the head has. */
