@@ -17,6 +17,7 @@ With "probe": [...] in the prompt line (ids that follow the prompt as one chunk 
   ladder_recovery        [layer][kvHead][rung]: recovery over the probe's rows and the prompt's last eight of special | top(maxWeight, x) | recent(4), x in LADDER
   ladder_rung            [layer][kvHead]: the first rung that reaches T;  ladder_kept [layer][kvHead]: prompt slots after that cut
   ladder_gap             [layer][kvHead]: relative gap in maxWeight at the edge of that rung
+  ladder_gaps            [layer][kvHead][rung]: the same at the edge of every rung
   adaptive, adaptive_gap `new` tokens decoded greedily over that cut, nothing evicted afterwards
 Conventions: docs/architecture.md, "paper mode". Needs PyTorch >= 1.13 and NumPy.
 
@@ -221,6 +222,7 @@ def answer(model, prompt):
         pick = [[next((i for i, (rec, _, _) in enumerate(h) if rec >= T), len(LADDER) - 1) for h in row] for row in rungs]
         p["ladder_recovery"] = [[[round(rec, 6) for rec, _, _ in h] for h in row] for row in rungs]
         p["ladder_rung"], p["ladder_kept"] = pick, [[int(h[i][1].sum()) for h, i in zip(row, r)] for row, r in zip(rungs, pick)]
+        p["ladder_gaps"] = [[[g for _, _, g in h] for h in row] for row in rungs]
         p["ladder_gap"] = [[h[i][2] for h, i in zip(row, r)] for row, r in zip(rungs, pick)]
         run([[{f: c[f][h[i][1]] for f in c} for c, h, i in zip(row, hs, r)] for row, hs, r in zip(caches, rungs, pick)], None, "adaptive")
     run(copy, None, "greedy")
