@@ -1,1 +1,1 @@
-export { default } from "../../tools/vitest-package";
+export { default } from "../../tools/vitest-package.ts";

@@ -1,1 +1,1 @@
-export { default } from "../vitest-package";
+export { default } from "../vitest-package.ts";
