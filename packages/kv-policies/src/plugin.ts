@@ -13,7 +13,7 @@ interface Named<Kind extends string> {
 }
 
 /** Amounts as they stand in a text; each prints as such, so that `recent(${amount})` is text again. */
-type Amounts = readonly Amount[];
+type Amounts = readonly (Amount & { toString(): string })[];
 
 /** A policy of one's own: a name for an expression, with amounts as parameters. */
 export interface ExpressionPlugin extends Named<"policy"> {

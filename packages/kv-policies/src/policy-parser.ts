@@ -169,7 +169,7 @@ class PolicyParser {
  */
 export function takeKnown(cursor: Cursor, names: Iterable<string>): string | null {
   const run = cursor.peek(/[\w+-]{1,200}/y) ?? "";
-  const standing = [...names].filter((name) => run.startsWith(name) && !/^\w/.test(run.slice(name.length)));
+  const standing = [...names].filter((name) => run.startsWith(name) && !/^[\w+]/.test(run.slice(name.length)));
   const longest = standing.reduce((best, name) => (name.length > best.length ? name : best), "");
   return longest === "" ? null : cursor.take(longest.length);
 }
