@@ -101,6 +101,7 @@ export class Sequence implements Disposable {
     return {
       promptTokens: this.promptTokens,
       length: this.tokens.length,
+      kvHeads: this.engine.llama.shape.heads.kvHeads,
       classes: this.engine.classes,
       scores,
     };
