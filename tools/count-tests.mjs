@@ -14,8 +14,11 @@ for (const name of existsSync(REPORTS) ? readdirSync(REPORTS) : []) {
   passed += report.numPassedTests;
   failed += report.numFailedTests;
   skipped += report.numPendingTests + report.numTodoTests;
-  // A file that does not even load has no tests to fail.
-  failed += report.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
+  // A file that does not load, or whose preparation throws, fails without a test that does.
+  const broken = report.testResults.filter(
+    ({ status, assertionResults }) => status === "failed" && !assertionResults.some((test) => test.status === "failed"),
+  );
+  failed += broken.length;
 }
 if (skipped > 0) console.log(`skipped: ${skipped}`);
 console.log(`${passed} passed, ${failed} failed`);
