@@ -14,8 +14,8 @@ export interface KeyRun {
   readonly column: number;
 }
 
-/** The longest run: its keys stay in the nearest cache while all rows of a tile use them. */
-const MAX_RUN = 256;
+/** The longest run: its keys stay in the nearest cache while all rows of a tile use them; a multiple of what `dots` takes. */
+const MAX_RUN = 252;
 
 /** What the rows of a group see of one head: a first part of the columns, which grows from row to row or does not. */
 export interface Visible {

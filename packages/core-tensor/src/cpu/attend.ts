@@ -10,8 +10,8 @@ import { dots } from "./dots";
 import { PagedReader } from "./paged";
 import { weightedSum } from "./weighted-sum";
 
-/** Query rows attended together: enough to use a key several times while it is near. */
-const TILE_ROWS = 8;
+/** Query rows attended together: enough to use a key several times while it is near, and a multiple of what `dots` takes. */
+const TILE_ROWS = 9;
 
 /** Work memory, grown to the longest row seen. */
 let weights = new Float64Array(0);
