@@ -4,7 +4,7 @@ import { formatBytes, formatShare, keptShare, policyCounts, type ProfileReport }
 
 const CELL = { width: 54, height: 34, gap: 2 };
 const LEFT = 64;
-const TOP = 62;
+const TOP = 74;
 const LINE = 18;
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 

@@ -14,7 +14,7 @@ export function profileReport(model: Model, session: Session): ProfileReport {
     policy: settings.policy.text,
     promptTokens: sequence.promptTokens,
     recovery: settings.recovery,
-    rows: session.lastExtend?.rows ?? { source: "none", note: null },
+    rows: session.rows,
     layers: sequence.heads.map((heads) => ({
       heads: heads.map(({ policy, recovery, kept, measured, attention }) => ({
         policy: policy.text,

@@ -70,7 +70,7 @@ export class Session implements Disposable {
   #busy = false;
   /** Whether the cache may not hold what the tokens say, and is rebuilt from them. */
   #stale = false;
-  #lastExtend: ExtendReport | null = null;
+  #rows: ExtendReport["rows"] = { source: "none", note: null };
 
   constructor(
     private readonly model: SessionModel,
@@ -95,9 +95,9 @@ export class Session implements Disposable {
     return this.#stale;
   }
 
-  /** What the last prompt's cut measured; null before the first. */
-  get lastExtend(): ExtendReport | null {
-    return this.#lastExtend;
+  /** Where the rows came from that heads were last profiled with, and why if that is not what was asked for. */
+  get rows(): ExtendReport["rows"] {
+    return this.#rows;
   }
 
   /**
@@ -157,9 +157,10 @@ export class Session implements Disposable {
     const decoded: Decoded = { tokens: [], text: "", finishReason: "error", times: [] };
     const started = performance.now();
     let promptMs: number | null = null;
+    let profileMs = 0;
     let finished = false;
     try {
-      await this.#read(parts, options);
+      profileMs = await this.#read(parts, options);
       promptMs = performance.now() - started;
       yield* decode(
         this.#sequence,
@@ -195,19 +196,20 @@ export class Session implements Disposable {
       backend: this.model.engine.backend.name,
       policy: this.settings.policy.text,
       recovery: this.settings.recovery,
-      rows: this.#lastExtend?.rows ?? { source: "none", note: null },
+      rows: this.#rows,
       kv: this.#sequence.report(),
       memory: this.model.engine.backend.memory.snapshot(),
       timings: {
         promptMs: promptMs ?? performance.now() - started,
-        profileMs: this.#lastExtend?.profileMs ?? 0,
+        profileMs,
         tokenMs: percentiles(decoded.times),
         tokensPerSecond: rate(decoded.times),
       },
     };
   }
 
-  async #read(parts: readonly PromptPart[], options: ReadOptions): Promise<void> {
+  /** @returns milliseconds spent on profiling and cutting. */
+  async #read(parts: readonly PromptPart[], options: ReadOptions): Promise<number> {
     if (parts.length === 0 || parts.some(({ ids }) => ids.length === 0)) {
       throw new WinnowError("prompt", "the prompt is empty; give at least one token");
     }
@@ -224,12 +226,16 @@ export class Session implements Disposable {
         `the prompt has ${total} tokens${this.#tokens.length > 0 ? " with the conversation before it" : ""}, and the model's context holds ${context}; shorten it`,
       );
     }
+    let profileMs = 0;
     for (const { ids, probe } of parts) {
       const unread = this.#tokens.slice(this.#sequence.tokens.length);
-      this.#lastExtend = await extend(this.#sequence, [...unread, ...ids], probe, options);
+      const report = await extend(this.#sequence, [...unread, ...ids], probe, options);
+      if (report.rows.source !== "none") this.#rows = report.rows;
+      profileMs += report.profileMs;
       this.#tokens.push(...ids);
     }
     this.#stale = false;
+    return profileMs;
   }
 
   #replaceSequence(sequence: Sequence): void {
