@@ -2,6 +2,7 @@ import { BoolOp, runBoolProgram, type BoolProgram } from "./bool-program";
 import { WinnowError } from "./errors";
 import { evaluate, type Expr } from "./expr";
 import type { SlotView } from "./slot-view";
+import { fallingKeys, stableOrder } from "./stable-order";
 
 /** Number of a score in the list of expressions that goes with the programs. */
 export type ScoreId = number;
@@ -138,32 +139,35 @@ class Selection {
   }
 
   #sort(rivals: readonly number[], number: number, test: RankTest): Order {
-    const heads: number[] = [];
-    const slots: number[] = [];
-    const values: number[] = [];
-    const positions: number[] = [];
+    const room = rivals.reduce((sum, head) => sum + (this.views[head]?.count ?? 0), 0);
+    const heads = new Uint32Array(room);
+    const slots = new Uint32Array(room);
+    const scores = new Float32Array(room);
+    const positions = new Uint32Array(room);
+    let entries = 0;
     for (const head of rivals) {
       const view = this.views[head];
       if (view === undefined) continue;
-      const scores = this.#values(head, test.score);
+      const values = this.#values(head, test.score);
       const within = test.within === undefined ? null : this.#run(head, ranksBelow(test.within, number));
       for (let slot = 0; slot < view.count; slot++) {
         if (within !== null && within[slot] !== 1) continue;
-        const score = scores[slot] ?? NaN;
-        heads.push(head);
-        slots.push(slot);
-        values.push(Number.isNaN(score) ? -Infinity : score);
-        positions.push(view.position[slot] ?? 0);
+        heads[entries] = head;
+        slots[entries] = slot;
+        scores[entries] = values[slot] ?? NaN;
+        positions[entries] = view.position[slot] ?? 0;
+        entries++;
       }
     }
-    // Entries are in order of heads, so that an equal score and position leaves the lower head first.
-    const order = Uint32Array.from(values.keys()).sort((a, b) => {
-      const x = values[a] ?? 0;
-      const y = values[b] ?? 0;
-      if (x !== y) return y > x ? 1 : -1;
-      return (positions[a] ?? 0) - (positions[b] ?? 0) || a - b;
+    // Entries are in order of heads, and each step leaves equals as they were: so scores, then positions, then heads.
+    const byHead = new Uint32Array(entries).map((_, entry) => entry);
+    const order = stableOrder(stableOrder(byHead, positions), fallingKeys(scores));
+    const sorted = { heads: new Uint32Array(entries), slots: new Uint32Array(entries) };
+    order.forEach((entry, rank) => {
+      sorted.heads[rank] = heads[entry] ?? 0;
+      sorted.slots[rank] = slots[entry] ?? 0;
     });
-    return { heads: order.map((i) => heads[i] ?? 0), slots: order.map((i) => slots[i] ?? 0) };
+    return sorted;
   }
 
   #values(head: number, score: ScoreId): Float32Array {
