@@ -16,14 +16,18 @@ const POLICIES = [
 ] as const;
 
 /** Read the document, cut the cache, and only then ask: nothing knows the question when slots are dropped. */
-async function answer(model: Model, policy: string, question: string): Promise<{ report: GenerationReport; map: string }> {
+async function answer(
+  model: Model,
+  policy: string,
+  question: string,
+): Promise<{ report: GenerationReport; map: string }> {
   using session = model.createSession({ policy });
   const report = await new Chat(model, session).ask(DOCUMENT, { then: question, maxTokens: 40 }).report();
   return { report, map: heatMap(profileReport(model, session), { colours: terminalColours() }) };
 }
 
 function terminalColours(): TerminalColours {
-  if (!process.stdout.isTTY || process.env["NO_COLOR"] !== undefined) return "none";
+  if (!process.stdout.isTTY || process.env.NO_COLOR !== undefined) return "none";
   return process.stdout.getColorDepth() >= 24 ? "truecolour" : "256";
 }
 
@@ -32,7 +36,9 @@ async function main(): Promise<void> {
   const print = (text = ""): void => {
     process.stdout.write(`${text}\n`);
   };
-  print(`\nA document of ${model.tokenizer.encode(DOCUMENT).length} tokens is read and its KV cache is cut. Then come the questions.\n`);
+  print(
+    `\nA document of ${model.tokenizer.encode(DOCUMENT).length} tokens is read and its KV cache is cut. Then come the questions.\n`,
+  );
   const width = Math.max(...QUESTIONS.map(({ question }) => question.length));
   const maps: string[] = [];
   for (const { policy, title } of POLICIES) {
@@ -49,12 +55,15 @@ async function main(): Promise<void> {
   print("What each head keeps of the document:\n");
   for (const map of maps) print(`${map}\n`);
   print("Try it yourself:\n");
-  print('  node apps/cli/dist/winnow.js run --model models/demo --prompt "Mira keeps the red key in the barn." --then "Where does Mira keep the red key?"');
+  print(
+    '  node apps/cli/dist/winnow.js run --model models/demo --prompt "Mira keeps the red key in the barn." --then "Where does Mira keep the red key?"',
+  );
   print("  node apps/cli/dist/winnow.js chat --model models/demo\n");
 }
 
 function summary(reports: readonly GenerationReport[]): string {
-  const mean = (of: (report: GenerationReport) => number): number => reports.reduce((sum, report) => sum + of(report), 0) / reports.length;
+  const mean = (of: (report: GenerationReport) => number): number =>
+    reports.reduce((sum, report) => sum + of(report), 0) / reports.length;
   const bytes = mean(({ kv }) => kv.bytes);
   const full = mean(({ kv }) => kv.fullBytes);
   const peak = mean(({ kv }) => kv.peakBytes);

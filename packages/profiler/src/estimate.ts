@@ -29,7 +29,8 @@ export interface CacheEstimate {
  */
 export function estimateCache(shape: CacheShape, preset: Preset, tokens: number, batch = 1): CacheEstimate {
   for (const [name, value] of Object.entries({ tokens, batch })) {
-    if (!Number.isInteger(value) || value < 1) throw new WinnowError("range", `${name} is ${value}; expected a whole number of at least 1`);
+    if (!Number.isInteger(value) || value < 1)
+      throw new WinnowError("range", `${name} is ${value}; expected a whole number of at least 1`);
   }
   const heads = shape.layers * shape.kvHeads * batch;
   const bytes = (slots: number, columns: number): number => {
@@ -51,12 +52,17 @@ export function estimateCache(shape: CacheShape, preset: Preset, tokens: number,
 
 function storedColumns(policy: Policy, { generated }: Preset): number {
   if (policy.node.kind === "full") return 0;
-  return generated === "keep" ? STORED_COLUMNS.filter((name) => name === "position").length : columnsNeeded(policy).stored.length;
+  return generated === "keep"
+    ? STORED_COLUMNS.filter((name) => name === "position").length
+    : columnsNeeded(policy).stored.length;
 }
 
 /** Slots that a policy can leave of a prompt of so many tokens, whatever the tokens are. */
 function slotBounds(node: PolicyNode, tokens: number): { readonly least: number; readonly most: number } {
-  const exactly = (slots: number): { least: number; most: number } => ({ least: Math.min(tokens, slots), most: Math.min(tokens, slots) });
+  const exactly = (slots: number): { least: number; most: number } => ({
+    least: Math.min(tokens, slots),
+    most: Math.min(tokens, slots),
+  });
   switch (node.kind) {
     case "full":
       return exactly(tokens);
@@ -95,7 +101,10 @@ function slotBounds(node: PolicyNode, tokens: number): { readonly least: number;
       const parts = node.of.map((part) => slotBounds(part, tokens));
       return {
         least: Math.max(...parts.map(({ least }) => least)),
-        most: Math.min(tokens, parts.reduce((sum, { most }) => sum + most, 0)),
+        most: Math.min(
+          tokens,
+          parts.reduce((sum, { most }) => sum + most, 0),
+        ),
       };
     }
   }

@@ -25,8 +25,12 @@ export function heatMapHtml(report: ProfileReport): string {
     ["KV cache, after the cut", `${formatBytes(bytes)} (${formatShare(fullBytes === 0 ? null : bytes / fullBytes)})`],
     ["Peak while reading", formatBytes(peakBytes)],
   ];
-  const rows = report.layers.flatMap(({ heads }, layer) => heads.map((head, number) => headRow(report, head, layer, number)));
-  const legend = SHARE_NAMES.map((name) => `<li><i style="background:${SHARE_COLOURS[name]}"></i>${name}</li>`).join("");
+  const rows = report.layers.flatMap(({ heads }, layer) =>
+    heads.map((head, number) => headRow(report, head, layer, number)),
+  );
+  const legend = SHARE_NAMES.map((name) => `<li><i style="background:${SHARE_COLOURS[name]}"></i>${name}</li>`).join(
+    "",
+  );
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -63,13 +67,17 @@ ${rows.join("\n")}
 function headRow(report: ProfileReport, head: HeadReport, layer: number, number: number): string {
   const share = keptShare(report, head);
   const colour = scaleColour(share);
-  const tried = head.candidates.map(({ policy, recovery, kept }) => `${policy}: ${formatShare(recovery)}, ${kept ?? "–"} slots`).join("\n");
+  const tried = head.candidates
+    .map(({ policy, recovery, kept }) => `${policy}: ${formatShare(recovery)}, ${kept ?? "–"} slots`)
+    .join("\n");
   return `<tr><td>${layer}</td><td>${number}</td><td><code title="${escapeMarkup(tried)}">${escapeMarkup(head.policy)}</code></td><td class="number">${formatShare(head.recovery)}</td><td class="number">${head.kept}</td><td><span class="kept" style="background:${cssColour(colour)};color:${inkOn(colour)}">${Math.round(100 * share)} %</span></td><td>${attentionBar(head)}</td></tr>`;
 }
 
 function attentionBar({ attention }: HeadReport): string {
   if (attention === null) return "not profiled";
   const text = SHARE_NAMES.map((name) => `${name} ${formatShare(attention[name])}`).join(", ");
-  const parts = SHARE_NAMES.map((name) => `<span style="width:${(100 * attention[name]).toFixed(2)}%;background:${SHARE_COLOURS[name]}"></span>`);
+  const parts = SHARE_NAMES.map(
+    (name) => `<span style="width:${(100 * attention[name]).toFixed(2)}%;background:${SHARE_COLOURS[name]}"></span>`,
+  );
   return `<div class="bar" role="img" aria-label="${text}" title="${text}">${parts.join("")}</div>`;
 }

@@ -33,7 +33,14 @@ export function heatMap(report: ProfileReport, { colours }: HeatMapOptions): str
   });
   const { bytes, fullBytes } = report.kv;
   const summary = `  KV cache ${formatBytes(bytes)} of ${formatBytes(fullBytes)} (${formatShare(fullBytes === 0 ? null : bytes / fullBytes)})`;
-  return [title, header, ...rows, "  share of the prompt kept, and the policy of each KV head:", ...legend, summary].join("\n");
+  return [
+    title,
+    header,
+    ...rows,
+    "  share of the prompt kept, and the policy of each KV head:",
+    ...legend,
+    summary,
+  ].join("\n");
 }
 
 function cell(report: ProfileReport, head: HeadReport, letter: string, colours: TerminalColours): string {

@@ -70,7 +70,9 @@ describe.each([
 
 test("ink stands out on every colour of the scale", () => {
   const luminance = (colour: readonly number[]): number => {
-    const [r = 0, g = 0, b = 0] = colour.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+    const [r = 0, g = 0, b = 0] = colour.map((c) =>
+      c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4,
+    );
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   for (let i = 0; i <= 100; i++) {

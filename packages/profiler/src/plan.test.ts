@@ -46,12 +46,15 @@ test("damaged plans are refused and nothing else happens", () => {
   );
 });
 
-test.each(["layers", "kvHeads", "headDim", "vocabularySize", "tokenizer"] as const)("a model that differs in %s is named", (field) => {
-  const other = { ...model, [field]: field === "tokenizer" ? "xyz" : 7 };
-  expect(() => {
-    checkPlan(parsePlan(formatPlan(plan)), other);
-  }).toThrow(new RegExp(field));
-});
+test.each(["layers", "kvHeads", "headDim", "vocabularySize", "tokenizer"] as const)(
+  "a model that differs in %s is named",
+  (field) => {
+    const other = { ...model, [field]: field === "tokenizer" ? "xyz" : 7 };
+    expect(() => {
+      checkPlan(parsePlan(formatPlan(plan)), other);
+    }).toThrow(new RegExp(field));
+  },
+);
 
 test("a plan whose heads contradict its model is refused", () => {
   const short = parsePlan(formatPlan({ ...plan, heads: [["full", "full"]] }));

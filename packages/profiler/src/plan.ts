@@ -52,13 +52,18 @@ export function parsePlan(text: string, what = "the plan"): HeadPlan {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new WinnowError("plan", `${what} is not JSON; expected a document that "winnow profile --plan" wrote`, { cause });
+    throw new WinnowError("plan", `${what} is not JSON; expected a document that "winnow profile --plan" wrote`, {
+      cause,
+    });
   }
   const parsed = planSchema.safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const field = issue === undefined || issue.path.length === 0 ? "the document" : issue.path.join(".");
-    throw new WinnowError("plan", `${what}: ${field}: ${issue?.message ?? "malformed"}; make the plan anew with "winnow profile --plan"`);
+    throw new WinnowError(
+      "plan",
+      `${what}: ${field}: ${issue?.message ?? "malformed"}; make the plan anew with "winnow profile --plan"`,
+    );
   }
   return parsed.data;
 }
@@ -69,7 +74,14 @@ export function parsePlan(text: string, what = "the plan"): HeadPlan {
  * @throws WinnowError `plan` naming the first field that differs.
  */
 export function checkPlan(plan: HeadPlan, model: ModelFingerprint, what = "the plan"): void {
-  const fields: (keyof ModelFingerprint)[] = ["layers", "queryHeads", "kvHeads", "headDim", "vocabularySize", "tokenizer"];
+  const fields: (keyof ModelFingerprint)[] = [
+    "layers",
+    "queryHeads",
+    "kvHeads",
+    "headDim",
+    "vocabularySize",
+    "tokenizer",
+  ];
   const differs = fields.find((field) => plan.model[field] !== model[field]);
   if (differs !== undefined) {
     throw new WinnowError(

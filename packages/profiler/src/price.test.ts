@@ -40,9 +40,20 @@ function headViews(n: number, ids: readonly number[], maps: Maps): SlotView[] {
 }
 
 /** Recovery by its definition: for every row, the weight on what the policy keeps of it. */
-function directRecovery(maps: Maps, views: readonly SlotView[], program: SelectProgram, scores: ScoreTable, reading: Reading): number[] {
+function directRecovery(
+  maps: Maps,
+  views: readonly SlotView[],
+  program: SelectProgram,
+  scores: ScoreTable,
+  reading: Reading,
+): number[] {
   const kept = (now: number): Uint8Array[] =>
-    selectSlots(views.map((view) => ({ ...view, now })), views.map(() => program), scores.expressions, KV_HEADS);
+    selectSlots(
+      views.map((view) => ({ ...view, now })),
+      views.map(() => program),
+      scores.expressions,
+      KV_HEADS,
+    );
   return Array.from({ length: KV_HEADS }, (_, head) => {
     const each = [0, 1].map((g) => {
       const map = maps[head * 2 + g] ?? [];
@@ -58,7 +69,9 @@ function directRecovery(maps: Maps, views: readonly SlotView[], program: SelectP
 
 function priced(maps: Maps, views: readonly SlotView[], policies: readonly Policy[], n: number, reading: Reading) {
   const scores = new ScoreTable();
-  const programs = policies.map((policy) => compile(policy, { promptTokens: n, length: n, kvHeads: KV_HEADS, classes, scores }));
+  const programs = policies.map((policy) =>
+    compile(policy, { promptTokens: n, length: n, kvHeads: KV_HEADS, classes, scores }),
+  );
   const question = askQuestion(programs, scores.expressions, views, n, reading);
   const summary = summariseMaps(question, maps, views, KV_HEADS);
   const options = { rows: n, queryHeads: QUERY_HEADS, kvHeads: KV_HEADS, group: "min" } as const;
@@ -97,7 +110,12 @@ describe("price", () => {
           const { prices, programs, scores } = priced(maps, views, policies, n, reading);
           programs.forEach((program, candidate) => {
             const recovery = directRecovery(maps, views, program, scores, reading);
-            const masks = selectSlots(views, views.map(() => program), scores.expressions, KV_HEADS);
+            const masks = selectSlots(
+              views,
+              views.map(() => program),
+              scores.expressions,
+              KV_HEADS,
+            );
             for (let head = 0; head < KV_HEADS; head++) {
               const found = prices[head]?.[candidate];
               expect(Math.abs((found?.recovery ?? NaN) - (recovery[head] ?? NaN))).toBeLessThan(1e-5);
@@ -119,19 +137,26 @@ describe("price", () => {
     expect(prices[0]?.[1]?.recovery).toBeCloseTo(0, 6);
   });
 
-  test.each([fastgen(), adaptive()])("a later candidate of $name never recovers less nor keeps less", ({ candidates, reading }) => {
-    for (let seed = 0; seed < 20; seed++) {
-      const n = 5 + seed * 3;
-      const maps = randomMaps(n, seed);
-      const views = headViews(n, Array.from({ length: n }, (_, i) => Math.floor(randomUnit(seed, 1, i) * 4)), maps);
-      for (const head of priced(maps, views, candidates, n, reading).prices) {
-        for (let i = 1; i < head.length; i++) {
-          expect(head[i]?.recovery).toBeGreaterThanOrEqual(head[i - 1]?.recovery ?? NaN);
-          expect(head[i]?.kept).toBeGreaterThanOrEqual(head[i - 1]?.kept ?? NaN);
+  test.each([fastgen(), adaptive()])(
+    "a later candidate of $name never recovers less nor keeps less",
+    ({ candidates, reading }) => {
+      for (let seed = 0; seed < 20; seed++) {
+        const n = 5 + seed * 3;
+        const maps = randomMaps(n, seed);
+        const views = headViews(
+          n,
+          Array.from({ length: n }, (_, i) => Math.floor(randomUnit(seed, 1, i) * 4)),
+          maps,
+        );
+        for (const head of priced(maps, views, candidates, n, reading).prices) {
+          for (let i = 1; i < head.length; i++) {
+            expect(head[i]?.recovery).toBeGreaterThanOrEqual(head[i - 1]?.recovery ?? NaN);
+            expect(head[i]?.kept).toBeGreaterThanOrEqual(head[i - 1]?.kept ?? NaN);
+          }
         }
       }
-    }
-  });
+    },
+  );
 
   test("heads with columns of their own are classed one by one", () => {
     const maps = randomMaps(6, 8);

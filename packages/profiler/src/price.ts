@@ -37,7 +37,9 @@ export interface CandidatePrice {
  */
 export function price(question: Question, summary: MassSummary, options: PricingOptions): CandidatePrice[][] {
   const perGroup = options.queryHeads / options.kvHeads;
-  const cells = question.programs.map((program, number) => droppedCells(question, program, question.tests[number] ?? []));
+  const cells = question.programs.map((program, number) =>
+    droppedCells(question, program, question.tests[number] ?? []),
+  );
   return Array.from({ length: options.kvHeads }, (_, head) =>
     cells.map((dropped) => {
       if (dropped === null) return { recovery: null, kept: null };
@@ -46,7 +48,9 @@ export function price(question: Question, summary: MassSummary, options: Pricing
         return Math.min(1, Math.max(0, 1 - lost / options.rows));
       });
       const recovery =
-        options.group === "min" ? Math.min(...recoveries) : recoveries.reduce((sum, r) => sum + r, 0) / recoveries.length;
+        options.group === "min"
+          ? Math.min(...recoveries)
+          : recoveries.reduce((sum, r) => sum + r, 0) / recoveries.length;
       return { recovery, kept: keptColumns(question, summary, dropped, head) };
     }),
   );
@@ -58,7 +62,11 @@ interface Dropped {
   readonly columns: Uint8Array;
 }
 
-function droppedCells(question: Question, program: SelectProgram, tests: readonly (TestPlace | null)[]): Dropped | null {
+function droppedCells(
+  question: Question,
+  program: SelectProgram,
+  tests: readonly (TestPlace | null)[],
+): Dropped | null {
   if (tests.includes(null)) return null;
   const { buckets, bands, representatives, reading } = question;
   const bandCount = bands.length + 1;

@@ -77,7 +77,8 @@ export function askQuestion(
     let number = numberOf.get(key);
     if (number === undefined) {
       const score = scores[test.score];
-      if (score === undefined) throw new WinnowError("range", `a rank test names the score ${test.score} of ${scores.length}`);
+      if (score === undefined)
+        throw new WinnowError("range", `a rank test names the score ${test.score} of ${scores.length}`);
       number = scales.push({ score, edges: new Set(), within: test.within, scope: test.scope }) - 1;
       numberOf.set(key, number);
     }
@@ -92,7 +93,9 @@ export function askQuestion(
     ...(within === undefined ? {} : { within }),
   }));
   const tests = places.map((ranks) =>
-    ranks.map(({ scale, k }) => (scale === null ? null : { scale, passing: (sorted[scale]?.edges.indexOf(k) ?? -1) + 1 })),
+    ranks.map(({ scale, k }) =>
+      scale === null ? null : { scale, passing: (sorted[scale]?.edges.indexOf(k) ?? -1) + 1 },
+    ),
   );
   return {
     programs,
@@ -110,10 +113,10 @@ type Classes = Pick<Question, "classes" | "classRows" | "classCount" | "represen
 /** Columns with the same answers to every predicate of any program are one class. */
 function classify(programs: readonly SelectProgram[], heads: readonly SlotView[], capacity: number): Classes {
   const predicates = distinctPredicates(programs);
-  const shared = heads.every(({ position, flags, count }) => {
-    const [first] = heads;
-    return first !== undefined && position === first.position && flags === first.flags && count === first.count;
-  });
+  const [first] = heads;
+  const shared = heads.every(
+    ({ position, flags, count }) => position === first?.position && flags === first.flags && count === first.count,
+  );
   const distinct = shared ? heads.slice(0, 1) : heads;
   const classes = new Uint32Array(Math.max(1, distinct.length) * capacity);
   const numberOf = new Map<string, number>();
@@ -122,7 +125,9 @@ function classify(programs: readonly SelectProgram[], heads: readonly SlotView[]
     for (let column = 0; column < head.count; column++) {
       const position = head.position[column] ?? 0;
       const facts = { flags: head.flags[column] ?? 0, position, distance: head.now - position };
-      const signature = predicates.map((words) => (runBoolProgram(words, { ...facts, rank: () => false }) ? "1" : "0")).join("");
+      const signature = predicates
+        .map((words) => (runBoolProgram(words, { ...facts, rank: () => false }) ? "1" : "0"))
+        .join("");
       let number = numberOf.get(signature);
       if (number === undefined) {
         number = representatives.push(facts) - 1;
@@ -131,7 +136,12 @@ function classify(programs: readonly SelectProgram[], heads: readonly SlotView[]
       classes[row * capacity + column] = number;
     }
   });
-  return { classes, classRows: Math.max(1, distinct.length), classCount: Math.max(1, representatives.length), representatives };
+  return {
+    classes,
+    classRows: Math.max(1, distinct.length),
+    classCount: Math.max(1, representatives.length),
+    representatives,
+  };
 }
 
 /** Every test of a column alone, as a program of its own, without doubles. */

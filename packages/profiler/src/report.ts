@@ -43,7 +43,8 @@ export function keptShare(report: ProfileReport, head: HeadReport): number {
 /** The policies in use, with how many heads each has, the most frequent first. */
 export function policyCounts(report: ProfileReport): { readonly policy: string; readonly heads: number }[] {
   const counts = new Map<string, number>();
-  for (const { policy } of report.layers.flatMap(({ heads }) => heads)) counts.set(policy, (counts.get(policy) ?? 0) + 1);
+  for (const { policy } of report.layers.flatMap(({ heads }) => heads))
+    counts.set(policy, (counts.get(policy) ?? 0) + 1);
   return [...counts].map(([policy, heads]) => ({ policy, heads })).sort((a, b) => b.heads - a.heads);
 }
 

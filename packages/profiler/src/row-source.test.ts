@@ -18,15 +18,23 @@ test.each([
 });
 
 test("without a probe that fits the rows are late ones, and the report says so", () => {
-  expect(profiledRows("probe", 1024, 0)).toMatchObject({ source: "late", note: expect.stringContaining("no probe fits") as string });
+  expect(profiledRows("probe", 1024, 0)).toMatchObject({
+    source: "late",
+    note: expect.stringContaining("no probe fits") as string,
+  });
 });
 
 test("the count is that of the ranges", () => {
   fc.assert(
-    fc.property(fc.constantFrom("prompt", "late", "probe"), fc.integer({ min: 1, max: 5000 }), fc.nat(5000), (source, prompt, probe) => {
-      const { ranges, count } = profiledRows(source, prompt, probe);
-      expect(ranges.reduce((sum, { start, end }) => sum + end - start, 0)).toBe(count);
-      expect(count).toBeGreaterThan(0);
-    }),
+    fc.property(
+      fc.constantFrom("prompt", "late", "probe"),
+      fc.integer({ min: 1, max: 5000 }),
+      fc.nat(5000),
+      (source, prompt, probe) => {
+        const { ranges, count } = profiledRows(source, prompt, probe);
+        expect(ranges.reduce((sum, { start, end }) => sum + end - start, 0)).toBe(count);
+        expect(count).toBeGreaterThan(0);
+      },
+    ),
   );
 });

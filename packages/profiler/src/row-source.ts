@@ -29,7 +29,8 @@ export function profiledRows(source: RowSource, promptRows: number, probeRows: n
     return over("probe", Math.max(0, promptRows - LAST_ROWS), promptRows + probeRows, null);
   }
   const late = Math.max(32, Math.ceil(promptRows / 8));
-  const note = source === "probe" ? "no probe fits behind the prompt in the context; its late rows were profiled instead" : null;
+  const note =
+    source === "probe" ? "no probe fits behind the prompt in the context; its late rows were profiled instead" : null;
   return over("late", Math.max(0, promptRows - late), promptRows, note);
 }
 

@@ -7,7 +7,12 @@ import type { Question } from "../question";
 export type Maps = readonly (readonly (readonly number[])[])[];
 
 /** What a backend's `summarise` would answer, from explicit maps: cell by cell, in float64. */
-export function summariseMaps(question: Question, maps: Maps, views: readonly SlotView[], kvHeads: number): MassSummary {
+export function summariseMaps(
+  question: Question,
+  maps: Maps,
+  views: readonly SlotView[],
+  kvHeads: number,
+): MassSummary {
   const { classCount, buckets, bands, scales, classes, classRows } = question;
   const bandCount = bands.length + 1;
   const sums = new Float64Array(maps.length * classCount * buckets * bandCount);

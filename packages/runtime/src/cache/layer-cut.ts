@@ -28,7 +28,7 @@ import {
 import { computeStatistics } from "./computed-statistics";
 import type { CutDecision } from "./cut-decision";
 import type { LayerCache } from "./layer-cache";
-import type { ReadingUnit } from "./read-prompt";
+import type { ReadingUnit } from "./reading-unit";
 import type { HeadState, Sequence } from "./sequence";
 import { SlotBuffers } from "./slot-buffers";
 import { downloadViews } from "./slot-views";

@@ -12,15 +12,8 @@ import type { Engine } from "../engine";
 import { LlamaWorkspace } from "../models/llama";
 import { rotationOf } from "../models/rope";
 import type { LayerCut } from "./layer-cut";
+import type { ReadingUnit } from "./reading-unit";
 import type { Sequence } from "./sequence";
-
-/** Consecutive rows that are read together in one layer. */
-export interface ReadingUnit {
-  readonly kind: "prompt" | "probe";
-  /** First row and their number, counted over the extend: the prompt's rows, then the probe's. */
-  readonly start: number;
-  readonly count: number;
-}
 
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;

@@ -124,7 +124,7 @@ export class Session implements Disposable {
     return {
       [Symbol.asyncIterator]: iterate,
       report: async () => {
-        for (const events = iterate(); report === null; ) {
+        for (const events = iterate(); report === null;) {
           const { done } = await events.next();
           if (done === true) break;
         }
