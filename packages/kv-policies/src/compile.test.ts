@@ -91,6 +91,7 @@ describe("programs", () => {
     expect(compiled("limit(sink(9), 4, by mass) & special | limit(sink(9), 4, by mass) - special").ranks).toHaveLength(
       1,
     );
+    expect(compiled("frequent(12) | top(mass, 3, layer)").ranks).toHaveLength(2);
     expect(compiled("frequent(30%) | frequent(40%) | top(age, 30%) | limit(sink(9), 36, by mass)").ranks).toHaveLength(
       4,
     );

@@ -25,7 +25,7 @@ export function checkScore(score: unknown, depth = 0): Expr {
     case "constant":
       if (typeof score.value !== "number" || !Number.isFinite(score.value))
         fail(`the constant ${String(score.value)}; expected a finite number`);
-      return { op: "constant", value: score.value };
+      return constantOf(score.value);
     case "random":
       if (typeof score.seed !== "number" || !Number.isInteger(score.seed) || score.seed < 0 || score.seed > MAX_SEED) {
         fail(`random(${String(score.seed)}); expected a whole number from 0 to ${MAX_SEED} for its seed`);
@@ -33,7 +33,7 @@ export function checkScore(score: unknown, depth = 0): Expr {
       return { op: "random", seed: score.seed };
     case "neg": {
       const of = part(score.of);
-      return of.op === "constant" ? { op: "constant", value: -of.value } : { op: "neg", of };
+      return of.op === "constant" ? constantOf(-of.value) : { op: "neg", of };
     }
     case "abs":
     case "sqrt":
@@ -50,6 +50,11 @@ export function checkScore(score: unknown, depth = 0): Expr {
     default:
       fail(`the operation ${String(score.op)} is not known`);
   }
+}
+
+/** Zero has no sign: a text could not tell, nor could a table of scores. */
+function constantOf(value: number): Expr {
+  return { op: "constant", value: value === 0 ? 0 : value };
 }
 
 function checkedColumn(name: unknown): Expr {

@@ -66,9 +66,7 @@ function formatAt(expr: Expr, level: number): string {
     case "column":
       return expr.name;
     case "constant":
-      return expr.value < 0 || Object.is(expr.value, -0)
-        ? inParentheses(`-${-expr.value}`, level > UNARY)
-        : String(expr.value);
+      return inParentheses(String(expr.value), expr.value < 0 && level > UNARY);
     case "random":
       return `random(${expr.seed})`;
     case "neg":
