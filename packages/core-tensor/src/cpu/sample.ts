@@ -1,5 +1,6 @@
 import { NOT_A_TOKEN, type SampleSpec } from "../backend";
 import { randomUnit } from "../expr";
+import { fallingKeys, stableOrder } from "../stable-order";
 import { f32Of, f32Rows, u32Of } from "./cpu-tensor";
 
 /** Draw one token from a row of logits. */
@@ -14,8 +15,13 @@ function drawToken(logits: Float32Array, { params, seen, choice, position }: Sam
   if (logits.some(Number.isNaN)) return NOT_A_TOKEN;
   const penalised = params.repetitionPenalty === 1 ? logits : penalise(logits, seen, params.repetitionPenalty);
   if (params.temperature === 0) return greatest(penalised);
-  const ids = Uint32Array.from(penalised.keys()).sort((a, b) => (penalised[b] ?? 0) - (penalised[a] ?? 0) || a - b);
+  const ids = stableOrder(
+    new Uint32Array(penalised.length).map((_, id) => id),
+    fallingKeys(penalised),
+  );
   const top = (penalised[ids[0] ?? 0] ?? 0) / params.temperature;
+  // Beside an infinite logit no other has a chance.
+  if (!Number.isFinite(top)) return ids[0] ?? 0;
   const limit = params.topK === 0 ? ids.length : Math.min(params.topK, ids.length);
   const weights = new Float64Array(limit);
   let total = 0;

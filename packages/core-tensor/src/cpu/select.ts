@@ -1,10 +1,17 @@
 import type { SelectSpec } from "../backend";
+import { WinnowError } from "../errors";
 import { selectSlots } from "../select-program";
+import { expectShape } from "../shape";
 import { u32Of } from "./cpu-tensor";
 import { slotViews } from "./slot-views";
 
 /** Run every head's program over its row of the table. */
 export function select({ slots, headsPerLayer, programs, scores, now, firstRow, keep, kept }: SelectSpec): void {
+  expectShape("select", "keep", keep.shape, [slots.rowCount, Math.ceil(slots.capacity / 32)]);
+  expectShape("select", "kept", kept.shape, [slots.rowCount]);
+  if (programs.length !== slots.rowCount) {
+    throw new WinnowError("shape", `select: ${programs.length} programs for ${slots.rowCount} rows; give one a row`);
+  }
   const bits = u32Of(keep).fill(0);
   const counts = u32Of(kept).fill(0);
   const words = keep.shape[1] ?? 0;

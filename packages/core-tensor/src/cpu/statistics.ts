@@ -23,6 +23,18 @@ export function statistics(spec: StatisticsSpec, poll: Poll): void {
   const slotFlags = u32Of(into.flags);
   const fresh = scratch?.count ?? 0;
   const newPositions = spec.positions === undefined ? new Uint32Array(0) : u32Of(spec.positions);
+  if (fresh > 0 && newPositions.length < (scratch?.start ?? 0) + fresh) {
+    throw new WinnowError(
+      "shape",
+      `statistics: ${newPositions.length} positions, and scratch rows up to ${(scratch?.start ?? 0) + fresh}; give one a row`,
+    );
+  }
+  if (spec.firstRow + heads.kvHeads > into.rowCount) {
+    throw new WinnowError(
+      "range",
+      `statistics: ${heads.kvHeads} heads from row ${spec.firstRow} on do not fit in a table of ${into.rowCount} rows`,
+    );
+  }
   for (let head = 0; head < heads.kvHeads; head++) {
     poll();
     const kept = paged?.lengths[head] ?? 0;
@@ -32,6 +44,14 @@ export function statistics(spec: StatisticsSpec, poll: Poll): void {
         "shape",
         `statistics: head ${head} has ${count} slots, and the table holds ${into.capacity} a row`,
       );
+    }
+    for (const { name, from } of spec.recorded) {
+      if ((from.shape[1] ?? 0) < count) {
+        throw new WinnowError(
+          "shape",
+          `statistics: "${name}" was recorded for ${from.shape[1] ?? 0} columns, and head ${head} has ${count} slots`,
+        );
+      }
     }
     const row = spec.firstRow + head;
     const base = row * into.capacity;

@@ -1,5 +1,7 @@
 import type { RankScale, SummariseSpec } from "../backend";
+import { WinnowError } from "../errors";
 import { rankSlots } from "../select-program";
+import { expectShape } from "../shape";
 import type { SlotView } from "../slot-view";
 import { f32Of, u32Of, type Poll } from "./cpu-tensor";
 import { slotViews } from "./slot-views";
@@ -17,14 +19,30 @@ export function summarise(spec: SummariseSpec, poll: Poll): void {
   const perGroup = heads.queryHeads / heads.kvHeads;
   const views = slotViews(slots, spec.now, spec.firstRow);
   const buckets = scales.reduce((product, scale) => product * (scale.edges.length + 1), 1);
+  expectShape("summarise", "table", spec.table.shape, [heads.queryHeads, null, bands]);
+  expectShape("summarise", "sums", spec.sums.shape, [heads.queryHeads, classCount, buckets, bands]);
+  expectShape("summarise", "counts", spec.counts.shape, [heads.kvHeads, classCount, buckets]);
+  expectShape("summarise", "classes", spec.classes.shape, [shared ? 1 : heads.kvHeads, slots.capacity]);
   // Float64 sums, rounded once: a cell may add up thousands of columns.
   const cells = new Float64Array(classCount * buckets * bands);
   for (let head = 0; head < heads.kvHeads; head++) {
     poll();
     const count = views[head]?.count ?? 0;
     const bucketOf = bucketsOf(views, head, scales);
+    if (count > tableColumns) {
+      throw new WinnowError(
+        "shape",
+        `summarise: head ${head} has ${count} slots, and the mass table ${tableColumns} columns`,
+      );
+    }
     const cellOf = Uint32Array.from({ length: count }, (_, column) => {
       const group = classes[(shared ? 0 : head * slots.capacity) + column] ?? 0;
+      if (group >= classCount) {
+        throw new WinnowError(
+          "range",
+          `summarise: column ${column} has the class ${group}, expected one below ${classCount}`,
+        );
+      }
       return group * buckets + (bucketOf[column] ?? 0);
     });
     for (const cell of cellOf) {

@@ -36,6 +36,7 @@ export function sampleSuite(context: SuiteContext): void {
       expect((await draw([1, 3, 3, 2], GREEDY)).token).toBe(1);
       expect((await draw([-Infinity, -Infinity, -5], GREEDY)).token).toBe(2);
       expect((await draw([0, Infinity, 1], GREEDY)).token).toBe(1);
+      expect((await draw([0, Infinity, 1], { ...GREEDY, temperature: 1 })).token).toBe(1);
     });
 
     it("gives no token where a logit is not a number", async () => {

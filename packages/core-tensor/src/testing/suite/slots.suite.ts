@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { COMPUTED_COLUMNS, STORED_COLUMNS, type StoredColumn } from "../../backend";
+import { COMPUTED_COLUMNS, STORED_COLUMNS, type StatisticsSpec, type StoredColumn } from "../../backend";
 import { rows } from "../../device-tensor";
 import { randomUnit } from "../../expr";
 import { at, randomIntegers, randoms } from "../fixture";
@@ -142,26 +142,38 @@ export function slotsSuite(context: SuiteContext): void {
       );
     });
 
-    it("refuses more slots than a row holds", async () => {
+    it("refuses what does not fit", async () => {
       const { backend, fixture } = context;
-      const cache = new PagedFixture(fixture, [{ slots: randomSlots(1, 9, 2), columns: [] }], {
+      const heads = { queryHeads: 1, kvHeads: 1, headDim: 2 };
+      const slots = randomSlots(1, 9, 2);
+      const cache = new PagedFixture(fixture, [{ slots, columns: [] }], {
         headDim: 2,
         pageSlots: 8,
         capacity: 16,
         seed: 1,
       });
-      backend.statistics({
-        heads: { queryHeads: 1, kvHeads: 1, headDim: 2 },
-        paged: cache.kv,
-        flags: fixture.u32([9]),
-        recorded: [],
-        into: slotTableOf(fixture, [{ position: [], flags: [], columns: {} }], 8, []),
-        firstRow: 0,
-      });
-      await expect(backend.flush()).rejects.toMatchObject({
-        code: "shape",
-        message: expect.stringContaining("statistics") as unknown,
-      });
+      const fill = (capacity: number, more: Partial<StatisticsSpec>): Promise<void> => {
+        const into = slotTableOf(fixture, [{ position: [], flags: [], columns: {} }], capacity, ["mass"]);
+        backend.statistics({
+          heads,
+          paged: cache.kv,
+          flags: fixture.u32([9]),
+          recorded: [],
+          into,
+          firstRow: 0,
+          ...more,
+        });
+        return backend.flush();
+      };
+      const refused = { code: "shape", message: expect.stringContaining("statistics") as unknown };
+      await expect(fill(8, {})).rejects.toMatchObject(refused);
+      await expect(
+        fill(16, { recorded: [{ name: "mass", reduce: "sum", from: fixture.f32([1, 8]) }] }),
+      ).rejects.toMatchObject(refused);
+      const kv = scratchOf(fixture, [slots], 2);
+      await expect(fill(32, { scratch: { kv, start: 0, count: 9 } })).rejects.toMatchObject(refused);
+      await expect(fill(16, { firstRow: 1 })).rejects.toMatchObject({ ...refused, code: "range" });
+      await fill(16, {});
     });
   });
 
