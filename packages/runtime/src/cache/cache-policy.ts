@@ -12,6 +12,18 @@ export type Decision =
   /** A plug-in that sees all heads of a layer at once. */
   | { readonly kind: "strategy"; readonly strategy: Strategy; readonly threshold: number | null };
 
+/** The policies that a decision may choose, as far as they are known beforehand. */
+export function policiesOf(decision: Decision): readonly Policy[] {
+  switch (decision.kind) {
+    case "search":
+      return decision.candidates;
+    case "plan":
+      return decision.heads.flat();
+    case "strategy":
+      return [];
+  }
+}
+
 /** How a sequence's cache is cut. */
 export interface CachePolicy {
   /** As asked for: a preset's name, an expression, `plan`. */

@@ -1,7 +1,10 @@
 import {
   BoolOp,
+  STORED_COLUMNS,
   WinnowError,
   boolWord,
+  columnsOf,
+  constant,
   tensor,
   type AttendRecord,
   type DeviceTensor,
@@ -95,7 +98,8 @@ export class LayerCut implements Disposable {
     ];
     const computedNeeds = sequence.policy.registry.computed(named).flatMap((statistic) => statistic.needs);
     const columns = [...new Set([...named, ...computedNeeds])].filter((name) => name !== "position");
-    this.#custom = needs.flatMap(({ custom }) => custom);
+    this.#custom = named;
+    this.#programs = decision.candidates.map((policy) => compile(policy, sequence.compileContext(this.#scores)));
     this.#slots = new SlotBuffers(backend, heads.kvHeads, this.#capacity, columns);
     const options = { label: "profile", category: "activations" } as const;
     for (const name of columns) {
@@ -103,7 +107,6 @@ export class LayerCut implements Disposable {
       const into = backend.allocate("f32", [heads.kvHeads, this.#capacity], options);
       this.#records.set(name, { into, rows: this.#rowsOf(name) });
     }
-    this.#programs = decision.candidates.map((policy) => compile(policy, sequence.compileContext(this.#scores)));
     if (decision.measures) {
       const bands = bandsOf(this.#programs, sequence.policy.reading).length + 1;
       this.#table = backend.allocate("f32", [heads.queryHeads, this.#capacity, bands], options);
@@ -145,23 +148,11 @@ export class LayerCut implements Disposable {
     if (layer === undefined) throw new WinnowError("range", `layer ${l} has no cache`);
     const started = performance.now();
     const slots = this.#slots;
-    const recorded: StatisticsSpec["recorded"] = [...this.#records].map(([name, { into }]) => ({
-      name,
-      reduce: RECORDED[name].join,
-      from: into,
-    }));
-    backend.statistics({
-      heads,
-      paged: layer.paged,
-      scratch: { kv: scratch, start: 0, count: this.rowCount },
-      positions,
-      flags: sequence.flags,
-      recorded,
-      into: slots.table,
-      firstRow: 0,
-    });
+    this.#collect(layer, scratch, positions);
     await computeStatistics(sequence, slots, this.#custom, l * heads.kvHeads);
-    const choices = await this.#choose(l);
+    const choices = await this.#choose(l, () => {
+      this.#collect(layer, scratch, positions);
+    });
     backend.select({
       slots: slots.table,
       headsPerLayer: heads.kvHeads,
@@ -184,6 +175,27 @@ export class LayerCut implements Disposable {
     this.#table?.[Symbol.dispose]();
   }
 
+  /** Put the layer's kept slots and the new rows, with what was recorded of them, side by side. */
+  #collect(layer: LayerCache, scratch: KvScratch, positions: DeviceTensor): void {
+    const { backend, llama } = this.sequence.engine;
+    const { heads } = llama.shape;
+    const recorded: StatisticsSpec["recorded"] = [...this.#records].map(([name, { into }]) => ({
+      name,
+      reduce: RECORDED[name].join,
+      from: into,
+    }));
+    backend.statistics({
+      heads,
+      paged: layer.paged,
+      scratch: { kv: scratch, start: 0, count: this.rowCount },
+      positions,
+      flags: this.sequence.flags,
+      recorded,
+      into: this.#slots.table,
+      firstRow: 0,
+    });
+  }
+
   #move(
     layer: LayerCache,
     scratch: KvScratch,
@@ -195,8 +207,9 @@ export class LayerCut implements Disposable {
     const { backend, llama } = sequence.engine;
     const { heads } = llama.shape;
     const extended = layer.longest > 0;
+    const shared = this.#layerColumns(choices);
     choices.forEach(({ policy }, head) => {
-      layer.setColumns(head, storedColumns(policy, sequence.policy.generated));
+      layer.setColumns(head, storedColumns(policy, sequence.policy.generated, shared));
       layer.resize(head, Math.max(layer.lengths[head] ?? 0, kept[head] ?? 0));
     });
     sequence.noteBytes(scratchBytes);
@@ -208,7 +221,14 @@ export class LayerCut implements Disposable {
     });
   }
 
-  async #choose(l: number): Promise<Choice[]> {
+  /** Columns that every head of the layer has to store, because a head's policy ranks the slots of all of them. */
+  #layerColumns(choices: readonly Choice[]): ReadonlySet<string> {
+    const ranks = choices.flatMap(({ program }) => program.ranks).filter(({ scope }) => scope === "layer");
+    return new Set(ranks.flatMap(({ score }) => columnsOf(this.#scores.expressions[score] ?? constant(0))));
+  }
+
+  /** @param recollect fills the slot table again, after tokens have got new classes. */
+  async #choose(l: number, recollect: () => void): Promise<Choice[]> {
     const { decision, sequence } = this;
     const context = sequence.compileContext(this.#scores);
     const before = sequence.heads[l];
@@ -230,6 +250,7 @@ export class LayerCut implements Disposable {
       case "strategy": {
         const heads = await this.#headViews(l);
         const policies = decision.strategy.decide({ layer: l, heads, recovery: decision.threshold });
+        if (sequence.reserveTokenSets(policies)) recollect();
         const programs = policies.map((policy) => compile(policy, context));
         const measured = await this.#measure(l, programs);
         return policies.map((policy, head) => {
@@ -315,13 +336,12 @@ export class LayerCut implements Disposable {
   /** Positions and flags of the layer's columns: known here while nothing was ever dropped, else the device's. */
   async #columns(l: number): Promise<SlotView[]> {
     const { sequence } = this;
-    const { llama, classes } = sequence.engine;
-    const { kvHeads } = llama.shape.heads;
+    const { kvHeads } = sequence.engine.llama.shape.heads;
     const row = l * kvHeads;
     if (sequence.layers[l]?.longest !== 0) return downloadViews(sequence, this.#slots, [], row);
     const count = this.rowCount;
     const position = Uint32Array.from({ length: count }, (_, i) => i);
-    const flags = classes.flagsOf(sequence.tokens);
+    const flags = sequence.classes.flagsOf(sequence.tokens);
     const now = sequence.tokens.length - 1;
     return Array.from({ length: kvHeads }, (_, head) => ({
       row: row + head,
@@ -349,9 +369,14 @@ export class LayerCut implements Disposable {
 }
 
 /** What a head stores beside its slots from a cut on. */
-function storedColumns(policy: Policy, generated: "sweep" | "keep"): readonly StoredColumn[] {
-  if (policy.node.kind === "full") return [];
-  return generated === "sweep" ? columnsNeeded(policy).stored : ["position"];
+function storedColumns(
+  policy: Policy,
+  generated: "sweep" | "keep",
+  shared: ReadonlySet<string>,
+): readonly StoredColumn[] {
+  if (generated === "keep") return policy.node.kind === "full" ? [] : ["position"];
+  const own = columnsNeeded(policy).stored;
+  return STORED_COLUMNS.filter((name) => own.includes(name) || shared.has(name));
 }
 
 function isRecorded(name: string): name is RecordedColumn {

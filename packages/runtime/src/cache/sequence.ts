@@ -1,12 +1,19 @@
 import { WinnowError, rows, type Backend, type DeviceTensor, type SelectProgram } from "@winnow/core-tensor";
-import { compile, type CompileContext, type Policy, type ScoreTable } from "@winnow/kv-policies";
+import {
+  compile,
+  tokenSetsOf,
+  type CompileContext,
+  type Policy,
+  type ScoreTable,
+  type TokenClasses,
+} from "@winnow/kv-policies";
 import type { AttentionShares, CandidateReport } from "@winnow/profiler";
 
 import type { Engine } from "../engine";
 import type { KvReport } from "../generate/report";
 import { LlamaWorkspace } from "../models/llama";
 import { rotationOf } from "../models/rope";
-import type { CachePolicy } from "./cache-policy";
+import { policiesOf, type CachePolicy } from "./cache-policy";
 import { fullCacheBytes } from "./kv-store";
 import { LayerCache } from "./layer-cache";
 
@@ -36,6 +43,8 @@ export class Sequence implements Disposable {
   peakBytes = 0;
   /** u32 [context]: class bits by position. */
   readonly flags: DeviceTensor;
+  /** The tokenizer's classes, and those of the token sets that the sequence's policies name. */
+  readonly classes: TokenClasses;
   readonly #step: StepBuffers;
   readonly #warned = new Set<string>();
   #scratchBytes = 0;
@@ -47,7 +56,9 @@ export class Sequence implements Disposable {
     const { backend, store } = engine;
     this.layers = store.layers.map((pool) => new LayerCache(backend, store, pool));
     this.flags = backend.allocate("u32", [engine.context], { label: "sequence.flags", category: "activations" });
+    this.classes = engine.classes.fork();
     this.#step = new StepBuffers(engine);
+    this.reserveTokenSets(policiesOf(policy.decision));
   }
 
   /** f32 [1, vocabulary]: what follows the newest token. */
@@ -91,9 +102,19 @@ export class Sequence implements Disposable {
 
   /** Take note of tokens whose rows are about to be computed. */
   push(ids: readonly number[]): void {
-    const { backend, classes } = this.engine;
-    backend.write(this.flags, classes.flagsOf(ids), this.tokens.length);
+    this.engine.backend.write(this.flags, this.classes.flagsOf(ids), this.tokens.length);
     for (const id of ids) this.tokens.push(id);
+  }
+
+  /**
+   * Give the token sets that policies name their class bits, and the tokens read so far those bits.
+   *
+   * @returns whether there were new ones.
+   */
+  reserveTokenSets(policies: readonly Policy[]): boolean {
+    const added = this.classes.reserve(policies.flatMap(tokenSetsOf));
+    if (added) this.engine.backend.write(this.flags, this.classes.flagsOf(this.tokens));
+    return added;
   }
 
   /** What a policy's ratios refer to now. */
@@ -102,7 +123,7 @@ export class Sequence implements Disposable {
       promptTokens: this.promptTokens,
       length: this.tokens.length,
       kvHeads: this.engine.llama.shape.heads.kvHeads,
-      classes: this.engine.classes,
+      classes: this.classes,
       scores,
     };
   }

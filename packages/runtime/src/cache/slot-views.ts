@@ -15,7 +15,7 @@ export async function downloadViews(
   names: readonly string[],
   firstRow: number,
 ): Promise<HeadView[]> {
-  const { backend, classes } = sequence.engine;
+  const { backend } = sequence.engine;
   const counts = await backend.download(table.counts);
   const position = Uint32Array.from(await backend.download(table.position));
   const flags = Uint32Array.from(await backend.download(table.flags));
@@ -24,7 +24,7 @@ export async function downloadViews(
     const column = table.columns[name];
     if (column !== undefined) columns.set(name, Float32Array.from(await backend.download(column)));
   }
-  const { promptTokens, tokens } = sequence;
+  const { promptTokens, tokens, classes } = sequence;
   return Array.from({ length: table.rowCount }, (_, row) => {
     const start = row * table.capacity;
     const end = start + (counts[row] ?? 0);

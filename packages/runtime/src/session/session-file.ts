@@ -199,6 +199,7 @@ function fill(
       attention: null,
     })),
   );
+  sequence.reserveTokenSets(sequence.heads.flat().map(({ policy }) => policy));
   header.heads.forEach((heads, l) => {
     const layer = sequence.layers[l];
     if (layer === undefined) return;
@@ -250,7 +251,7 @@ async function readSession(path: string): Promise<{ readonly header: Header; rea
     throw damaged(path, "its header contradicts itself");
   }
   // Copied, so that floats are aligned whatever the header's length.
-  return { header, data: new Float32Array(bytes.slice(end).buffer) };
+  return { header, data: new Float32Array(new Uint8Array(bytes.subarray(end)).buffer) };
 }
 
 function expectSameModel(header: Header, model: Model, path: string): void {
