@@ -112,7 +112,10 @@ export interface AppendSpec {
     | { readonly kind: "pages"; readonly paged: PagedKv; /** u32 [rows] */ readonly positions: Rows };
 }
 
-/** Rows that see the same keys. All slots of `paged` and `context` are visible to each of them. */
+/**
+ * Rows that see the same keys. All slots of `paged` and `context` are visible to each of them. Rows that were appended
+ * to pages have neither context nor own.
+ */
 export interface AttendGroup {
   /** First row of the group and their number, counted within `qkv` and `out`. */
   readonly start: number;
@@ -195,7 +198,7 @@ export interface StatisticsSpec {
   readonly heads: HeadShape;
   readonly paged?: PagedKv;
   readonly scratch?: { readonly kv: KvScratch; readonly start: number; readonly count: number };
-  /** u32: positions of the scratch rows; needed with `scratch`. */
+  /** u32: positions by scratch row; needed with `scratch`. */
   readonly positions?: DeviceTensor;
   /** u32: class bits by position. */
   readonly flags: DeviceTensor;
@@ -259,7 +262,10 @@ export interface SelectSpec {
   readonly kept: DeviceTensor;
 }
 
-/** Drop the slots of a layer that are not kept, moving the others down in order. */
+/**
+ * Drop the slots of a layer that are not kept, moving the others down in order. What is stored beside a slot comes
+ * from the table where it has that column, and else moves with the slot.
+ */
 export interface CompactSpec {
   readonly heads: HeadShape;
   readonly paged: PagedKv;
@@ -269,7 +275,11 @@ export interface CompactSpec {
   readonly firstRow: number;
 }
 
-/** Copy the kept scratch rows behind the kept slots; the pages must be there, with room for them. */
+/**
+ * Copy the kept scratch rows behind the kept slots; the pages must be there, with room for them. Scratch row start + i
+ * is column counts[row] - count + i of its head. What is stored beside a slot comes from the table; a column that it
+ * lacks is 0.
+ */
 export interface GatherSpec {
   readonly heads: HeadShape;
   readonly scratch: KvScratch;

@@ -17,6 +17,8 @@ export function checkRecord({ table, columns }: AttendRecord, { queryHeads, kvHe
 export class AttendRecorder {
   readonly #positions: Uint32Array;
   readonly #columns: number;
+  /** By column; made when a band is first asked for. */
+  #columnPositions: Uint32Array | null = null;
 
   /**
    * @param kept slots of the head: the columns before those of the extend's rows.
@@ -65,9 +67,16 @@ export class AttendRecorder {
       for (let c = 0; c < columns; c++) into[base + c] = (into[base + c] ?? 0) + (weights[start + c] ?? 0);
       return;
     }
+    const windows = table.bands;
     const position = this.#positions[row] ?? 0;
+    const positions = (this.#columnPositions ??= this.#positionsOfColumns());
+    let band = windows.length;
     for (let c = 0; c < columns; c++) {
-      const at = base + c * bands + bandOf(table.bands, position - this.#positionOf(c));
+      // Neighbouring columns are mostly of one band, and each position is mostly greater than the last.
+      const distance = position - (positions[c] ?? 0);
+      while (band > 0 && distance < (windows[band - 1] ?? 0)) band--;
+      while (band < windows.length && distance >= (windows[band] ?? 0)) band++;
+      const at = base + c * bands + band;
       into[at] = (into[at] ?? 0) + (weights[start + c] ?? 0);
     }
   }
@@ -88,17 +97,13 @@ export class AttendRecorder {
     }
   }
 
-  #positionOf(column: number): number {
-    if (column >= this.kept) return this.#positions[column - this.kept] ?? 0;
-    return this.paged?.position(this.head, column) ?? column;
+  #positionsOfColumns(): Uint32Array {
+    return Uint32Array.from({ length: this.#columns }, (_, column) =>
+      column < this.kept
+        ? (this.paged?.position(this.head, column) ?? column)
+        : (this.#positions[column - this.kept] ?? 0),
+    );
   }
-}
-
-/** Number of windows that a distance lies beyond. */
-function bandOf(windows: readonly number[], distance: number): number {
-  let band = 0;
-  while (band < windows.length && distance >= (windows[band] ?? 0)) band++;
-  return band;
 }
 
 function inRanges(ranges: readonly RowRange[], row: number): boolean {
