@@ -3,6 +3,7 @@
 //   node tools/bootstrap.mjs install         pnpm and every package of the lock file
 //   node tools/bootstrap.mjs build           the same, then the build
 //   node tools/bootstrap.mjs demo [args]     the same, then the demo
+//   node tools/bootstrap.mjs bench [--json]  the same, then the benchmark
 //   node tools/bootstrap.mjs test [filter]   the same, then the tests
 //   node tools/bootstrap.mjs pnpm [args]     pnpm alone, in the caller's folder
 
@@ -208,8 +209,11 @@ async function main(command, args) {
   if (command === "demo") {
     return inForeground(process.execPath, [join(root, "examples", "demo", "dist", "demo.js"), ...args], root);
   }
+  if (command === "bench") {
+    return inForeground(process.execPath, [join(root, "bench", "dist", "bench.js"), ...args], root);
+  }
   if (command === "test") return test(args);
-  process.stderr.write("usage: node tools/bootstrap.mjs install | build | demo [args] | test [filter] | pnpm [args]\n");
+  process.stderr.write("usage: node tools/bootstrap.mjs install | build | demo [args] | bench [args] | test [filter] | pnpm [args]\n");
   return 2;
 }
 
