@@ -213,7 +213,9 @@ async function main(command, args) {
     return inForeground(process.execPath, [join(root, "bench", "dist", "bench.js"), ...args], root);
   }
   if (command === "test") return test(args);
-  process.stderr.write("usage: node tools/bootstrap.mjs install | build | demo [args] | bench [args] | test [filter] | pnpm [args]\n");
+  process.stderr.write(
+    "usage: node tools/bootstrap.mjs install | build | demo [args] | bench [args] | test [filter] | pnpm [args]\n",
+  );
   return 2;
 }
 
