@@ -75,6 +75,12 @@ function summary(reports: readonly GenerationReport[]): string {
   ].join(" · ");
 }
 
+// A reader that has seen enough, such as head, is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
 try {
   await main();
 } catch (error) {
