@@ -23,6 +23,6 @@ export {
 } from "./session/session";
 export { restoreSession, saveSession, type RestoredSession } from "./session/session-file";
 export type { SessionOptions } from "./session/session-options";
-export { Chat } from "./session/chat";
+export { Chat, type ChatState } from "./session/chat";
 export { idsPart, textPart, turnParts, withProbe } from "./prompt/parts";
 export * from "./tokenizer";

@@ -96,7 +96,13 @@ export class Llama {
     const gated = rows(space.gated, 0, hidden.count);
     backend.matmul({ x: attended, weight: layer.output, ...biased(layer.outputBias), residual: hidden, out: hidden });
     backend.rmsNorm({ x: hidden, weight: layer.feedForwardNorm, epsilon: this.shape.normEpsilon, out: normed });
-    backend.matmul({ x: normed, weight: layer.gateUp, ...biased(layer.gateUpBias), activation: "silu-gate", out: gated });
+    backend.matmul({
+      x: normed,
+      weight: layer.gateUp,
+      ...biased(layer.gateUpBias),
+      activation: "silu-gate",
+      out: gated,
+    });
     backend.matmul({ x: gated, weight: layer.down, ...biased(layer.downBias), residual: hidden, out: hidden });
   }
 

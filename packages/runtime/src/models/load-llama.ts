@@ -35,7 +35,11 @@ export async function loadLlama(
   backend: Backend,
   { onProgress, signal }: LoadProgress,
 ): Promise<Llama> {
-  expectTensors(source, expectedTensors(config), config.tiedHead ? /^lm_head\.weight$|\.rotary_emb\.inv_freq$/ : IGNORED);
+  expectTensors(
+    source,
+    expectedTensors(config),
+    config.tiedHead ? /^lm_head\.weight$|\.rotary_emb\.inv_freq$/ : IGNORED,
+  );
   const total = config.layers + 1;
   const put = async (label: string, ...names: string[]): Promise<DeviceTensor> => {
     const parts: WeightTensor[] = [];
@@ -60,7 +64,13 @@ export async function loadLlama(
     layers.push({
       attentionNorm: await put(label("attentionNorm"), `${prefix}input_layernorm.weight`),
       qkv: await put(label("qkv"), attention("q_proj.weight"), attention("k_proj.weight"), attention("v_proj.weight")),
-      qkvBias: await biasIf(config.attentionBias, "qkvBias", attention("q_proj.bias"), attention("k_proj.bias"), attention("v_proj.bias")),
+      qkvBias: await biasIf(
+        config.attentionBias,
+        "qkvBias",
+        attention("q_proj.bias"),
+        attention("k_proj.bias"),
+        attention("v_proj.bias"),
+      ),
       output: await put(label("output"), attention("o_proj.weight")),
       outputBias: await biasIf(config.attentionBias, "outputBias", attention("o_proj.bias")),
       feedForwardNorm: await put(label("feedForwardNorm"), `${prefix}post_attention_layernorm.weight`),
@@ -116,10 +126,18 @@ function stack(parts: readonly WeightTensor[]): Tensor {
   if (parts.length === 1) return first;
   const shape = [parts.reduce((sum, part) => sum + (part.shape[0] ?? 0), 0), ...first.shape.slice(1)];
   if (first.dtype === "f32" || parts.some(({ dtype }) => dtype !== first.dtype)) {
-    return tensor("f32", shape, joined(parts.map(toFloat32), (length) => new Float32Array(length)));
+    return tensor(
+      "f32",
+      shape,
+      joined(parts.map(toFloat32), (length) => new Float32Array(length)),
+    );
   }
   const halves = parts.flatMap((part) => (part.dtype === "f32" ? [] : [part.data]));
-  return tensor(first.dtype, shape, joined(halves, (length) => new Uint16Array(length)));
+  return tensor(
+    first.dtype,
+    shape,
+    joined(halves, (length) => new Uint16Array(length)),
+  );
 }
 
 function joined<A extends Float32Array | Uint16Array>(parts: readonly A[], make: (length: number) => A): A {
@@ -136,7 +154,10 @@ function joined<A extends Float32Array | Uint16Array>(parts: readonly A[], make:
 function expectFinite(weights: WeightTensor, what: string): void {
   const at = firstNonFinite(weights);
   if (at >= 0) {
-    throw new WinnowError("numeric", `${what} has a value at element ${at} that is not a finite number; the file is damaged or the model diverged`);
+    throw new WinnowError(
+      "numeric",
+      `${what} has a value at element ${at} that is not a finite number; the file is damaged or the model diverged`,
+    );
   }
 }
 

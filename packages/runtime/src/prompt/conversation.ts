@@ -18,9 +18,15 @@ const REPEAT = "Repeat the text.";
  * later turn extends what the cache already holds.
  */
 export class Conversation {
-  readonly #messages: ChatMessage[] = [];
+  readonly #messages: ChatMessage[];
 
-  constructor(private readonly template: ChatTemplate) {}
+  /** @param messages of a conversation that goes on. */
+  constructor(
+    private readonly template: ChatTemplate,
+    messages: readonly ChatMessage[] = [],
+  ) {
+    this.#messages = [...messages];
+  }
 
   get messages(): readonly ChatMessage[] {
     return this.#messages;
@@ -34,8 +40,8 @@ export class Conversation {
    */
   ask(content: string, then?: string): TurnTexts {
     if (content.trim() === "") throw new WinnowError("prompt", "the prompt is empty; give at least one character");
-    const before =
-      this.#messages.length === 0 ? "" : this.template.render(this.#messages, { addGenerationPrompt: false });
+    const begun = this.#messages.some(({ role }) => role !== "system");
+    const before = begun ? this.template.render(this.#messages, { addGenerationPrompt: false }) : "";
     this.#messages.push({ role: "user", content: then === undefined ? content : `${content}\n\n${then}` });
     const asked = this.template.render(this.#messages, { addGenerationPrompt: true });
     const text = suffix(asked, before, "an earlier turn");
@@ -54,8 +60,18 @@ export class Conversation {
     };
   }
 
-  /** Put a system message at the head; only before the first turn. */
+  /**
+   * Put a system message at the head.
+   *
+   * @throws WinnowError `usage` when the conversation has begun: what was read cannot be unread.
+   */
   system(content: string): void {
+    if (this.#messages.length > 0) {
+      throw new WinnowError(
+        "usage",
+        "a system message is given to a conversation that has begun; give it at the start",
+      );
+    }
     this.#messages.unshift({ role: "system", content });
   }
 
@@ -69,6 +85,11 @@ export class Conversation {
     this.#messages.push({ role: "assistant", content });
     const whole = this.template.render(this.#messages, { addGenerationPrompt: false });
     return whole.startsWith(asked + content) ? whole.slice(asked.length + content.length) : "";
+  }
+
+  /** Take the last question back, when it could not be read. */
+  retract(): void {
+    if (this.#messages.at(-1)?.role === "user") this.#messages.pop();
   }
 
   /** A turn that asks for the text again, as it would follow `asked`. */

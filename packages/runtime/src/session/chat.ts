@@ -3,8 +3,16 @@ import { WinnowError } from "@winnow/core-tensor";
 import type { Model } from "../model";
 import { Conversation } from "../prompt/conversation";
 import { turnParts } from "../prompt/parts";
+import type { ChatMessage } from "../tokenizer";
 import type { Generation, GenerateOptions, Session } from "./session";
 import type { GenerationReport } from "../generate/report";
+
+/** What a chat has to remember beside its session's cache; plain JSON. */
+export interface ChatState {
+  readonly messages: readonly ChatMessage[];
+  /** The end of the last answer's turn as the template writes it. */
+  readonly closing: string;
+}
 
 /**
  * A conversation over a session's cache: each turn extends what the session holds.
@@ -17,19 +25,30 @@ import type { GenerationReport } from "../generate/report";
  */
 export class Chat {
   readonly #conversation: Conversation;
-  #closing = "";
+  #closing: string;
 
-  /** @throws WinnowError `tokenizer` when the model has no chat template. */
+  /**
+   * @param system a system message at the head; only for a chat that begins.
+   * @param state of a chat that goes on over a restored session.
+   * @throws WinnowError `tokenizer` when the model has no chat template.
+   */
   constructor(
     private readonly model: Model,
     private readonly session: Session,
     system?: string,
+    state?: ChatState,
   ) {
     if (model.template === null) {
       throw new WinnowError("tokenizer", `${model.dir} has no chat template; use raw prompts (--raw)`);
     }
-    this.#conversation = new Conversation(model.template);
+    this.#conversation = new Conversation(model.template, state?.messages);
+    this.#closing = state?.closing ?? "";
     if (system !== undefined) this.#conversation.system(system);
+  }
+
+  /** What to save with the session, so that the chat can go on. */
+  get state(): ChatState {
+    return { messages: this.#conversation.messages, closing: this.#closing };
   }
 
   /**
@@ -58,15 +77,27 @@ export class Chat {
   #remember(generation: Generation): Generation {
     let noted: GenerationReport | null = null;
     const report = async (): Promise<GenerationReport> => {
-      if (noted === null) {
+      if (noted !== null) return noted;
+      try {
         noted = await generation.report();
-        this.#closing = this.#conversation.answered(noted.text);
+      } catch (error) {
+        this.#conversation.retract();
+        throw error;
       }
+      this.#closing = this.#conversation.answered(noted.text);
       return noted;
+    };
+    const retract = (): void => {
+      this.#conversation.retract();
     };
     return {
       async *[Symbol.asyncIterator]() {
-        yield* generation;
+        try {
+          yield* generation;
+        } catch (error) {
+          retract();
+          throw error;
+        }
         await report();
       },
       report,
