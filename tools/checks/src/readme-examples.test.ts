@@ -34,3 +34,17 @@ describe.each(readmes)("%s", (file) => {
     },
   );
 });
+
+describe("apps/cli/README.md", () => {
+  const text = readFileSync(join(ROOT, "apps/cli/README.md"), "utf8");
+  const commands = [...text.matchAll(/^winnow (.*)$/gm)].map(([, line = ""]) => line);
+
+  test("has commands", () => {
+    expect(commands.length).toBeGreaterThan(0);
+  });
+
+  test.each(commands)("winnow %s", async (line) => {
+    const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+    expect(await run(process.execPath, [join(ROOT, "apps/cli/dist/winnow.js"), ...words], ROOT)).not.toBe("");
+  });
+});

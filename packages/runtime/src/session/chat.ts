@@ -4,7 +4,7 @@ import type { Model } from "../model";
 import { Conversation } from "../prompt/conversation";
 import { turnParts } from "../prompt/parts";
 import type { ChatMessage } from "../tokenizer";
-import type { Generation, GenerateOptions, Session } from "./session";
+import type { Generation, GenerateOptions, PromptPart, Session } from "./session";
 import type { GenerationReport } from "../generate/report";
 
 /** What a chat has to remember beside its session's cache; plain JSON. */
@@ -57,14 +57,14 @@ export class Chat {
    * @param then asked after the message has been read and cut.
    */
   ask(content: string, options: GenerateOptions & { readonly then?: string | undefined } = {}): Generation {
-    const parts = turnParts(this.model.tokenizer, this.#conversation.ask(content, options.then));
-    const [first, ...others] = parts;
-    const closing = first === undefined ? [] : this.#closingIds();
-    const generation = this.session.generate(
-      first === undefined ? [] : [{ ...first, ids: [...closing, ...first.ids] }, ...others],
-      options,
-    );
+    const generation = this.session.generate(this.parts(content, options.then), options);
     return this.#remember(generation);
+  }
+
+  /** What a question adds to the session, for a caller that reads it itself. */
+  parts(content: string, then?: string): PromptPart[] {
+    const [first, ...others] = turnParts(this.model.tokenizer, this.#conversation.ask(content, then));
+    return first === undefined ? [] : [{ ...first, ids: [...this.#closingIds(), ...first.ids] }, ...others];
   }
 
   /** The end of the last answer's turn, as far as the model has not said it itself. */

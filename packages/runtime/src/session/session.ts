@@ -31,6 +31,8 @@ export interface GenerateOptions extends SamplingOptions, ReadOptions {
   readonly stop?: readonly string[] | undefined;
   /** Go on after an end-of-text token. */
   readonly ignoreEos?: boolean | undefined;
+  /** Called when the prompt has been read, while the sequence's logits are those of its last row. */
+  readonly onPromptRead?: (() => Promise<void> | void) | undefined;
 }
 
 /** What a session needs of its model. */
@@ -162,6 +164,7 @@ export class Session implements Disposable {
     try {
       profileMs = await this.#read(parts, options);
       promptMs = performance.now() - started;
+      await options.onPromptRead?.();
       yield* decode(
         this.#sequence,
         this.#sweeper,

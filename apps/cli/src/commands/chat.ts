@@ -1,0 +1,155 @@
+import { createInterface, type Interface } from "node:readline";
+
+import { WinnowError } from "@winnow/core-tensor";
+import { formatBytes, formatShare, heatMap } from "@winnow/profiler";
+import { Chat, profileReport, type Model, type Session } from "@winnow/runtime";
+import { Command } from "commander";
+import pc from "picocolors";
+
+import { INTERRUPTED, tellFailure } from "../failure";
+import { withCache, type CacheFlags } from "../options/cache";
+import { openModel, withModel, type ModelFlags } from "../options/model";
+import { generateOptions, withSampling, type SamplingFlags } from "../options/sampling";
+import { keepSession, openSession } from "../options/session";
+import { terminalColours } from "../output/colours";
+import { progressBar } from "../output/progress";
+
+interface ChatFlags extends ModelFlags, CacheFlags, SamplingFlags {
+  readonly system?: string;
+  readonly session?: string;
+  readonly exact?: boolean;
+}
+
+const HELP = `  /bytes  what the cache holds
+  /plan   what each head keeps, and by which policy
+  /help   this
+  /exit   the end; so does Ctrl-D
+Ctrl-C stops an answer.`;
+
+const EXAMPLES = `
+Examples:
+  winnow chat --model models/demo
+  winnow chat --model models/demo --policy fastgen --system "Answer in one word."
+  winnow chat --model models/demo --session talk.winnow`;
+
+export function chatCommand(): Command {
+  const command = new Command("chat").description("Talk over one cache that each head cuts for itself.");
+  withSampling(withCache(withModel(command)));
+  return command
+    .option("--system <text>", "a system message at the start")
+    .option("--session <file>", "go on with the conversation in this file, and save it there")
+    .addHelpText("after", EXAMPLES)
+    .action(chat);
+}
+
+async function chat(flags: ChatFlags): Promise<void> {
+  using model = await openModel(flags);
+  const { session: opened, state } = await openSession(model, flags, flags.session);
+  using session = opened;
+  const conversation = new Chat(model, session, flags.system, state);
+  const terminal = process.stdin.isTTY && process.stdout.isTTY;
+  const lines = createInterface({
+    input: process.stdin,
+    output: process.stdout,
+    terminal,
+    prompt: terminal ? pc.bold("> ") : "",
+  });
+  if (terminal)
+    process.stdout.write(
+      `${pc.dim(`${model.dir}, ${session.settings.policy.text}; /help tells what else there is`)}\n`,
+    );
+  const talk = new Talk(flags, model, session, conversation, lines);
+  lines.on("SIGINT", () => {
+    if (talk.interrupt()) return;
+    process.exitCode = INTERRUPTED;
+    lines.close();
+  });
+  lines.prompt();
+  for await (const line of lines) {
+    if (!(await talk.hear(line.trim()))) break;
+    lines.prompt();
+  }
+  lines.close();
+  if (terminal) process.stdout.write("\n");
+  await keepSession(model, session, conversation.state, flags.session);
+}
+
+/** What is said in a conversation, line by line. */
+class Talk {
+  #answering: AbortController | null = null;
+
+  constructor(
+    private readonly flags: ChatFlags,
+    private readonly model: Model,
+    private readonly session: Session,
+    private readonly conversation: Chat,
+    private readonly lines: Interface,
+  ) {}
+
+  /** Stop the answer under way; whether there was one. */
+  interrupt(): boolean {
+    const answering = this.#answering;
+    answering?.abort();
+    return answering !== null;
+  }
+
+  /** @returns whether to go on. */
+  async hear(line: string): Promise<boolean> {
+    switch (line) {
+      case "":
+        return true;
+      case "/exit":
+      case "/quit":
+        return false;
+      case "/help":
+        process.stdout.write(`${HELP}\n`);
+        return true;
+      case "/bytes":
+        process.stdout.write(`${this.#status()}\n`);
+        return true;
+      case "/plan":
+        process.stdout.write(
+          `${this.session.sequence.heads.length === 0 ? "nothing has been read yet" : heatMap(profileReport(this.model, this.session), { colours: terminalColours() })}\n`,
+        );
+        return true;
+      default:
+        if (/^\/\w+$/.test(line)) process.stdout.write(`unknown command ${line}\n${HELP}\n`);
+        else await this.#answer(line);
+        return true;
+    }
+  }
+
+  async #answer(line: string): Promise<void> {
+    const answering = new AbortController();
+    this.#answering = answering;
+    const bar = progressBar("reading", false);
+    // The line editor would echo what is typed into the answer.
+    this.lines.pause();
+    try {
+      const generation = this.conversation.ask(line, {
+        ...generateOptions(this.flags),
+        signal: answering.signal,
+        onProgress: bar.update,
+        onPromptRead: bar.stop,
+      });
+      for await (const { text } of generation) process.stdout.write(text);
+      const { finishReason } = await generation.report();
+      process.stdout.write(finishReason === "abort" ? pc.dim(" … stopped\n") : "\n");
+      process.stdout.write(`${pc.dim(this.#status())}\n`);
+    } catch (error) {
+      if (!(error instanceof WinnowError)) throw error;
+      tellFailure(error, false);
+    } finally {
+      bar.stop();
+      this.#answering = null;
+      this.lines.resume();
+    }
+  }
+
+  #status(): string {
+    const { bytes, fullBytes } = this.session.sequence.report();
+    const { context } = this.model.config;
+    const share = formatShare(fullBytes === 0 ? null : bytes / fullBytes);
+    return `[${this.session.tokens.length} of ${context} tokens · KV cache ${formatBytes(bytes)} of ${formatBytes(fullBytes)} (${share})]`;
+  }
+}

@@ -1,0 +1,140 @@
+import { bytesOf, elementCount } from "@winnow/core-tensor";
+import {
+  ScoreTable,
+  TokenClasses,
+  columnsNeeded,
+  compile,
+  resolvePolicy,
+  tokenSetsOf,
+  type Policy,
+} from "@winnow/kv-policies";
+import { formatBytes, parsePlan } from "@winnow/profiler";
+import { loadTokenizer, openWeights, readGenerationConfig, readModelConfig } from "@winnow/runtime";
+import { Command } from "commander";
+
+import { loadPlugins, readText } from "../options/cache";
+import { collect } from "../options/numbers";
+
+export function inspectCommand(): Command {
+  const command = new Command("inspect").description("What a model, a policy or a plan is.").addHelpText(
+    "after",
+    `
+Examples:
+  winnow inspect model models/demo
+  winnow inspect policy "special | frequent(30%)"
+  winnow inspect policy fastgen
+  winnow inspect plan plan.json`,
+  );
+  command
+    .command("model")
+    .description("a model's family, shape and sizes; its weights are not loaded")
+    .argument("<dir>", "a model in Hugging Face layout")
+    .option("--debug", "show where an error came from")
+    .action(inspectModel);
+  command
+    .command("policy")
+    .description("what a policy's text means, and what a device would run")
+    .argument("<text>", "a preset or an expression")
+    .option("--plugin <file>", "a module of policies, statistics or strategies; may be repeated", collect, [])
+    .option("--debug", "show where an error came from")
+    .action(inspectPolicy);
+  command
+    .command("plan")
+    .description("what a plan was made for, and how many heads have which policy")
+    .argument("<file>", "a file that profile --plan wrote")
+    .option("--debug", "show where an error came from")
+    .action(inspectPlan);
+  return command;
+}
+
+function print(rows: readonly (readonly [name: string, value: string])[]): void {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  for (const [name, value] of rows) process.stdout.write(`${name.padEnd(width)}  ${value}\n`);
+}
+
+async function inspectModel(dir: string): Promise<void> {
+  const config = await readModelConfig(dir);
+  const tokenizer = await loadTokenizer(dir);
+  const { sampling } = await readGenerationConfig(dir);
+  await using weights = await openWeights(dir);
+  const byType = new Map<string, number>();
+  let parameters = 0;
+  for (const { dtype, bytes, shape } of weights.tensors.values()) {
+    byType.set(dtype, (byType.get(dtype) ?? 0) + bytes);
+    parameters += elementCount(shape);
+  }
+  const { layers, queryHeads, kvHeads, headDim } = config;
+  print([
+    ["family", config.architecture],
+    ["parameters", `${(parameters / 1e6).toFixed(2)} M in ${weights.tensors.size} tensors`],
+    ["weights", [...byType].map(([dtype, bytes]) => `${formatBytes(bytes)} of ${dtype}`).join(", ")],
+    ["layers", `${layers} of ${queryHeads} query heads on ${kvHeads} KV heads of size ${headDim}`],
+    ["width", `${config.width}, feed-forward ${config.feedForward}`],
+    ["head", config.tiedHead ? "tied to the embedding" : "of its own"],
+    ["rotation", `base ${config.ropeTheta}, scaling ${config.ropeScaling.kind}`],
+    ["vocabulary", `${tokenizer.size} tokens, ${tokenizer.specialIds.size} of them special`],
+    ["context", `${config.context} tokens`],
+    ["sampling", `temperature ${sampling.temperature}, top-k ${sampling.topK}, top-p ${sampling.topP}`],
+    [
+      "KV cache",
+      `${formatBytes(layers * kvHeads * bytesOf("f32", 2 * headDim))} a token, ${formatBytes(config.context * layers * kvHeads * bytesOf("f32", 2 * headDim))} for the whole context`,
+    ],
+  ]);
+}
+
+async function inspectPolicy(text: string, flags: { readonly plugin: readonly string[] }): Promise<void> {
+  const resolved = resolvePolicy(text, await loadPlugins(flags.plugin));
+  if (resolved.kind === "strategy") {
+    print([
+      ["strategy", resolved.strategy.name],
+      ["reads", resolved.strategy.needs.join(", ") || "no columns"],
+    ]);
+    return;
+  }
+  const { preset } = resolved;
+  const [only] = preset.candidates;
+  if (resolved.kind === "expression" && only !== undefined) {
+    print([["canonical", only.text], ...policyRows(only)]);
+    return;
+  }
+  print([
+    ["preset", preset.text],
+    ["source", preset.source],
+    ["threshold", preset.threshold === null ? "none" : `T = ${preset.threshold}`],
+    ["rows", preset.rows],
+    ["generated", preset.generated === "sweep" ? "swept by the policy" : "kept"],
+    ...preset.candidates.map((policy, i) => [i === 0 ? "candidates" : "", policy.text] as const),
+  ]);
+}
+
+function policyRows(policy: Policy): (readonly [string, string])[] {
+  const classes = new TokenClasses([]);
+  classes.reserve(tokenSetsOf(policy).filter(({ kind }) => kind === "pattern"));
+  const { stored, computed, custom } = columnsNeeded(policy);
+  const rows: (readonly [string, string])[] = [["columns", stored.join(", ") || "none"]];
+  if (computed.length + custom.length > 0) rows.push(["computed", [...computed, ...custom].join(", ")]);
+  if (tokenSetsOf(policy).some(({ kind }) => kind === "ids")) return rows;
+  const program = compile(policy, { promptTokens: 1000, length: 1000, kvHeads: 1, classes, scores: new ScoreTable() });
+  rows.push(["program", `${program.keep.length} words, ${program.ranks.length} rank tests`]);
+  if (program.ranks.length > 0) rows.push(["of 1,000", program.ranks.map(({ k }) => `${k} by rank`).join(", ")]);
+  return rows;
+}
+
+async function inspectPlan(file: string): Promise<void> {
+  const plan = parsePlan(await readText(file, "plan"), file);
+  const counts = new Map<string, number>();
+  for (const policy of plan.heads.flat()) counts.set(policy, (counts.get(policy) ?? 0) + 1);
+  const { layers, queryHeads, kvHeads, headDim, vocabularySize, tokenizer } = plan.model;
+  print([
+    ["model", `${layers} layers of ${queryHeads} query heads on ${kvHeads} KV heads of size ${headDim}`],
+    ["tokenizer", `${tokenizer}, ${vocabularySize} tokens`],
+    [
+      "policy",
+      `${plan.policy}${plan.recovery === null ? "" : `, T = ${plan.recovery}`}, profiled on ${plan.rows} rows`,
+    ],
+    ["generated", plan.generated === "sweep" ? "swept by the policies" : "kept"],
+    ...[...counts]
+      .sort(([, a], [, b]) => b - a)
+      .map(([policy, heads], i) => [i === 0 ? "heads" : "", `${heads} × ${policy}`] as const),
+  ]);
+}

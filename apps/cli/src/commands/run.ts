@@ -1,0 +1,77 @@
+import type { Generation, GenerateOptions, Session } from "@winnow/runtime";
+import { Command } from "commander";
+import pc from "picocolors";
+
+import { INTERRUPTED } from "../failure";
+import { abortOnInterrupt } from "../interrupt";
+import { withCache, type CacheFlags } from "../options/cache";
+import { openModel, withModel, type ModelFlags } from "../options/model";
+import { whole } from "../options/numbers";
+import { readingOf, withPrompt, type PromptFlags, type Reading } from "../options/prompt";
+import { generateOptions, withSampling, type SamplingFlags } from "../options/sampling";
+import { keepSession, openSession } from "../options/session";
+import { progressBar } from "../output/progress";
+import { printJson, runResult, summaryLine } from "../output/result";
+
+interface RunFlags extends ModelFlags, PromptFlags, CacheFlags, SamplingFlags {
+  readonly session?: string;
+  readonly logits?: number;
+}
+
+const EXAMPLES = `
+Examples:
+  winnow run --model models/demo --prompt "Tom is 31 years old." --then "How old is Tom?"
+  winnow run --model models/demo --prompt-file book.txt --then "Who is Leo?" --policy fastgen --recovery 0.98
+  winnow run --model models/demo --raw --prompt "Once upon a time" --max-tokens 50 --temperature 0.8 --seed 7
+  winnow run --model models/demo --prompt "Hello" --policy "sink(4) | recent(30%)" --json`;
+
+export function runCommand(): Command {
+  const command = new Command("run").description("Read a prompt, cut its cache head by head, and write an answer.");
+  withSampling(withCache(withPrompt(withModel(command))));
+  return command
+    .option("--session <file>", "go on with the session in this file, and save it there")
+    .option("--logits <n>", "with --json: the first n logits of the prompt's last row", whole(1))
+    .option("--json", "print one JSON object and nothing else")
+    .addHelpText("after", EXAMPLES)
+    .action(run);
+}
+
+async function run(flags: RunFlags): Promise<void> {
+  const json = flags.json === true;
+  const { signal, stop } = abortOnInterrupt();
+  using model = await openModel(flags, signal);
+  const { session: opened, state } = await openSession(model, flags, flags.session);
+  using session = opened;
+  const reading = await readingOf(flags, model, session, state);
+  const bar = progressBar("reading", json);
+  let logits: number[] | null = null;
+  const options: GenerateOptions = {
+    ...generateOptions(flags),
+    signal,
+    onProgress: bar.update,
+    onPromptRead: async () => {
+      bar.stop();
+      if (flags.logits !== undefined) {
+        const count = Math.min(flags.logits, model.config.vocabulary);
+        logits = [...(await model.engine.backend.download(session.sequence.logits, 0, count))];
+      }
+    },
+  };
+  const generation = start(reading, session, options);
+  for await (const { text } of generation) if (!json) process.stdout.write(text);
+  const report = await generation.report();
+  bar.stop();
+  stop();
+  if (json) printJson(runResult(model, report, logits));
+  else {
+    process.stdout.write("\n");
+    process.stderr.write(`${pc.dim(summaryLine(report))}\n`);
+  }
+  await keepSession(model, session, reading.kind === "chat" ? reading.chat.state : null, flags.session);
+  if (report.finishReason === "abort") process.exitCode = INTERRUPTED;
+}
+
+function start(reading: Reading, session: Session, options: GenerateOptions): Generation {
+  if (reading.kind === "parts") return session.generate(reading.parts, options);
+  return reading.chat.ask(reading.content, { ...options, then: reading.then });
+}

@@ -1,0 +1,256 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterAll, describe, expect, test } from "vitest";
+
+import { DEMO, winnow, type Outcome } from "./testing/winnow";
+
+const folder = mkdtempSync(join(tmpdir(), "winnow-cli-"));
+const TINY = join(DEMO, "../../goldens/tiny-model");
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** A copy of the demo model with something wrong. */
+function broken(name: string, damage: (dir: string) => void): string {
+  const dir = join(folder, name);
+  cpSync(DEMO, dir, { recursive: true });
+  damage(dir);
+  return dir;
+}
+
+/** Change the header of a copy's safetensors file, its length kept. */
+function changeHeader(dir: string, change: (text: string) => string): void {
+  const file = join(dir, "model.safetensors");
+  const bytes = readFileSync(file);
+  const length = Number(bytes.readBigUInt64LE(0));
+  const text = change(bytes.toString("utf8", 8, 8 + length));
+  bytes.write(text.padEnd(length), 8, length, "utf8");
+  writeFileSync(file, bytes);
+}
+
+function editJson(dir: string, name: string, change: (json: Record<string, unknown>) => void): void {
+  const file = join(dir, name);
+  const json = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+  change(json);
+  writeFileSync(file, JSON.stringify(json));
+}
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function expectOneLine({ stderr, stdout }: Outcome): void {
+  expect(stdout).toBe("");
+  expect(stderr).toMatch(/^winnow: [^\n]+\n$/);
+  expect(stderr).not.toMatch(/\bat .*:\d+:\d+/);
+}
+
+const HELLO = ["--prompt", "hello"];
+
+describe("what was typed is at fault: one line, exit code 2", () => {
+  test.each([
+    ["no prompt", [], /no prompt/],
+    ["two prompts", [...HELLO, "--prompt-ids", "0"], /several prompts/],
+    ["an empty prompt", ["--prompt", " "], /empty/],
+    ["an unknown flag", [...HELLO, "--bogus"], /--bogus/],
+    ["a recovery out of range", [...HELLO, "--recovery", "1.5"], /1\.5.*\(0, 1\]/],
+    ["a number with letters", [...HELLO, "--top-k", "12abc"], /12abc/],
+    ["a policy with a ratio out of range", [...HELLO, "--page", "7"], /7 slots/],
+    [
+      "recovery beside a policy without a threshold",
+      [...HELLO, "--policy", "sink+recent", "--recovery", "0.9"],
+      /no threshold/,
+    ],
+    ["ids that are none", ["--prompt-ids", "0,x"], /0,4,290/],
+    ["an id outside the vocabulary", ["--prompt-ids", "0,5000"], /5000.*1296/],
+    ["rows of no known source", [...HELLO, "--rows", "all"], /prompt, late, probe/],
+  ])("%s", async (_, args, message) => {
+    const outcome = await winnow(["run", "--model", DEMO, ...args]);
+    expect(outcome.code).toBe(2);
+    expectOneLine(outcome);
+    expect(outcome.stderr).toMatch(message);
+  });
+
+  test("a policy that does not parse comes with a caret under the place", async () => {
+    const { code, stderr } = await winnow(["run", "--model", DEMO, ...HELLO, "--policy", "special | frequnt(30%)"]);
+    expect(code).toBe(2);
+    const [line, text, caret] = stderr.split("\n");
+    expect(line).toMatch(/character 11.*did you mean "frequent"/);
+    expect(text?.slice(caret?.indexOf("^"))).toMatch(/^frequnt/);
+  });
+});
+
+describe("something else is wrong: one line, exit code 1", () => {
+  const nan = (dir: string): void => {
+    const path = join(dir, "model.safetensors");
+    const bytes = readFileSync(path);
+    bytes.writeUInt16LE(0x7e00, bytes.length - 100);
+    writeFileSync(path, bytes);
+  };
+
+  test.each([
+    ["a missing model", () => join(folder, "nowhere"), /nowhere/],
+    [
+      "weights cut short",
+      () =>
+        broken("short", (dir) => {
+          truncateSync(join(dir, "model.safetensors"), 100_000);
+        }),
+      /model\.safetensors/,
+    ],
+    [
+      "a header that lies about an offset",
+      () =>
+        broken("offset", (dir) => {
+          changeHeader(dir, (text) => text.replace(/"data_offsets": ?\[0, ?(\d)/, '"data_offsets": [9, $1'));
+        }),
+      /model\.safetensors/,
+    ],
+    [
+      "a header of another type",
+      () =>
+        broken("type", (dir) => {
+          changeHeader(dir, (text) => text.replace('"F16"', '"I64"'));
+        }),
+      /I64/,
+    ],
+    [
+      "a missing tensor",
+      () =>
+        broken("missing", (dir) => {
+          changeHeader(dir, (text) => text.replace("model.norm.weight", "model.morn.weight"));
+        }),
+      /model\.(norm|morn)\.weight/,
+    ],
+    [
+      "a shape that does not match",
+      () =>
+        broken("shape", (dir) => {
+          editJson(dir, "config.json", (json) => {
+            json.intermediate_size = 640;
+          });
+        }),
+      /640/,
+    ],
+    [
+      "an architecture that is not supported",
+      () =>
+        broken("family", (dir) => {
+          editJson(dir, "config.json", (json) => {
+            json.architectures = ["MambaForCausalLM"];
+          });
+        }),
+      /MambaForCausalLM/,
+    ],
+    [
+      "a tokenizer that does not fit",
+      () =>
+        broken("vocabulary", (dir) => {
+          editJson(dir, "config.json", (json) => {
+            json.vocab_size = 1000;
+          });
+        }),
+      /1296|1000/,
+    ],
+    ["weights that are not numbers", () => broken("nan", nan), /not a finite number/],
+  ])("%s", async (_, model, message) => {
+    const outcome = await winnow(["run", "--model", model(), ...HELLO]);
+    expect(outcome.code).toBe(1);
+    expectOneLine(outcome);
+    expect(outcome.stderr).toMatch(message);
+  });
+
+  test.each([
+    ["a prompt longer than the context", () => ["--raw", "--prompt", "word ".repeat(1100)], /context holds 1024/],
+    ["a backend that is not there", () => [...HELLO, "--backend", "webgpu"], /--backend cpu/],
+    ["a missing file", () => ["--prompt-file", join(folder, "none.txt")], /none\.txt/],
+    ["a plug-in that is not there", () => [...HELLO, "--plugin", join(folder, "none.mjs")], /none\.mjs/],
+    [
+      "a plug-in that is none",
+      () => [...HELLO, "--plugin", file("empty.mjs", "export const x = 1;")],
+      /exports no plug-in/,
+    ],
+    [
+      "a plug-in that throws",
+      () => [
+        ...HELLO,
+        "--policy",
+        "bad",
+        "--plugin",
+        file("bad.mjs", 'export default { kind: "policy", name: "bad", build() { throw new Error("oh no"); } };'),
+      ],
+      /"bad".*oh no/,
+    ],
+    ["a plan that is none", () => [...HELLO, "--plan", file("plan.json", "{}")], /plan\.json/],
+    ["a session that is none", () => [...HELLO, "--session", file("session", "hello")], /not a session/],
+  ])("%s", async (_, args, message) => {
+    const outcome = await winnow(["run", "--model", DEMO, ...args()]);
+    expect(outcome.code).toBe(1);
+    expectOneLine(outcome);
+    expect(outcome.stderr).toMatch(message);
+  });
+
+  test("a plan for another model", async () => {
+    const plan = join(folder, "tiny-plan.json");
+    await winnow(["profile", "--model", TINY, "--prompt-ids", "1,2,3,4,5,6", "--policy", "fastgen", "--plan", plan]);
+    const outcome = await winnow(["run", "--model", DEMO, ...HELLO, "--plan", plan]);
+    expect(outcome.code).toBe(1);
+    expectOneLine(outcome);
+    expect(outcome.stderr).toMatch(/another model: its layers is 2/);
+  });
+
+  test("--debug shows where", async () => {
+    const { stderr } = await winnow(["run", "--model", join(folder, "nowhere"), ...HELLO, "--debug"]);
+    expect(stderr).toMatch(/\n\s+at /);
+  });
+});
+
+describe("how it ends", () => {
+  const LONG = ["run", "--model", DEMO, "--raw", "--prompt", "Once upon a time", "--ignore-eos"];
+
+  test("quietly with 0 when the reader has seen enough", async () => {
+    const { code, stderr } = await winnow(LONG, {
+      started: (child) => child.stdout?.once("data", () => child.stdout?.destroy()),
+    });
+    expect(code).toBe(0);
+    expect(stderr).toBe("");
+  });
+
+  test("with 130 after Ctrl-C, and the JSON says abort", async () => {
+    const { code } = await winnow(LONG, { started: (child) => child.stdout?.once("data", () => child.kill("SIGINT")) });
+    expect(code).toBe(130);
+    const whole = await winnow([...LONG, "--json"], {
+      started: (child) => setTimeout(() => child.kill("SIGINT"), 700),
+    });
+    expect(whole.code).toBe(130);
+    expect(JSON.parse(whole.stdout)).toMatchObject({ finishReason: "abort" });
+  });
+
+  test("with length when the context is used up, whatever slots are free", async () => {
+    const { stdout } = await winnow([...LONG, "--policy", "recent(8)", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ finishReason: "length" });
+    const { tokens, promptTokens } = JSON.parse(stdout) as { tokens: number[]; promptTokens: number };
+    expect(tokens.length + promptTokens).toBe(1025);
+  });
+
+  test("chat answers line by line and ends with its input", async () => {
+    const input =
+      "Tom is 31 years old. Mira keeps the red key in the barn. Where does Mira keep the red key?\n/bytes\n/plan\n/nonsense\n/exit\n";
+    const { code, stdout } = await winnow(["chat", "--model", DEMO, "--max-tokens", "20"], { input });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/KV cache .* of .*%/);
+    expect(stdout).toContain("layer 3");
+    expect(stdout).toContain("unknown command /nonsense");
+  });
+
+  test.each([["run"], ["chat"], ["profile"], ["inspect"], ["estimate"]])("%s --help has examples", async (command) => {
+    const { code, stdout } = await winnow([command, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`  winnow ${command} `);
+  });
+});

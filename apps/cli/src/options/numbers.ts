@@ -1,0 +1,28 @@
+import { InvalidArgumentError } from "commander";
+
+/** A parser for an option that takes a decimal number within a range; anything else is refused as it stands. */
+export function number(rule: string, fits: (value: number) => boolean): (text: string) => number {
+  return (text) => {
+    const value = /^-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
+    if (!Number.isFinite(value) || !fits(value)) throw new InvalidArgumentError(`Expected ${rule}.`);
+    return value;
+  };
+}
+
+/** The same for whole numbers of at least `least`. */
+export function whole(least: number): (text: string) => number {
+  return number(`a whole number of at least ${least}`, (value) => Number.isInteger(value) && value >= least);
+}
+
+/** Token ids, separated by commas. */
+export function tokenIds(text: string): number[] {
+  if (!/^\s*\d+(?:\s*,\s*\d+)*\s*$/.test(text)) {
+    throw new InvalidArgumentError("Expected token ids separated by commas, such as 0,4,290.");
+  }
+  return text.split(",").map(Number);
+}
+
+/** For options that may be given several times. */
+export function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
+}

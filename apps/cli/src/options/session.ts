@@ -1,0 +1,53 @@
+import { existsSync } from "node:fs";
+
+import { WinnowError } from "@winnow/core-tensor";
+import { restoreSession, saveSession, type ChatState, type Model, type Session } from "@winnow/runtime";
+
+import { sessionOptions, type CacheFlags } from "./cache";
+
+/** A session, and the conversation that was saved with it. */
+export interface OpenedSession {
+  readonly session: Session;
+  readonly state: ChatState | undefined;
+}
+
+/**
+ * The session that the flags ask for: a new one, or the one in a file where there is one.
+ *
+ * @throws WinnowError `usage` when a saved session is given another policy.
+ */
+export async function openSession(model: Model, flags: CacheFlags, file: string | undefined): Promise<OpenedSession> {
+  const options = await sessionOptions(flags);
+  if (file === undefined || !existsSync(file)) return { session: model.createSession(options), state: undefined };
+  const { session, extra } = await restoreSession(model, file, { registry: options.registry });
+  const asked = flags.policy;
+  if (flags.plan !== undefined || (asked !== undefined && asked !== session.settings.policy.text)) {
+    const own = session.settings.policy.text;
+    session[Symbol.dispose]();
+    throw new WinnowError(
+      "usage",
+      `--session ${file} was begun with the policy "${own}" and goes on with it; leave out --policy and --plan, or give another file`,
+    );
+  }
+  return { session, state: isChatState(extra) ? extra : undefined };
+}
+
+/** Save the session where the flags ask for it. */
+export async function keepSession(
+  model: Model,
+  session: Session,
+  state: ChatState | null,
+  file: string | undefined,
+): Promise<void> {
+  if (file !== undefined) await saveSession(session, model, file, state);
+}
+
+function isChatState(value: unknown): value is ChatState {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "messages" in value &&
+    "closing" in value &&
+    Array.isArray(value.messages)
+  );
+}
