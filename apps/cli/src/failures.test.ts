@@ -235,7 +235,7 @@ describe("how it ends", () => {
     const { stdout } = await winnow([...LONG, "--policy", "recent(8)", "--json"]);
     expect(JSON.parse(stdout)).toMatchObject({ finishReason: "length" });
     const { tokens, promptTokens } = JSON.parse(stdout) as { tokens: number[]; promptTokens: number };
-    expect(tokens.length + promptTokens).toBe(1025);
+    expect(tokens.length + promptTokens).toBe(1024);
   });
 
   test("chat answers line by line and ends with its input", async () => {
@@ -246,6 +246,12 @@ describe("how it ends", () => {
     expect(stdout).toMatch(/KV cache .* of .*%/);
     expect(stdout).toContain("layer 3");
     expect(stdout).toContain("unknown command /nonsense");
+  });
+
+  test("chat can begin anew", async () => {
+    const input = "Mira keeps the red key in the barn.\n/new\n/bytes\n/exit\n";
+    const { stdout } = await winnow(["chat", "--model", DEMO, "--max-tokens", "5"], { input });
+    expect(stdout).toContain("[0 of 1024 tokens");
   });
 
   test.each([["run"], ["chat"], ["profile"], ["inspect"], ["estimate"]])("%s --help has examples", async (command) => {

@@ -22,6 +22,7 @@ interface ChatFlags extends ModelFlags, CacheFlags, SamplingFlags {
 
 const HELP = `  /bytes  what the cache holds
   /plan   what each head keeps, and by which policy
+  /new    forget the conversation and begin another
   /help   this
   /exit   the end; so does Ctrl-D
 Ctrl-C stops an answer.`;
@@ -46,7 +47,6 @@ async function chat(flags: ChatFlags): Promise<void> {
   using model = await openModel(flags);
   const { session: opened, state } = await openSession(model, flags, flags.session);
   using session = opened;
-  const conversation = new Chat(model, session, flags.system, state);
   const terminal = process.stdin.isTTY && process.stdout.isTTY;
   const lines = createInterface({
     input: process.stdin,
@@ -58,7 +58,7 @@ async function chat(flags: ChatFlags): Promise<void> {
     process.stdout.write(
       `${pc.dim(`${model.dir}, ${session.settings.policy.text}; /help tells what else there is`)}\n`,
     );
-  const talk = new Talk(flags, model, session, conversation, lines);
+  const talk = new Talk(flags, model, session, new Chat(model, session, flags.system, state), lines);
   lines.on("SIGINT", () => {
     if (talk.interrupt()) return;
     process.exitCode = INTERRUPTED;
@@ -71,7 +71,7 @@ async function chat(flags: ChatFlags): Promise<void> {
   }
   lines.close();
   if (terminal) process.stdout.write("\n");
-  await keepSession(model, session, conversation.state, flags.session);
+  await keepSession(model, session, talk.conversation.state, flags.session);
 }
 
 /** What is said in a conversation, line by line. */
@@ -82,7 +82,7 @@ class Talk {
     private readonly flags: ChatFlags,
     private readonly model: Model,
     private readonly session: Session,
-    private readonly conversation: Chat,
+    public conversation: Chat,
     private readonly lines: Interface,
   ) {}
 
@@ -103,6 +103,10 @@ class Talk {
         return false;
       case "/help":
         process.stdout.write(`${HELP}\n`);
+        return true;
+      case "/new":
+        this.session.forget();
+        this.conversation = new Chat(this.model, this.session, this.flags.system);
         return true;
       case "/bytes":
         process.stdout.write(`${this.#status()}\n`);
@@ -139,6 +143,7 @@ class Talk {
     } catch (error) {
       if (!(error instanceof WinnowError)) throw error;
       tellFailure(error, false);
+      if (error.code === "context") process.stderr.write("/new begins another conversation\n");
     } finally {
       bar.stop();
       this.#answering = null;

@@ -34,8 +34,8 @@ export interface Decoded {
 }
 
 /**
- * Draw tokens over a sequence's cache until something ends it. The last token drawn is not read: its row is computed
- * when the sequence goes on.
+ * Draw tokens over a sequence's cache until something ends it, at the latest when they and the prompt fill the context.
+ * The last token drawn is not read: its row is computed when the sequence goes on.
  *
  * @throws WinnowError `numeric` when logits are not numbers.
  */
@@ -54,7 +54,8 @@ export async function* decode(
   let stopped = false;
   decoded.finishReason = "length";
   let last = performance.now();
-  while (decoded.tokens.length < options.maxTokens) {
+  const { context } = sequence.engine;
+  while (decoded.tokens.length < options.maxTokens && sequence.tokens.length < context) {
     options.signal?.throwIfAborted();
     backend.sample({
       logits: rows(sequence.logits),
@@ -86,7 +87,7 @@ export async function* decode(
       decoded.finishReason = "stop";
       break;
     }
-    if (decoded.tokens.length === options.maxTokens || sequence.tokens.length === sequence.engine.context) break;
+    if (decoded.tokens.length === options.maxTokens || sequence.tokens.length + 1 === context) break;
     sequence.step(id);
     if (++sinceSweep >= options.interval) {
       await sweeper.sweep();

@@ -143,6 +143,18 @@ export class Session implements Disposable {
     this.#tokens.splice(0, this.#tokens.length, ...tokens);
   }
 
+  /**
+   * Forget everything read and drawn: the next prompt begins anew.
+   *
+   * @throws WinnowError `usage` while a call is under way.
+   */
+  forget(): void {
+    this.#acquire(undefined)();
+    this.#replaceSequence(new Sequence(this.model.engine, this.settings.policy));
+    this.#tokens.length = 0;
+    this.#rows = { source: "none", note: null };
+  }
+
   [Symbol.dispose](): void {
     this.#sweeper[Symbol.dispose]();
     this.#sequence[Symbol.dispose]();
