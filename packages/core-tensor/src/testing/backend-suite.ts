@@ -4,6 +4,7 @@ import type { Backend } from "../backend";
 import { registerMatchers } from "./allclose";
 import { SuiteContext, type BackendSuiteOptions } from "./suite-context";
 import { appendSuite } from "./suite/append.suite";
+import { attendRecordSuite } from "./suite/attend-record.suite";
 import { attendSuite } from "./suite/attend.suite";
 import { denseSuite } from "./suite/dense.suite";
 import { memorySuite } from "./suite/memory.suite";
@@ -16,6 +17,7 @@ const PARTS = {
   dense: denseSuite,
   append: appendSuite,
   attend: attendSuite,
+  "attend, recording": attendRecordSuite,
   slots: slotsSuite,
   select: selectSuite,
   sample: sampleSuite,
