@@ -89,6 +89,8 @@ export interface PagedKv {
   readonly table: DeviceTensor;
   /** u32 [kvHeads]: slots in use. */
   readonly lengths: DeviceTensor;
+  /** By KV head: no fewer than the slots in use before and after the operation. Grids are cut to them. */
+  readonly bounds: readonly number[];
   /** f32 [columnPagesPerSlab, pageSlots] each, positions as u32 bits; null where that slab does not exist. */
   readonly columnSlabs: readonly (DeviceTensor | null)[];
   readonly columnPagesPerSlab: number;

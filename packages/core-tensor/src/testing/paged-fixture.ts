@@ -98,6 +98,7 @@ export class PagedFixture {
         [heads.length],
         heads.map(({ slots }) => slots.length),
       ),
+      bounds: heads.map(() => pages * pageSlots),
       columnSlabs: columnData.map((values, slab) =>
         slab === 0 ? null : fixture.f32([COLUMN_PAGES_PER_SLAB, pageSlots], values),
       ),

@@ -55,6 +55,7 @@ export class LayerCache implements Disposable {
       pageSlots: this.store.layout.pageSlots,
       table: this.#table,
       lengths: this.#lengths,
+      bounds: this.lengths,
       columnSlabs: this.store.columns.slabs,
       columnPagesPerSlab: this.store.columns.pagesPerSlab,
       columnTable: this.#columnTable,
