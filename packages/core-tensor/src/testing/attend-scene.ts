@@ -4,7 +4,7 @@ import type { AttendGroup, AttendSpec, HeadShape, KvScratch } from "../backend";
 import { rows, type DeviceTensor } from "../device-tensor";
 import { at, randoms } from "./fixture";
 import { naiveAttention, unflatten } from "./naive";
-import { PagedFixture, randomSlots, scratchOf, type Slot } from "./paged-fixture";
+import { HALVES, PagedFixture, randomSlots, scratchOf, type Slot } from "./paged-fixture";
 import type { SuiteContext } from "./suite-context";
 
 /** Rows over kept slots (ragged by head), scratch rows before them, and themselves. */
@@ -24,7 +24,7 @@ export const scenes: fc.Arbitrary<Scene> = fc
   .record({
     kvHeads: fc.integer({ min: 1, max: 3 }),
     perGroup: fc.integer({ min: 1, max: 3 }),
-    half: fc.integer({ min: 1, max: 9 }),
+    half: HALVES,
     kept: fc.array(fc.integer({ min: 0, max: 21 }), { minLength: 3, maxLength: 3 }),
     context: fc.integer({ min: 0, max: 12 }),
     count: fc.integer({ min: 1, max: 19 }),

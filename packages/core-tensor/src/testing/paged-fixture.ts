@@ -1,6 +1,13 @@
+import * as fc from "fast-check";
+
 import { NO_PAGE, STORED_COLUMNS, type KvScratch, type PagedKv, type StoredColumn } from "../backend";
 import type { DeviceTensor } from "../device-tensor";
 import { at, randoms, shuffled, type Fixture } from "./fixture";
+
+/**
+ * Half the size of a head. Few sizes, of twos and of fours: a device compiles a kernel for each.
+ */
+export const HALVES = fc.constantFrom(1, 2, 3, 8);
 
 /** One kept slot as a test thinks of it. */
 export interface Slot {

@@ -12,16 +12,21 @@ export interface BackendSuiteOptions {
    * different kernels for one row and for many, it holds within the tolerance only. True unless told otherwise.
    */
   readonly bitEqual?: boolean;
+  /** Generated cases a property; 20 unless told otherwise. */
+  readonly numRuns?: number;
 }
 
 /** The backend under test, made before the first test of a `describe` and disposed after its last. */
 export class SuiteContext {
   readonly tolerance: Tolerance;
+  /** For fast-check. */
+  readonly runs: { readonly numRuns: number };
   readonly #lawTolerance: Tolerance;
   #fixture: Fixture | null = null;
 
   constructor(makeBackend: () => Backend | Promise<Backend>, options: BackendSuiteOptions) {
     this.tolerance = options.tolerance ?? TOLERANCES.f32;
+    this.runs = { numRuns: options.numRuns ?? 20 };
     this.#lawTolerance = (options.bitEqual ?? true) ? { rtol: 0, atol: 0 } : this.tolerance;
     beforeAll(async () => {
       this.#fixture = new Fixture(await makeBackend());

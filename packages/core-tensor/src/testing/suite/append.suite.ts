@@ -5,13 +5,13 @@ import { STORED_COLUMNS, type StoredColumn } from "../../backend";
 import { rows } from "../../device-tensor";
 import { randoms } from "../fixture";
 import { naiveRotation, unflatten } from "../naive";
-import { PagedFixture, randomSlots } from "../paged-fixture";
+import { HALVES, PagedFixture, randomSlots } from "../paged-fixture";
 import type { SuiteContext } from "../suite-context";
 
 const shape = fc.record({
   kvHeads: fc.integer({ min: 1, max: 3 }),
   perGroup: fc.integer({ min: 1, max: 3 }),
-  half: fc.integer({ min: 1, max: 6 }),
+  half: HALVES,
   count: fc.integer({ min: 1, max: 9 }),
   seed: fc.integer({ min: 1, max: 1e6 }),
 });

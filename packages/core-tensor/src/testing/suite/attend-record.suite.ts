@@ -8,8 +8,6 @@ import { at } from "../fixture";
 import { PagedFixture, randomSlots, scratchOf } from "../paged-fixture";
 import type { SuiteContext } from "../suite-context";
 
-const RUNS = { numRuns: 20 };
-
 /** What attention adds up on the way: mass tables, columns, and the statistics that kept slots store. */
 export function attendRecordSuite(context: SuiteContext): void {
   describe("attend, recording", () => {
@@ -106,7 +104,7 @@ export function attendRecordSuite(context: SuiteContext): void {
             expect(await stage.read()).toBeAllclose(expected, context.tolerance);
           },
         ),
-        RUNS,
+        context.runs,
       );
     });
 
@@ -192,7 +190,7 @@ export function attendRecordSuite(context: SuiteContext): void {
             });
           });
         }),
-        RUNS,
+        context.runs,
       );
     });
   });

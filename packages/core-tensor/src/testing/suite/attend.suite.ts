@@ -9,8 +9,6 @@ import { naiveAttention } from "../naive";
 import { PagedFixture, randomSlots, scratchOf } from "../paged-fixture";
 import type { SuiteContext } from "../suite-context";
 
-const RUNS = { numRuns: 20 };
-
 /** Softmax attention over pages, context and the rows themselves. */
 export function attendSuite(context: SuiteContext): void {
   describe("attend", () => {
@@ -22,7 +20,7 @@ export function attendSuite(context: SuiteContext): void {
           const expected = all(scene, (row, queryHead) => naive(scene, row, queryHead).out);
           expect(await stage.read()).toBeAllclose(expected, context.tolerance);
         }),
-        RUNS,
+        context.runs,
       );
     });
 
@@ -46,7 +44,7 @@ export function attendSuite(context: SuiteContext): void {
           grouped.attend(0, scene.count, { groups });
           expect(await grouped.read()).toBeAllclose(expected, context.lawTolerance);
         }),
-        RUNS,
+        context.runs,
       );
     });
 
@@ -90,7 +88,7 @@ export function attendSuite(context: SuiteContext): void {
           }
           expect(await stepped.read()).toBeAllclose(await fromScratch.read(), context.lawTolerance);
         }),
-        RUNS,
+        context.runs,
       );
     });
 
@@ -117,7 +115,7 @@ export function attendSuite(context: SuiteContext): void {
             context.tolerance,
           );
         }),
-        RUNS,
+        context.runs,
       );
     });
 
@@ -142,7 +140,7 @@ export function attendSuite(context: SuiteContext): void {
           );
           expect(await stage.read()).toBeAllclose(expected, context.tolerance);
         }),
-        RUNS,
+        context.runs,
       );
     });
 

@@ -7,8 +7,6 @@ import { naiveGate, naiveNorm, naiveProduct, unflatten } from "../naive";
 import type { SuiteContext } from "../suite-context";
 
 const seed = fc.integer({ min: 1, max: 1e6 });
-const RUNS = { numRuns: 25 };
-
 /** embed, rmsNorm and matmul: what has neither a cache nor a neighbour. */
 export function denseSuite(context: SuiteContext): void {
   describe("embed", () => {
@@ -62,7 +60,7 @@ export function denseSuite(context: SuiteContext): void {
             expect(await fixture.read(tensor)).toEqual(await fixture.read(out));
           },
         ),
-        RUNS,
+        context.runs,
       );
     });
 
@@ -124,7 +122,7 @@ export function denseSuite(context: SuiteContext): void {
             new Array<number>(2 * outputs).fill(7),
           );
         }),
-        RUNS,
+        context.runs,
       );
     });
 
@@ -143,7 +141,7 @@ export function denseSuite(context: SuiteContext): void {
           }
           expect(await fixture.read(apart)).toBeAllclose(await fixture.read(together), context.lawTolerance);
         }),
-        RUNS,
+        context.runs,
       );
     });
 

@@ -6,19 +6,18 @@ import { rows } from "../../device-tensor";
 import { randomUnit } from "../../expr";
 import { at, randomIntegers, randoms } from "../fixture";
 import { naiveAttention, naiveKeyDiff, naiveLength } from "../naive";
-import { PagedFixture, randomSlots, scratchOf, type Head, type Slot } from "../paged-fixture";
+import { HALVES, PagedFixture, randomSlots, scratchOf, type Head, type Slot } from "../paged-fixture";
 import { keepBits, slotTableOf } from "../slot-table";
 import type { SuiteContext } from "../suite-context";
 
 const CAPACITY = 48;
-const RUNS = { numRuns: 25 };
 const VALUES = ["mass", "maxWeight", "windowMass", "lastMass"] as const;
 
 /** A layer's heads with some columns and gaps in their positions, and scratch rows behind them. */
 const scenes = fc
   .record({
     kvHeads: fc.integer({ min: 1, max: 3 }),
-    half: fc.integer({ min: 1, max: 5 }),
+    half: HALVES,
     kept: fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 3, maxLength: 3 }),
     fresh: fc.integer({ min: 0, max: 15 }),
     start: fc.integer({ min: 0, max: 3 }),
@@ -138,7 +137,7 @@ export function slotsSuite(context: SuiteContext): void {
             });
           },
         ),
-        RUNS,
+        context.runs,
       );
     });
 
@@ -270,7 +269,7 @@ export function slotsSuite(context: SuiteContext): void {
             });
           },
         ),
-        RUNS,
+        context.runs,
       );
     });
 
@@ -330,7 +329,7 @@ export function slotsSuite(context: SuiteContext): void {
           const never = new PagedFixture(fixture, survivors, { ...options, seed: seed + 9 });
           expect(found).toBeAllclose(await attendOne(shape, never, qkv), context.lawTolerance);
         }),
-        RUNS,
+        context.runs,
       );
     });
 
