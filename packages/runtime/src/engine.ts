@@ -16,4 +16,6 @@ export interface Engine {
   /** Rows of a prompt that are read at a time in one layer. */
   readonly unitRows: number;
   readonly store: KvStore;
+  /** Calls under way on the backend: what one of them interrupts, all lose. */
+  readonly calls: Set<object>;
 }

@@ -62,6 +62,7 @@ export async function loadModel(dir: string, options: LoadOptions = {}): Promise
       context: config.context,
       unitRows: UNIT_ROWS,
       store: new KvStore(backend, layout),
+      calls: new Set(),
     };
     await backend.flush();
     return new Model({

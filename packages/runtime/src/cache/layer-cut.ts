@@ -333,15 +333,17 @@ export class LayerCut implements Disposable {
     };
   }
 
-  /** Positions and flags of the layer's columns: known here while nothing was ever dropped, else the device's. */
+  /** Positions and flags of the layer's columns: known here while nothing is kept of what came before, else the device's. */
   async #columns(l: number): Promise<SlotView[]> {
     const { sequence } = this;
     const { kvHeads } = sequence.engine.llama.shape.heads;
     const row = l * kvHeads;
     if (sequence.layers[l]?.longest !== 0) return downloadViews(sequence, this.#slots, [], row);
     const count = this.rowCount;
-    const position = Uint32Array.from({ length: count }, (_, i) => i);
-    const flags = sequence.classes.flagsOf(sequence.tokens);
+    // What came before the new rows, and was evicted whole, is no column.
+    const first = sequence.tokens.length - count;
+    const position = Uint32Array.from({ length: count }, (_, i) => first + i);
+    const flags = sequence.classes.flagsOf(sequence.tokens.slice(first));
     const now = sequence.tokens.length - 1;
     return Array.from({ length: kvHeads }, (_, head) => ({
       row: row + head,

@@ -8,6 +8,7 @@ import {
   type KvScratch,
 } from "@winnow/core-tensor";
 
+import { throwIfAborted } from "../abort";
 import type { Engine } from "../engine";
 import { LlamaWorkspace } from "../models/llama";
 import { rotationOf } from "../models/rope";
@@ -58,7 +59,7 @@ export async function readPrompt(
     const last = l === sequence.layers.length - 1;
     cut.beginLayer();
     for (const unit of units) {
-      options.signal?.throwIfAborted();
+      throwIfAborted(options.signal, "reading the prompt");
       const started = performance.now();
       const hidden = rows(reading.hidden, unit.start, unit.count);
       const qkv = llama.projectQkv(weights, hidden, reading.workspace);

@@ -1,5 +1,6 @@
 import { NOT_A_TOKEN, WinnowError, rows, type SamplingParams } from "@winnow/core-tensor";
 
+import { throwIfAborted } from "../abort";
 import type { Sequence } from "../cache/sequence";
 import type { Sweeper } from "../cache/sweep";
 import type { Tokenizer } from "../tokenizer";
@@ -56,7 +57,7 @@ export async function* decode(
   let last = performance.now();
   const { context } = sequence.engine;
   while (decoded.tokens.length < options.maxTokens && sequence.tokens.length < context) {
-    options.signal?.throwIfAborted();
+    throwIfAborted(options.signal, "the answer");
     backend.sample({
       logits: rows(sequence.logits),
       params: options.sampling,

@@ -9,6 +9,7 @@ import {
 } from "@winnow/core-tensor";
 
 import type { ModelConfig } from "../files/config";
+import { throwIfAborted } from "../abort";
 import { expectTensors } from "../files/expect-tensors";
 import type { TensorSource, WeightTensor } from "../files/tensor-source";
 import { Llama, type LlamaLayer, type LlamaShape } from "./llama";
@@ -44,7 +45,7 @@ export async function loadLlama(
   const put = async (label: string, ...names: string[]): Promise<DeviceTensor> => {
     const parts: WeightTensor[] = [];
     for (const name of names) {
-      signal?.throwIfAborted();
+      throwIfAborted(signal, "loading the model");
       const part = await source.read(name);
       expectFinite(part, `${source.fileOf(name)}: tensor "${name}"`);
       parts.push(part);

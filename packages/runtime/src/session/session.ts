@@ -172,11 +172,12 @@ export class Session implements Disposable {
     const started = performance.now();
     let promptMs: number | null = null;
     let profileMs = 0;
-    let finished = false;
     try {
       profileMs = await this.#read(parts, options);
       promptMs = performance.now() - started;
       await options.onPromptRead?.();
+      // What is enqueued for a step that is interrupted may never run: the next turn then reads the tokens anew.
+      this.#stale = true;
       yield* decode(
         this.#sequence,
         this.#sweeper,
@@ -192,15 +193,13 @@ export class Session implements Disposable {
         },
         decoded,
       );
-      finished = true;
+      this.#stale = false;
     } catch (error) {
       if (options.signal?.aborted !== true) throw error;
       decoded.finishReason = "abort";
     } finally {
       this.#tokens.push(...decoded.tokens);
       release();
-      // What was enqueued for a step may never have run: the next turn reads the tokens anew.
-      if (!finished) this.#stale = true;
     }
     const promptTokens = parts.reduce((sum, { ids }) => sum + ids.length, 0);
     return {
@@ -228,19 +227,19 @@ export class Session implements Disposable {
     if (parts.length === 0 || parts.some(({ ids }) => ids.length === 0)) {
       throw new WinnowError("prompt", "the prompt is empty; give at least one token");
     }
-    if (this.#stale || this.settings.memory === "exact") {
-      this.#replaceSequence(new Sequence(this.model.engine, this.settings.policy));
-    }
-    this.#stale = true;
     const total = this.#tokens.length + parts.reduce((sum, { ids }) => sum + ids.length, 0);
-    const { context } = this.model.engine;
+    const { context, llama } = this.model.engine;
     if (total > context) {
-      this.#stale = false;
       throw new WinnowError(
         "context",
         `the prompt has ${total} tokens${this.#tokens.length > 0 ? " with the conversation before it" : ""}, and the model's context holds ${context}; shorten it`,
       );
     }
+    for (const part of parts) expectTokens(part, llama.shape.vocabulary);
+    if (this.#stale || this.settings.memory === "exact") {
+      this.#replaceSequence(new Sequence(this.model.engine, this.settings.policy));
+    }
+    this.#stale = true;
     let profileMs = 0;
     for (const { ids, probe } of parts) {
       const unread = this.#tokens.slice(this.#sequence.tokens.length);
@@ -260,21 +259,37 @@ export class Session implements Disposable {
     this.#stale = false;
   }
 
-  /** Take the session for one call; an abort from outside stops the device at once. */
+  /** Take the session for one call; an abort from outside stops the device at once, where the call has it alone. */
   #acquire(signal: AbortSignal | undefined): () => void {
     if (this.#busy) {
       throw new WinnowError("usage", "the session is busy with another call; wait for it, or make a second session");
     }
     this.#busy = true;
-    const { backend } = this.model.engine;
+    const { backend, calls } = this.model.engine;
+    calls.add(this);
     const interrupt = (): void => {
-      backend.interrupt();
+      // Beside other sessions' work, the call ends when it next looks at the signal.
+      if (calls.size === 1) backend.interrupt();
     };
     signal?.addEventListener("abort", interrupt);
     return () => {
       signal?.removeEventListener("abort", interrupt);
+      calls.delete(this);
       this.#busy = false;
     };
+  }
+}
+
+/** @throws WinnowError `prompt` when an id is none of the model's. */
+function expectTokens({ ids, probe }: PromptPart, vocabulary: number): void {
+  const probed = probe === null ? [] : probe.kind === "ids" ? [probe.ids] : [probe.request, probe.subject];
+  for (const id of [ids, ...probed].flat()) {
+    if (!Number.isInteger(id) || id < 0 || id >= vocabulary) {
+      throw new WinnowError(
+        "prompt",
+        `the token id ${id} is none of the model's; expected whole numbers below ${vocabulary}`,
+      );
+    }
   }
 }
 
