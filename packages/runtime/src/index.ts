@@ -1,5 +1,6 @@
 export type { CachePolicy, Decision, RowsOption } from "./cache/cache-policy";
 export type { ExtendReport, ProbeSource } from "./cache/extend";
+export type { Generation } from "./session/generation";
 export { KvStore, defaultPageSlots, fullCacheBytes, type KvLayout } from "./cache/kv-store";
 export { replayChunks } from "./cache/probe";
 export { Sequence, type HeadState } from "./cache/sequence";
@@ -16,7 +17,6 @@ export { profileReport } from "./session/profile-report";
 export {
   Session,
   type GenerateOptions,
-  type Generation,
   type PromptPart,
   type ReadOptions,
   type SessionSettings,

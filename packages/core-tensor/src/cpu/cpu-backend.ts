@@ -81,10 +81,12 @@ class CpuBackend implements Backend {
     return part;
   }
 
-  flush(): Promise<void> {
+  async flush(): Promise<void> {
     const failure = this.#failure;
     this.#failure = null;
-    return failure === null ? Promise.resolve() : Promise.reject(failure);
+    // As with a device, the answer comes later: timers and events have their turn, and can stop a loop of steps.
+    await nextTurn();
+    if (failure !== null) throw failure;
   }
 
   interrupt(): void {
@@ -121,6 +123,13 @@ class CpuBackend implements Backend {
     this.#releases.set(tensor.id, this.memory.allocated(category, label, tensor.bytes));
     return tensor;
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === "function") setImmediate(resolve);
+    else setTimeout(resolve, 0);
+  });
 }
 
 /** The elements as they are now; an error is a value here, for an operation's own error goes first. */

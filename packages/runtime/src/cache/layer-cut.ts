@@ -209,7 +209,7 @@ export class LayerCut implements Disposable {
     const extended = layer.longest > 0;
     const shared = this.#layerColumns(choices);
     choices.forEach(({ policy }, head) => {
-      layer.setColumns(head, storedColumns(policy, sequence.policy.generated, shared));
+      layer.setColumns(head, this.#storedColumns(policy, shared));
       layer.resize(head, Math.max(layer.lengths[head] ?? 0, kept[head] ?? 0));
     });
     sequence.noteBytes(scratchBytes);
@@ -219,6 +219,20 @@ export class LayerCut implements Disposable {
     kept.forEach((length, head) => {
       layer.resize(head, length);
     });
+  }
+
+  /** What a head stores beside its slots from the cut on. */
+  #storedColumns(policy: Policy, shared: ReadonlySet<string>): readonly StoredColumn[] {
+    const { generated, registry } = this.sequence.policy;
+    if (generated === "keep") return policy.node.kind === "full" ? [] : ["position"];
+    const { stored, custom } = columnsNeeded(policy);
+    const names = new Set([...shared, ...custom]);
+    const own = new Set<string>([
+      ...stored,
+      ...shared,
+      ...registry.computed([...names]).flatMap((statistic) => statistic.needs),
+    ]);
+    return STORED_COLUMNS.filter((name) => own.has(name));
   }
 
   /** Columns that every head of the layer has to store, because a head's policy ranks the slots of all of them. */
@@ -250,6 +264,7 @@ export class LayerCut implements Disposable {
       case "strategy": {
         const heads = await this.#headViews(l);
         const policies = decision.strategy.decide({ layer: l, heads, recovery: decision.threshold });
+        for (const policy of policies) this.#expectColumns(policy, decision.strategy.name);
         if (sequence.reserveTokenSets(policies)) recollect();
         const programs = policies.map((policy) => compile(policy, context));
         const measured = await this.#measure(l, programs);
@@ -283,6 +298,20 @@ export class LayerCut implements Disposable {
           };
         });
       }
+    }
+  }
+
+  /** @throws WinnowError `plugin` when a policy ranks by what the strategy did not ask for. */
+  #expectColumns(policy: Policy, strategy: string): void {
+    const { stored, computed, custom } = columnsNeeded(policy);
+    const missing = [...stored, ...computed, ...custom].find(
+      (name) => name !== "position" && !(name in this.#slots.table.columns),
+    );
+    if (missing !== undefined) {
+      throw new WinnowError(
+        "plugin",
+        `the strategy "${strategy}" gives a head the policy "${policy.text}", which ranks by "${missing}"; name that in the strategy's needs`,
+      );
     }
   }
 
@@ -368,17 +397,6 @@ export class LayerCut implements Disposable {
     if (name === "lastMass") return last(1);
     return this.profiled.ranges;
   }
-}
-
-/** What a head stores beside its slots from a cut on. */
-function storedColumns(
-  policy: Policy,
-  generated: "sweep" | "keep",
-  shared: ReadonlySet<string>,
-): readonly StoredColumn[] {
-  if (generated === "keep") return policy.node.kind === "full" ? [] : ["position"];
-  const own = columnsNeeded(policy).stored;
-  return STORED_COLUMNS.filter((name) => own.includes(name) || shared.has(name));
 }
 
 function isRecorded(name: string): name is RecordedColumn {

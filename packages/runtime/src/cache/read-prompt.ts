@@ -89,6 +89,8 @@ export async function readPrompt(
     await cut.cutLayer(l, reading.scratch, reading.positions, scratchBytes);
   }
   llama.predict(rows(reading.hidden, ids.length - 1, 1), reading.workspace, rows(sequence.logits));
+  // What an interrupt drops from here on is no longer the prompt's.
+  await backend.flush();
   sequence.noteBytes(0);
   return { profileMs: cut.spentMs };
 }

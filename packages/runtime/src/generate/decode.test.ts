@@ -89,10 +89,13 @@ describe("a limit", () => {
     }
   });
 
-  it.each([0, -1, NaN])("of %d tokens is refused before anything is read", async (maxTokens) => {
+  it.each([0, -1, NaN, 2.5])("of %d tokens is refused before anything is read", async (maxTokens) => {
     using session = tiny.createSession({ policy: "full" });
     const error = await failureOf(() => runOn(session, ids(tiny), { maxTokens }));
-    expect(error).toMatchObject({ code: "usage", message: `maxTokens is ${maxTokens}; expected at least 1` });
+    expect(error).toMatchObject({
+      code: "usage",
+      message: `maxTokens is ${maxTokens}; expected a whole number of at least 1`,
+    });
     expect(session.tokens).toEqual([]);
     expect(session.sequence.tokens).toEqual([]);
   });
@@ -186,6 +189,7 @@ describe("a generation", () => {
       expect(event.kind).toBe("token");
       break;
     }
+    await expect(generation.report()).rejects.toMatchObject({ code: "usage" });
     expect(session.tokens).toHaveLength(ids(tiny).length + 1);
     const whole = [...session.tokens, 40];
     const { report } = await runOn(session, [40], { maxTokens: 6, ignoreEos: true, temperature: 0 });
@@ -202,15 +206,15 @@ describe("a generation", () => {
     expect((await generation.report()).tokens).toHaveLength(4);
   });
 
-  it("that fails in the caller's own function leaves the session as usable as before", async () => {
+  it("that fails in the caller's own function leaves the session as it was before", async () => {
     using session = tiny.createSession({ policy: "full" });
     const onPromptRead = (): void => {
       throw new Error("not now");
     };
     await expect(runOn(session, ids(tiny), { onPromptRead })).rejects.toThrow("not now");
-    expect(session.tokens).toEqual(ids(tiny));
+    expect(session.tokens).toEqual([]);
     const { report } = await runOn(session, [40], { maxTokens: 6, ignoreEos: true, temperature: 0 });
-    const { report: fresh } = await run(tiny, [...ids(tiny), 40], { maxTokens: 6, ignoreEos: true, temperature: 0 });
+    const { report: fresh } = await run(tiny, [40], { maxTokens: 6, ignoreEos: true, temperature: 0 });
     expect(report.tokens).toEqual(fresh.tokens);
   });
 });
@@ -270,7 +274,7 @@ describe.each([
     await expectUsable();
   });
 
-  it("in the second part of a prompt: the first stays read", async () => {
+  it("in the second part of a prompt: neither stays", async () => {
     session = model.createSession({ policy: "full" });
     const abort = new AbortController();
     let units = 0;
@@ -285,7 +289,7 @@ describe.each([
       },
     );
     expect((await generation.report()).finishReason).toBe("abort");
-    expect(session.tokens).toEqual(ids(model));
+    expect(session.tokens).toEqual([]);
     await expectUsable();
   });
 
@@ -321,8 +325,11 @@ describe.each([
   });
 });
 
-it("an abort from a timer stops a model in a thread of its own", async () => {
-  using model = await loadModel(DEMO, { backend: createCpuWorkerBackend() });
+it.each([
+  { where: "in the calling thread", makeBackend: createCpuBackend },
+  { where: "in a thread of its own", makeBackend: createCpuWorkerBackend },
+])("an abort from a timer stops a model $where", async ({ makeBackend }) => {
+  using model = await loadModel(DEMO, { backend: makeBackend() });
   using session = model.createSession({ policy: "full" });
   const abort = new AbortController();
   const onPromptRead = (): void => {

@@ -4,7 +4,7 @@ import { throwIfAborted } from "../abort";
 import type { Sequence } from "../cache/sequence";
 import type { Sweeper } from "../cache/sweep";
 import type { Tokenizer } from "../tokenizer";
-import { StopStrings } from "./stop-strings";
+import type { StopStrings } from "./stop-strings";
 import type { FinishReason } from "./report";
 
 /** What a generation says as it goes. */
@@ -17,7 +17,7 @@ export type GenerationEvent =
 export interface DecodeOptions {
   readonly sampling: SamplingParams;
   readonly maxTokens: number;
-  readonly stop: readonly string[];
+  readonly stops: StopStrings;
   readonly eosIds: ReadonlySet<number>;
   readonly ignoreEos: boolean;
   /** Tokens between two sweeps; 1 is the paper's algorithm. */
@@ -48,7 +48,7 @@ export async function* decode(
   decoded: Decoded,
 ): AsyncGenerator<GenerationEvent, void, undefined> {
   const { backend } = sequence.engine;
-  const stops = new StopStrings(options.stop);
+  const { stops } = options;
   const stream = tokenizer.stream();
   const { token, logProbability } = sequence.drawn;
   let sinceSweep = 0;

@@ -32,13 +32,10 @@ function search(text: string, stops: readonly string[]): { readonly text: string
   return { text, stopped: false };
 }
 
-/** Whether `inner` lies in `outer` with something on both sides. */
-const liesWithin = (inner: string, outer: string): boolean => outer.slice(1, -1).includes(inner);
-
 const pieces = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "é"), maxLength: 4 }), { maxLength: 14 });
-const stops = fc
-  .array(fc.string({ unit: fc.constantFrom("a", "b", "é"), minLength: 1, maxLength: 5 }), { maxLength: 4 })
-  .filter((all) => !all.some((outer) => all.some((inner) => liesWithin(inner, outer))));
+const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "é"), minLength: 1, maxLength: 5 }), {
+  maxLength: 4,
+});
 
 describe("stop strings", () => {
   it("end the text where a search over the whole of it does, however it is split", () => {

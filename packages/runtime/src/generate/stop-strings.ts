@@ -2,7 +2,8 @@ import { WinnowError } from "@winnow/core-tensor";
 
 /**
  * Watches a stream of text for stop strings, which may fall across tokens. Text that could be the beginning
- * of one is held back until it is certain.
+ * of one is held back until it is certain. The one that ends first stops the text, and of several that end there the
+ * longest: so it does not matter how the text is cut into tokens.
  *
  * @example
  * ```ts
@@ -22,10 +23,13 @@ export class StopStrings {
   /** What is certain to be part of the answer now, and whether a stop string has ended it. */
   push(text: string): { readonly text: string; readonly stopped: boolean } {
     const all = this.#held + text;
-    const ends = this.stops.map((stop) => all.indexOf(stop)).filter((at) => at >= 0);
-    if (ends.length > 0) {
+    const found = this.stops
+      .map((stop) => ({ start: all.indexOf(stop), length: stop.length }))
+      .filter(({ start }) => start >= 0)
+      .sort((a, b) => a.start + a.length - (b.start + b.length) || a.start - b.start);
+    if (found[0] !== undefined) {
       this.#held = "";
-      return { text: all.slice(0, Math.min(...ends)), stopped: true };
+      return { text: all.slice(0, found[0].start), stopped: true };
     }
     const held = Math.max(0, ...this.stops.map((stop) => overlap(all, stop)));
     this.#held = all.slice(all.length - held);

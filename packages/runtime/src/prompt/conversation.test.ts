@@ -105,6 +105,7 @@ describe("a conversation", () => {
     expect(conversation.ask("Hi").request).toBe(request);
     conversation.answered("Ho");
     expect(conversation.ask("Repeat the text.").request).toBe(request);
+    expect(new Conversation(demo).ask("Hi").request).toBe("<|user|>Repeat the text.<|end|><|assistant|>");
   });
 
   it("says what closes an answer that the template has closed", () => {
@@ -181,6 +182,17 @@ describe("a conversation", () => {
     const error = await failureOf(() => conversation.ask("Hi"));
     expect(error.code).toBe("tokenizer");
     expect(error.message).toMatch(/no system role/);
+    expect(conversation.messages).toHaveLength(1);
+  });
+
+  it("finds its place in what a template has trimmed", () => {
+    const trimming = new ChatTemplate(
+      "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] | trim }}<end>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}",
+    );
+    const conversation = new Conversation(trimming);
+    expect(conversation.ask(" Ha", "why\n").segments).toEqual(["<user>Ha", "\n\nwhy<end><assistant>"]);
+    expect(conversation.answered("Ho\n")).toBe("<end>");
+    expect(conversation.ask("Hi").segments).toEqual(["<user>Hi<end><assistant>"]);
   });
 
   it("keeps its messages from whoever gave them", () => {

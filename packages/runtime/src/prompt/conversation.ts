@@ -42,22 +42,17 @@ export class Conversation {
     if (content.trim() === "") throw new WinnowError("prompt", "the prompt is empty; give at least one character");
     const begun = this.#messages.some(({ role }) => role !== "system");
     const before = begun ? this.template.render(this.#messages, { addGenerationPrompt: false }) : "";
-    this.#messages.push({ role: "user", content: then === undefined ? content : `${content}\n\n${then}` });
-    const asked = this.template.render(this.#messages, { addGenerationPrompt: true });
+    const message = { role: "user", content: then === undefined ? content : `${content}\n\n${then}` } as const;
+    const messages = [...this.#messages, message];
+    const asked = this.template.render(messages, { addGenerationPrompt: true });
     const text = suffix(asked, before, "an earlier turn");
-    const cut = then === undefined ? -1 : text.lastIndexOf(`${content}\n\n${then}`);
-    if (then !== undefined && cut < 0) {
-      throw new WinnowError(
-        "tokenizer",
-        "the chat template changes the message's text, so it cannot be read in two parts",
-      );
-    }
-    const at = cut + content.length;
-    return {
-      segments: then === undefined ? [text] : [text.slice(0, at), text.slice(at)],
+    const turn = {
+      segments: then === undefined ? [text] : inTwo(text, content, then),
       subject: content,
-      request: this.#request(asked),
+      request: this.#request(messages),
     };
+    this.#messages.push(message);
+    return turn;
   }
 
   /**
@@ -84,7 +79,12 @@ export class Conversation {
     const asked = this.template.render(this.#messages, { addGenerationPrompt: true });
     this.#messages.push({ role: "assistant", content });
     const whole = this.template.render(this.#messages, { addGenerationPrompt: false });
-    return whole.startsWith(asked + content) ? whole.slice(asked.length + content.length) : "";
+    const turn = whole.startsWith(asked) ? whole.slice(asked.length) : "";
+    // Templates may trim what they write.
+    const written = [content, content.trimEnd(), content.trimStart(), content.trim()].find((text) =>
+      turn.startsWith(text),
+    );
+    return written === undefined ? "" : turn.slice(written.length);
   }
 
   /** Take the last question back, when it could not be read. */
@@ -92,22 +92,26 @@ export class Conversation {
     if (this.#messages.at(-1)?.role === "user") this.#messages.pop();
   }
 
-  /** A turn that asks for the text again, as it would follow `asked`. */
-  #request(asked: string): string {
-    const messages = [
-      ...this.#messages,
-      { role: "assistant", content: "" } as const,
-      { role: "user", content: REPEAT } as const,
-    ];
-    const repeated = this.template.render(messages, { addGenerationPrompt: true });
-    const at = repeated.lastIndexOf(REPEAT);
-    const alone = this.template.render([{ role: "user", content: REPEAT }], { addGenerationPrompt: true });
-    const aloneAt = alone.lastIndexOf(REPEAT);
-    if (at < 0 || aloneAt < 0 || asked === "") return `\n\n${REPEAT}\n\n`;
-    const tail = alone.slice(aloneAt);
-    const head = commonSuffix(alone.slice(0, aloneAt), repeated.slice(0, at));
-    return head + tail;
+  /** A turn that asks for the text again, as it would follow an answer to the messages. */
+  #request(messages: readonly ChatMessage[]): string {
+    const answered = [...messages, { role: "assistant", content: "" } as const];
+    const repeated = [...answered, { role: "user", content: REPEAT } as const];
+    const before = this.template.render(answered, { addGenerationPrompt: false });
+    const after = this.template.render(repeated, { addGenerationPrompt: true });
+    return after.startsWith(before) ? after.slice(before.length) : `\n\n${REPEAT}\n\n`;
   }
+}
+
+/** A turn's text, cut behind the first part of its message. */
+function inTwo(text: string, content: string, then: string): readonly string[] {
+  // Templates may trim what they write.
+  for (const start of [content, content.trimStart()]) {
+    for (const end of [then, then.trimEnd()]) {
+      const at = text.lastIndexOf(`${start}\n\n${end}`);
+      if (at >= 0) return [text.slice(0, at + start.length), text.slice(at + start.length)];
+    }
+  }
+  throw new WinnowError("tokenizer", "the chat template changes the message's text, so it cannot be read in two parts");
 }
 
 function suffix(whole: string, head: string, what: string): string {
@@ -118,10 +122,4 @@ function suffix(whole: string, head: string, what: string): string {
     );
   }
   return whole.slice(head.length);
-}
-
-function commonSuffix(a: string, b: string): string {
-  let length = 0;
-  while (length < a.length && length < b.length && a[a.length - 1 - length] === b[b.length - 1 - length]) length++;
-  return a.slice(a.length - length);
 }

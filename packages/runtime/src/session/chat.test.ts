@@ -172,6 +172,22 @@ describe("a chat", () => {
     expect(tokens).toEqual(await answerTo(session.tokens.slice(0, -tokens.length), { policy: "full" }));
   });
 
+  it("that is left in an answer goes on after what was said", async () => {
+    using session = model.createSession({ policy: "full" });
+    const chat = new Chat(model, session);
+    for await (const { kind } of chat.ask("Tell me about Tom.", GREEDY)) if (kind === "token") break;
+    expect(chat.state.messages[1]?.content).not.toBe("");
+    await ask(chat, "Where is he?");
+    expect(rendered(chat).startsWith(textOf(session))).toBe(true);
+  });
+
+  it("knows of no question before its answer is asked for", () => {
+    using session = model.createSession({ policy: "full" });
+    const chat = new Chat(model, session);
+    chat.ask("Tell me about Tom.");
+    expect(chat.state.messages).toEqual([]);
+  });
+
   it("needs a model with a template", async () => {
     await cp(TINY, at("silent"), { recursive: true });
     await rm(at("silent", "tokenizer_config.json"));
@@ -190,6 +206,7 @@ const FAILURES: readonly [string, string, (chat: Chat, session: Session) => Prom
   ["does not fit the context", "context", (chat) => ask(chat, TOO_LONG)],
   ["is empty", "prompt", async (chat) => ask(chat, " \n")],
   ["comes with an option out of range", "usage", (chat) => ask(chat, "Why?", { temperature: -1 })],
+  ["names an empty stop string", "usage", (chat) => ask(chat, "Why?", { stop: [""] })],
   ["asks for no tokens", "usage", (chat) => ask(chat, "Why?", { maxTokens: 0 })],
   [
     "comes while the session is busy",
@@ -202,6 +219,46 @@ const FAILURES: readonly [string, string, (chat: Chat, session: Session) => Prom
     },
   ],
 ];
+
+/** What fails once the prompt has been read, or while it is. */
+const INTERRUPTIONS: readonly [string, (chat: Chat) => Promise<unknown>][] = [
+  [
+    "fails when it has been read",
+    (chat) => {
+      const onPromptRead = (): void => {
+        throw new Error("not now");
+      };
+      return expect(ask(chat, "Why?", { onPromptRead })).rejects.toThrow("not now");
+    },
+  ],
+  [
+    "is aborted while it is read",
+    async (chat) => {
+      const abort = new AbortController();
+      const onProgress = (): void => {
+        abort.abort();
+      };
+      const report = await chat.ask("Why?", { onProgress, signal: abort.signal }).report();
+      expect(report).toMatchObject({ text: "", finishReason: "abort" });
+    },
+  ],
+];
+
+describe.each(INTERRUPTIONS)("a question that %s", (_, interrupt) => {
+  it.each([0, 1])("is taken back after %d turns", async (turns) => {
+    const [first = "", second = ""] = QUESTIONS;
+    using session = model.createSession({ policy: "full" });
+    using other = model.createSession({ policy: "full" });
+    const chat = new Chat(model, session, "Answer in one word.");
+    const twin = new Chat(model, other, "Answer in one word.");
+    if (turns > 0) expect(await ask(chat, first)).toEqual(await ask(twin, first));
+    await interrupt(chat);
+    expect(chat.state).toEqual(twin.state);
+    expect(session.tokens).toEqual(other.tokens);
+    expect(await ask(chat, second)).toEqual(await ask(twin, second));
+    expect(session.tokens).toEqual(other.tokens);
+  });
+});
 
 describe.each(FAILURES)("a question that %s", (_, code, fail) => {
   it.each([0, 1])("is taken back after %d turns, as if it had never been asked", async (turns) => {

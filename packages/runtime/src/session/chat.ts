@@ -1,11 +1,13 @@
 import { WinnowError } from "@winnow/core-tensor";
 
+import type { GenerationEvent } from "../generate/decode";
+import type { GenerationReport } from "../generate/report";
 import type { Model } from "../model";
 import { Conversation } from "../prompt/conversation";
 import { turnParts } from "../prompt/parts";
 import type { ChatMessage } from "../tokenizer";
-import type { Generation, GenerateOptions, PromptPart, Session } from "./session";
-import type { GenerationReport } from "../generate/report";
+import { generationOf, type Generation } from "./generation";
+import type { GenerateOptions, PromptPart, Session } from "./session";
 
 /** What a chat has to remember beside its session's cache; plain JSON. */
 export interface ChatState {
@@ -52,13 +54,13 @@ export class Chat {
   }
 
   /**
-   * Ask, and stream the answer.
+   * Ask, and stream the answer. A question that could not be read is taken back; of an answer that is left or aborted
+   * the chat remembers what there was of it.
    *
    * @param then asked after the message has been read and cut.
    */
   ask(content: string, options: GenerateOptions & { readonly then?: string | undefined } = {}): Generation {
-    const generation = this.session.generate(this.parts(content, options.then), options);
-    return this.#remember(generation);
+    return generationOf(this.#events(content, options));
   }
 
   /** What a question adds to the session, for a caller that reads it itself. */
@@ -73,34 +75,23 @@ export class Chat {
     return ids[0] !== undefined && ids[0] === this.session.tokens.at(-1) ? ids.slice(1) : ids;
   }
 
-  /** Take note of the answer when it is complete, whichever way the caller learns that. */
-  #remember(generation: Generation): Generation {
-    let noted: GenerationReport | null = null;
-    const report = async (): Promise<GenerationReport> => {
-      if (noted !== null) return noted;
-      try {
-        noted = await generation.report();
-      } catch (error) {
-        this.#conversation.retract();
-        throw error;
+  async *#events(
+    content: string,
+    options: GenerateOptions & { readonly then?: string | undefined },
+  ): AsyncGenerator<GenerationEvent, GenerationReport, undefined> {
+    const parts = this.parts(content, options.then);
+    const before = this.session.tokens.length;
+    let answer = "";
+    try {
+      const generation = this.session.generate(parts, options);
+      for await (const event of generation) {
+        answer += event.text;
+        yield event;
       }
-      this.#closing = this.#conversation.answered(noted.text);
-      return noted;
-    };
-    const retract = (): void => {
-      this.#conversation.retract();
-    };
-    return {
-      async *[Symbol.asyncIterator]() {
-        try {
-          yield* generation;
-        } catch (error) {
-          retract();
-          throw error;
-        }
-        await report();
-      },
-      report,
-    };
+      return await generation.report();
+    } finally {
+      if (this.session.tokens.length === before) this.#conversation.retract();
+      else this.#closing = this.#conversation.answered(answer);
+    }
   }
 }

@@ -186,6 +186,19 @@ describe("a statistic of one's own", () => {
     }
   });
 
+  it("that is a function sees at every sweep what it asked for", async () => {
+    const bigger = defineStatistic({
+      name: "bigger",
+      needs: ["mass"],
+      compute: ({ columns }) => (columns.mass ?? new Float32Array(0)).map((mass) => -mass),
+    });
+    await expectSame(
+      tiny,
+      { policy: "top(bigger, 9) | recent(2)", interval: 3, registry: registryOf(bigger) },
+      { policy: "top(-mass, 9) | recent(2)", interval: 3 },
+    );
+  });
+
   it("may limit another policy", async () => {
     const registry = registryOf(defineStatistic({ name: "late", expr: "position" }));
     const { kv } = await expectSame(
@@ -353,11 +366,23 @@ describe.each(FAILING)("$what", ({ policy, message, plugin }) => {
   });
 });
 
+it("a strategy whose policy ranks by what it did not ask for is named", async () => {
+  const forgetful = defineStrategy({
+    name: "forgetful",
+    needs: [],
+    decide: ({ heads }) => heads.map(() => "frequent(5)"),
+  });
+  using session = tiny.createSession({ policy: "forgetful", registry: registryOf(forgetful) });
+  const error = await failureOf(() => session.read([PART]));
+  expect(error).toMatchObject({ code: "plugin" });
+  expect(error.message).toMatch(/strategy "forgetful".*ranks by "mass".*needs/);
+});
+
 describe("a plug-in that fails", () => {
   const goesOn = async (session: Session): Promise<number> =>
     (await session.generate([{ ids: [40, 50], probe: null }], GENERATE).report()).tokens.length;
 
-  it("while an answer is written ends the answer, and what was drawn stays", async () => {
+  it("while an answer is written ends the call, and leaves what was before it", async () => {
     let calls = 0;
     const { layers, kvHeads } = demo.config;
     const atCut = layers * kvHeads;
@@ -374,8 +399,7 @@ describe("a plug-in that fails", () => {
     const error = await failureOf(() => session.generate([PART], GENERATE).report());
     expect(error).toMatchObject({ code: "plugin", cause: REASON });
     expect(error.message).toContain('"tiring"');
-    expect(session.tokens.slice(0, LENGTH)).toEqual(PART.ids);
-    expect(session.tokens).toHaveLength(LENGTH + 4);
+    expect(session.tokens).toEqual([]);
     expect(await goesOn(session)).toBe(10);
     session[Symbol.dispose]();
     expect(demo.engine.store.livePages).toBe(pages);

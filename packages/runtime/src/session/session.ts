@@ -7,8 +7,10 @@ import { Sweeper } from "../cache/sweep";
 import type { Engine } from "../engine";
 import { decode, type Decoded, type GenerationEvent } from "../generate/decode";
 import { percentiles, type GenerationReport } from "../generate/report";
+import { StopStrings } from "../generate/stop-strings";
 import { resolveSampling, type SamplingOptions } from "../generate/sampling";
 import type { Tokenizer } from "../tokenizer";
+import { generationOf, type Generation } from "./generation";
 
 /** One part of a prompt, which is read and cut by itself. */
 export interface PromptPart {
@@ -54,15 +56,10 @@ export interface SessionSettings {
   readonly memory: "keep" | "exact";
 }
 
-/** A generation under way: iterate over it for its events, once, and ask for the report at the end. */
-export interface Generation extends AsyncIterable<GenerationEvent> {
-  /** Runs what is left of the generation, and tells what it did. */
-  report(): Promise<GenerationReport>;
-}
-
 /**
- * A token sequence that goes on: prompts and answers extend one cache, which each head has cut for itself. An answer
- * that is interrupted leaves the session usable: its cache is then rebuilt from its tokens when it goes on.
+ * A token sequence that goes on: prompts and answers extend one cache, which each head has cut for itself. A call that
+ * fails, or is aborted while it reads, leaves the tokens that were there before; an answer that is aborted or left
+ * remains as far as it came. Either way the cache is then rebuilt from the tokens when the session goes on.
  */
 export class Session implements Disposable {
   #sequence: Sequence;
@@ -118,23 +115,7 @@ export class Session implements Disposable {
 
   /** Read what is new and generate. Nothing runs before the first event, or the report, is asked for. */
   generate(parts: readonly PromptPart[], options: GenerateOptions = {}): Generation {
-    const events = this.#events(parts, options);
-    let report: GenerationReport | null = null;
-    async function* iterate(): AsyncGenerator<GenerationEvent, void, undefined> {
-      report = yield* events;
-    }
-    return {
-      [Symbol.asyncIterator]: iterate,
-      report: async () => {
-        for (const events = iterate(); report === null;) {
-          const { done } = await events.next();
-          if (done === true) break;
-        }
-        if (report === null)
-          throw new WinnowError("usage", "the generation was left before its end, so it has no report");
-        return report;
-      },
-    };
+    return generationOf(this.#events(parts, options));
   }
 
   /** Go on over a cache that was saved: the tokens, and a sequence that has read the first of them. */
@@ -165,13 +146,17 @@ export class Session implements Disposable {
     options: GenerateOptions,
   ): AsyncGenerator<GenerationEvent, GenerationReport, undefined> {
     const sampling = resolveSampling(options, this.model.samplingDefaults);
-    const maxTokens = options.maxTokens ?? Infinity;
-    if (!(maxTokens >= 1)) throw new WinnowError("usage", `maxTokens is ${maxTokens}; expected at least 1`);
+    const { maxTokens = Infinity, stop = [] } = options;
+    if (maxTokens !== Infinity && !(Number.isInteger(maxTokens) && maxTokens >= 1)) {
+      throw new WinnowError("usage", `maxTokens is ${maxTokens}; expected a whole number of at least 1`);
+    }
+    const stops = new StopStrings(stop);
     const release = this.#acquire(options.signal);
     const decoded: Decoded = { tokens: [], text: "", finishReason: "error", times: [] };
     const started = performance.now();
     let promptMs: number | null = null;
     let profileMs = 0;
+    const before = this.#tokens.length;
     try {
       profileMs = await this.#read(parts, options);
       promptMs = performance.now() - started;
@@ -185,7 +170,7 @@ export class Session implements Disposable {
         {
           sampling,
           maxTokens,
-          stop: options.stop ?? [],
+          stops,
           eosIds: this.model.eosIds,
           ignoreEos: options.ignoreEos ?? false,
           interval: this.settings.interval,
@@ -195,7 +180,11 @@ export class Session implements Disposable {
       );
       this.#stale = false;
     } catch (error) {
-      if (options.signal?.aborted !== true) throw error;
+      if (options.signal?.aborted !== true) {
+        decoded.tokens.length = 0;
+        this.#unread(before);
+        throw error;
+      }
       decoded.finishReason = "abort";
     } finally {
       this.#tokens.push(...decoded.tokens);
@@ -240,16 +229,28 @@ export class Session implements Disposable {
       this.#replaceSequence(new Sequence(this.model.engine, this.settings.policy));
     }
     this.#stale = true;
+    const before = this.#tokens.length;
     let profileMs = 0;
-    for (const { ids, probe } of parts) {
-      const unread = this.#tokens.slice(this.#sequence.tokens.length);
-      const report = await extend(this.#sequence, [...unread, ...ids], probe, options);
-      if (report.rows.source !== "none") this.#rows = report.rows;
-      profileMs += report.profileMs;
-      this.#tokens.push(...ids);
+    try {
+      for (const { ids, probe } of parts) {
+        const unread = this.#tokens.slice(this.#sequence.tokens.length);
+        const report = await extend(this.#sequence, [...unread, ...ids], probe, options);
+        if (report.rows.source !== "none") this.#rows = report.rows;
+        profileMs += report.profileMs;
+        this.#tokens.push(...ids);
+      }
+    } catch (error) {
+      this.#unread(before);
+      throw error;
     }
     this.#stale = false;
     return profileMs;
+  }
+
+  /** Go back to the first `count` tokens; where there are more, the cache has read more as well. */
+  #unread(count: number): void {
+    if (this.#tokens.length > count) this.#stale = true;
+    this.#tokens.length = count;
   }
 
   #replaceSequence(sequence: Sequence): void {
