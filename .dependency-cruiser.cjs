@@ -13,6 +13,20 @@ module.exports = {
   forbidden: [
     ...upward,
     {
+      name: "gpu-backend-imports-upward",
+      comment: "@winnow/gpu-backend may import only core-tensor of the workspace.",
+      severity: "error",
+      from: { path: "^packages/gpu-backend/" },
+      to: { path: ["^packages/(?!gpu-backend/|core-tensor/)", "^apps/", "^examples/", "^bench/"] },
+    },
+    {
+      name: "no-package-below-runtime-knows-the-gpu",
+      comment: "A device is loaded by the runtime or by a program, and by those who ask for it.",
+      severity: "error",
+      from: { path: "^packages/(core-tensor|kv-policies|profiler)/" },
+      to: { path: "^packages/gpu-backend/" },
+    },
+    {
       name: "apps-apart",
       comment: "Programs and examples are built from packages, never from each other.",
       severity: "error",

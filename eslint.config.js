@@ -4,7 +4,17 @@ import { createNodeResolver, importX } from "eslint-plugin-import-x";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["**/dist/**", "**/node_modules/**", ".bootstrap/**", ".turbo/**", ".reports/**", "**/*.html"] },
+  {
+    ignores: [
+      "**/dist/**",
+      "**/node_modules/**",
+      ".bootstrap/**",
+      ".turbo/**",
+      ".reports/**",
+      ".cache/**",
+      "**/*.html",
+    ],
+  },
   js.configs.recommended,
   {
     files: ["**/*.mjs", "**/*.cjs", "**/*.js"],

@@ -167,7 +167,6 @@ describe("something else is wrong: one line, exit code 1", () => {
 
   test.each([
     ["a prompt longer than the context", () => ["--raw", "--prompt", "word ".repeat(1100)], /context holds 1024/],
-    ["a backend that is not there", () => [...HELLO, "--backend", "webgpu"], /--backend cpu/],
     ["a missing file", () => ["--prompt-file", join(folder, "none.txt")], /none\.txt/],
     ["a plug-in that is not there", () => [...HELLO, "--plugin", join(folder, "none.mjs")], /none\.mjs/],
     [
@@ -193,6 +192,16 @@ describe("something else is wrong: one line, exit code 1", () => {
     expect(outcome.code).toBe(1);
     expectOneLine(outcome);
     expect(outcome.stderr).toMatch(message);
+  });
+
+  test("a GPU that is not there", async () => {
+    // The loader's own list of drivers: there is none in it.
+    const env = { VK_DRIVER_FILES: "/nowhere.json", VK_ICD_FILENAMES: "/nowhere.json" };
+    const { code, stdout, stderr } = await winnow(["run", "--model", DEMO, ...HELLO, "--backend", "webgpu"], { env });
+    expect(code).toBe(1);
+    expect(stdout).toBe("");
+    // Dawn may have said something before.
+    expect(stderr.trimEnd().split("\n").at(-1)).toMatch(/^winnow: no WebGPU adapter.*use the CPU backend$/);
   });
 
   test("a plan for another model", async () => {

@@ -13,6 +13,7 @@ export { StopStrings } from "./generate/stop-strings";
 export { Model, loadModel, type LoadOptions } from "./model";
 export { ropeFrequencies, rotationOf, type RopeScaling } from "./models/rope";
 export { Conversation, type TurnTexts } from "./prompt/conversation";
+export { openBackend, type BackendName, type OpenBackendOptions } from "./open-backend";
 export { profileReport } from "./session/profile-report";
 export {
   Session,

@@ -36,6 +36,10 @@ test.each([
   ["packages/profiler/src/a.ts", "packages/runtime/src/b.ts"],
   ["packages/runtime/src/a.ts", "apps/cli/src/b.ts"],
   ["packages/profiler/src/a.ts", "packages/core-tensor/src/cpu/b.ts"],
+  ["packages/core-tensor/src/a.ts", "packages/gpu-backend/src/b.ts"],
+  ["packages/profiler/src/a.ts", "packages/gpu-backend/src/b.ts"],
+  ["packages/gpu-backend/src/a.ts", "packages/kv-policies/src/b.ts"],
+  ["packages/gpu-backend/src/a.ts", "packages/runtime/src/b.ts"],
   ["apps/cli/src/a.ts", "examples/demo/src/b.ts"],
 ])("%s may not import %s", async (from, to) => {
   await expect(check(from, to)).rejects.toThrow(/error/);
@@ -44,6 +48,8 @@ test.each([
 test.each([
   ["packages/runtime/src/a.ts", "packages/profiler/src/b.ts"],
   ["packages/profiler/src/a.ts", "packages/kv-policies/src/b.ts"],
+  ["packages/gpu-backend/src/a.ts", "packages/core-tensor/src/b.ts"],
+  ["packages/runtime/src/a.ts", "packages/gpu-backend/src/b.ts"],
   ["apps/cli/src/a.ts", "packages/runtime/src/b.ts"],
 ])("%s may import %s", async (from, to) => {
   expect(await check(from, to)).toContain("no dependency violations");

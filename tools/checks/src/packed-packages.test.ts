@@ -10,6 +10,7 @@ import { ROOT, run } from "./run";
 const LIBRARIES = {
   "@winnow/core-tensor": "createCpuBackend",
   "@winnow/core-tensor/worker": "createCpuWorkerBackend",
+  "@winnow/gpu-backend": "createWebGpuBackend",
   "@winnow/kv-policies": "parsePolicy",
   "@winnow/profiler": "askQuestion",
   "@winnow/runtime": "loadModel",

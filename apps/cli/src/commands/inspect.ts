@@ -23,7 +23,8 @@ Examples:
   winnow inspect model models/demo
   winnow inspect policy "special | frequent(30%)"
   winnow inspect policy fastgen
-  winnow inspect plan plan.json`,
+  winnow inspect plan plan.json
+  winnow inspect gpu`,
   );
   command
     .command("model")
@@ -44,12 +45,42 @@ Examples:
     .argument("<file>", "a file that profile --plan wrote")
     .option("--debug", "show where an error came from")
     .action(inspectPlan);
+  command
+    .command("gpu")
+    .description("the GPU that --backend webgpu takes, and what it allows")
+    .option("--debug", "show where an error came from")
+    .action(inspectGpu);
   return command;
 }
 
 function print(rows: readonly (readonly [name: string, value: string])[]): void {
   const width = Math.max(...rows.map(([name]) => name.length));
   for (const [name, value] of rows) process.stdout.write(`${name.padEnd(width)}  ${value}\n`);
+}
+
+async function inspectGpu(): Promise<void> {
+  // Dawn is loaded by those alone who ask for it.
+  const { describeAdapter } = await import("@winnow/gpu-backend");
+  const { name, vendor, architecture, software, features, limits, subgroups, subgroupMatrices } =
+    await describeAdapter();
+  const shapes = subgroupMatrices.map(({ M, N, K, componentType }) => `${M}×${N}×${K} of ${componentType}`);
+  print([
+    ["adapter", name],
+    ["vendor", [vendor, architecture].filter((part) => part !== "").join(", ")],
+    ["kind", software === null ? "a GPU" : `${software}, in software: --backend auto does not take it`],
+    ["features", features.join(", ") || "none that are optional"],
+    ["subgroups", subgroups === null ? "none" : `of ${subgroups.min} to ${subgroups.max} invocations`],
+    ["matrices", shapes.join(", ") || "none"],
+    [
+      "buffer",
+      `at most ${formatBytes(limits.maxBufferSize)}, of which ${formatBytes(limits.maxStorageBufferBindingSize)} a binding`,
+    ],
+    [
+      "workgroup",
+      `${limits.maxComputeInvocationsPerWorkgroup} invocations, ${formatBytes(limits.maxComputeWorkgroupStorageSize)}`,
+    ],
+    ["bindings", `${limits.maxStorageBuffersPerShaderStage} storage buffers a shader`],
+  ]);
 }
 
 async function inspectModel(dir: string): Promise<void> {

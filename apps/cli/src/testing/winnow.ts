@@ -14,13 +14,20 @@ export interface Outcome {
 
 export interface RunOptions {
   readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
   /** Called when the program has been started. */
   readonly started?: (child: ChildProcess) => void;
 }
 
+/** Commands that compute: the tests' figures are the CPU's, whatever GPU there is. */
+const COMPUTING = new Set(["run", "chat", "profile"]);
+
 /** Run the built program, as a user's shell would. */
-export function winnow(args: readonly string[], { input, started }: RunOptions = {}): Promise<Outcome> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...process.env, NO_COLOR: "1" } });
+export function winnow(args: readonly string[], { input, env, started }: RunOptions = {}): Promise<Outcome> {
+  const onCpu = COMPUTING.has(args[0] ?? "") && !args.includes("--backend") ? ["--backend", "cpu"] : [];
+  const child = spawn(process.execPath, [PROGRAM, ...args, ...onCpu], {
+    env: { ...process.env, NO_COLOR: "1", ...env },
+  });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));

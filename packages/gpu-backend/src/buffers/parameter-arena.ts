@@ -1,0 +1,89 @@
+import { BufferUsage } from "../device/flags";
+import type { Gpu } from "../device/gpu";
+import type { BufferStore } from "./buffer-store";
+import type { StoredBuffer } from "./stored-buffer";
+
+const FIRST_ARENA_BYTES = 2 ** 16;
+
+/**
+ * The parameters of every dispatch of a batch, in one buffer that is written once a batch. A queue keeps writes and
+ * submissions in order, so the same bytes serve the next batch at once.
+ */
+export class ParameterArena {
+  readonly #gpu: Gpu;
+  readonly #store: BufferStore;
+  readonly #alignment: number;
+  #buffer: StoredBuffer | null = null;
+  #staging = new DataView(new ArrayBuffer(FIRST_ARENA_BYTES));
+  #used = 0;
+
+  constructor(gpu: Gpu, store: BufferStore) {
+    const { minUniformBufferOffsetAlignment, minStorageBufferOffsetAlignment } = gpu.capabilities.limits;
+    this.#gpu = gpu;
+    this.#store = store;
+    this.#alignment = Math.max(minUniformBufferOffsetAlignment, minStorageBufferOffsetAlignment);
+  }
+
+  /** The buffer to bind. Another one takes its place when the arena grows. */
+  get buffer(): StoredBuffer {
+    return (this.#buffer ??= this.#store.create({
+      label: "parameters",
+      category: "activations",
+      bytes: this.#staging.byteLength,
+      usage: BufferUsage.uniform | BufferUsage.storage | BufferUsage.copyTarget,
+    }));
+  }
+
+  /** Where to put the bytes of this batch, at the places that `reserve` gives. */
+  get staging(): DataView {
+    return this.#staging;
+  }
+
+  /** Whether bindings of these sizes fit beside what the batch holds already. */
+  hasRoom(sizes: readonly number[]): boolean {
+    return this.#after(this.#used, sizes) <= this.#staging.byteLength;
+  }
+
+  /**
+   * Make room for bindings of these sizes. Only between batches, when the arena is empty.
+   *
+   * The old buffer is destroyed: it is part of no batch any more.
+   */
+  growTo(sizes: readonly number[]): void {
+    const bytes = this.#after(0, sizes);
+    if (bytes <= this.#staging.byteLength) return;
+    this.#buffer?.destroy();
+    this.#buffer = null;
+    this.#staging = new DataView(new ArrayBuffer(2 ** Math.ceil(Math.log2(bytes))));
+  }
+
+  /** The place of a binding of so many bytes; `hasRoom` has said that there is one. */
+  reserve(bytes: number): number {
+    const place = this.#used;
+    this.#used = this.#aligned(place + bytes);
+    return place;
+  }
+
+  /** Send the batch's bytes, before its commands are submitted. */
+  send(): void {
+    if (this.#used === 0) return;
+    const bytes = Math.min(this.#used, this.#staging.byteLength);
+    this.#gpu.device.queue.writeBuffer(this.buffer.handle, 0, this.#staging.buffer, 0, bytes);
+    this.#used = 0;
+  }
+
+  /** Forget a batch that will not be submitted. */
+  drop(): void {
+    this.#used = 0;
+  }
+
+  #after(used: number, sizes: readonly number[]): number {
+    let end = used;
+    for (const size of sizes) end = this.#aligned(end) + size;
+    return end;
+  }
+
+  #aligned(bytes: number): number {
+    return Math.ceil(bytes / this.#alignment) * this.#alignment;
+  }
+}

@@ -1,0 +1,40 @@
+import { GpuError } from "./gpu-error";
+import { hasVulkanLoader } from "./vulkan-loader";
+
+/** Flags of Dawn, which it takes when it starts and not later. */
+const DAWN_FLAGS = [
+  // Subgroup matrices are no standard yet, and NVIDIA's f16 is not yet trusted by default.
+  "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
+  // Timestamps are rounded to 0.1 ms against spying by web pages: longer than most kernels run.
+  "disable-dawn-features=timestamp_quantization",
+];
+
+/** Held here as long as the process lives: Dawn must not be collected while a device of its own exists. */
+let instance: GPU | null = null;
+
+/**
+ * Dawn, the WebGPU of Chromium, loaded from npm's `webgpu`.
+ *
+ * @throws GpuError `no-adapter`
+ */
+export async function dawnProvider(): Promise<GPU> {
+  if (process.platform === "linux" && !hasVulkanLoader()) {
+    throw new GpuError(
+      "no-adapter",
+      "no WebGPU adapter: the Vulkan loader libvulkan.so.1 is not installed; install it (on Debian the package " +
+        "libvulkan1) with a driver for your GPU, or use the CPU backend",
+    );
+  }
+  try {
+    const { create } = await import("@webgpu/dawn");
+    instance ??= create(DAWN_FLAGS);
+    return instance;
+  } catch (error) {
+    throw new GpuError(
+      "no-adapter",
+      `Dawn does not load on ${process.platform}-${process.arch}: ${String(error)}; ` +
+        "expected the npm package webgpu with a build for this platform; use the CPU backend here",
+      { cause: error },
+    );
+  }
+}

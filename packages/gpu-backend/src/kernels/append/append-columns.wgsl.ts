@@ -1,0 +1,45 @@
+import { STORED_COLUMNS } from "@winnow/core-tensor";
+
+import { defineKernel } from "../../dispatch/kernel";
+import { paramBlock } from "../../dispatch/params";
+import { COLUMN_PLACES } from "../../wgsl/paged";
+
+/** Entries of a workgroup, one a thread. */
+export const APPEND_COLUMNS_THREADS = 64;
+
+export const APPEND_COLUMNS_PARAMS = paramBlock({
+  rows: "u32",
+  first_position: "u32",
+  slab: "u32",
+  page_slots: "u32",
+  pages_per_slab: "u32",
+  table_width: "u32",
+});
+
+/** Sets what heads store beside new slots, where its page lies in one column slab: the positions, and else 0. */
+export const APPEND_COLUMNS = defineKernel({
+  label: "append.columns",
+  params: APPEND_COLUMNS_PARAMS,
+  storage: {
+    column_table: { access: "read", type: "array<u32>" },
+    lengths: { access: "read", type: "array<u32>" },
+    positions: { access: "read", type: "array<u32>" },
+    // f32 but for the positions; 0 has the same bits as either.
+    slab: { access: "write", type: "array<u32>" },
+  },
+  code: `${COLUMN_PLACES}
+const POSITION = ${STORED_COLUMNS.indexOf("position")}u;
+
+@compute @workgroup_size(${APPEND_COLUMNS_THREADS})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.x;
+  let column = id.y;
+  let head = id.z;
+  if (row >= params.rows) { return; }
+  let slot = lengths[head] + row;
+  let page = column_page(head, column, slot);
+  if (page / params.pages_per_slab != params.slab) { return; }
+  slab[column_place(page, slot)] = select(0u, positions[params.first_position + row], column == POSITION);
+}
+`,
+});

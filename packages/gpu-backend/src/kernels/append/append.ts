@@ -1,0 +1,131 @@
+import { STORED_COLUMNS, WinnowError, expectShape, type AppendSpec } from "@winnow/core-tensor";
+
+import type { GpuCapabilities } from "../../device/capabilities";
+import type { GpuLimits } from "../../device/limits";
+import { whole } from "../../dispatch/binding";
+import type { Dispatch, Plan } from "../../dispatch/dispatch";
+import { flatGrid } from "../../dispatch/grid";
+import { rowOperand, tensorOperand } from "../../dispatch/operands";
+import { slabsOf } from "../../dispatch/slabs";
+import { vectorOf } from "../../wgsl/vector";
+import { APPEND_COLUMNS, APPEND_COLUMNS_PARAMS, APPEND_COLUMNS_THREADS } from "./append-columns.wgsl";
+import { APPEND_LENGTHS, APPEND_LENGTHS_PARAMS, APPEND_LENGTHS_THREADS } from "./append-lengths.wgsl";
+import { APPEND_PARAMS, APPEND_THREADS, appendKernel } from "./append.wgsl";
+
+type Into<Kind> = Extract<AppendSpec["into"], { kind: Kind }>;
+
+/** Rotate queries in place; rotate keys and put them with the values where they belong. */
+export function planAppend(spec: AppendSpec, { limits }: GpuCapabilities): Plan {
+  const { heads, qkv, rotation, into } = spec;
+  const { queryHeads, kvHeads, headDim } = heads;
+  expectShape("append", "qkv", qkv.tensor.shape, [null, (queryHeads + 2 * kvHeads) * headDim]);
+  expectShape("append", "rotation", rotation.tensor.shape, [null, headDim]);
+  if (rotation.count !== qkv.count) {
+    throw new WinnowError("shape", `append: angles of ${rotation.count} rows for ${qkv.count} rows of q, k and v`);
+  }
+  return into.kind === "scratch" ? planScratch(spec, into, limits) : planPages(spec, into, limits);
+}
+
+/** What a dispatch turns and where it finds it; the places are those of the other kind of target. */
+function shared(
+  { heads, qkv, rotation }: AppendSpec,
+  turnedHeads: number,
+): Record<keyof typeof APPEND_PARAMS.fields, number> {
+  return {
+    rows: qkv.count,
+    query_heads: heads.queryHeads,
+    turned_heads: turnedHeads,
+    kv_heads: heads.kvHeads,
+    half: heads.headDim / 2 / vectorOf(heads.headDim / 2).width,
+    first_row: qkv.start,
+    first_rotation: rotation.start,
+    capacity: 0,
+    at: 0,
+    slab: 0,
+    page_slots: 1,
+    pages_per_slab: 1,
+    table_width: 0,
+  };
+}
+
+function planScratch(spec: AppendSpec, { scratch, at }: Into<"scratch">, limits: GpuLimits): Plan {
+  const { heads, qkv, rotation } = spec;
+  const { queryHeads, kvHeads, headDim } = heads;
+  const capacity = scratch.k.shape[1] ?? 0;
+  expectShape("append", "scratch keys", scratch.k.shape, [kvHeads, null, headDim]);
+  expectShape("append", "scratch values", scratch.v.shape, [kvHeads, capacity, headDim]);
+  if (at < 0 || at + qkv.count > capacity) {
+    throw new WinnowError("range", `append: rows ${at} to ${at + qkv.count} lie outside the scratch's ${capacity}`);
+  }
+  const params = { ...shared(spec, queryHeads), capacity, at };
+  return [
+    {
+      kernel: appendKernel({ vector: vectorOf(headDim / 2), into: "scratch" }),
+      params: APPEND_PARAMS.pack(params),
+      bindings: {
+        qkv: whole(rowOperand("qkv", qkv, ["f32"]).tensor),
+        rotation: whole(rowOperand("rotation", rotation, ["f32"]).tensor),
+        keys: whole(tensorOperand("scratch keys", scratch.k, ["f32"])),
+        values: whole(tensorOperand("scratch values", scratch.v, ["f32"])),
+      },
+      grid: flatGrid(Math.ceil((qkv.count * (queryHeads + 2 * kvHeads) * params.half) / APPEND_THREADS), limits),
+    },
+  ];
+}
+
+function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits: GpuLimits): Plan {
+  const { heads, qkv, rotation } = spec;
+  const { queryHeads, kvHeads, headDim } = heads;
+  if (positions.count !== qkv.count) {
+    throw new WinnowError("shape", `append: ${positions.count} positions for ${qkv.count} rows of q, k and v`);
+  }
+  const newPositions = rowOperand("positions", positions, ["u32"]);
+  if (qkv.count === 0) return [];
+  const slabs = slabsOf("slab", paged.slabs);
+  if (slabs.length === 0) {
+    throw new WinnowError("range", "append: the KV cache has no slab for new slots; resize the row first");
+  }
+  const source = rowOperand("qkv", qkv, ["f32"]).tensor;
+  const angles = rowOperand("rotation", rotation, ["f32"]).tensor;
+  const table = whole(tensorOperand("page table", paged.table, ["u32"]));
+  const columnTable = whole(tensorOperand("column table", paged.columnTable, ["u32"]));
+  const lengths = whole(tensorOperand("lengths", paged.lengths, ["u32"]));
+  return [
+    ...slabs.map(({ number, tensor }, pass): Dispatch => {
+      // Queries turn in place: once.
+      const turned = pass === 0 ? queryHeads : 0;
+      const params = {
+        ...shared(spec, turned),
+        slab: number,
+        page_slots: paged.pageSlots,
+        pages_per_slab: paged.pagesPerSlab,
+        table_width: paged.table.shape[1] ?? 0,
+      };
+      return {
+        kernel: appendKernel({ vector: vectorOf(headDim / 2), into: "slab" }),
+        params: APPEND_PARAMS.pack(params),
+        bindings: { qkv: whole(source), rotation: whole(angles), page_table: table, lengths, slab: whole(tensor) },
+        grid: flatGrid(Math.ceil((qkv.count * (turned + 2 * kvHeads) * params.half) / APPEND_THREADS), limits),
+      };
+    }),
+    ...slabsOf("column slab", paged.columnSlabs).map(({ number, tensor }): Dispatch => ({
+      kernel: APPEND_COLUMNS,
+      params: APPEND_COLUMNS_PARAMS.pack({
+        rows: qkv.count,
+        first_position: newPositions.first,
+        slab: number,
+        page_slots: paged.pageSlots,
+        pages_per_slab: paged.columnPagesPerSlab,
+        table_width: paged.columnTable.shape[2] ?? 0,
+      }),
+      bindings: { column_table: columnTable, lengths, positions: whole(newPositions.tensor), slab: whole(tensor) },
+      grid: [Math.ceil(qkv.count / APPEND_COLUMNS_THREADS), STORED_COLUMNS.length, kvHeads],
+    })),
+    {
+      kernel: APPEND_LENGTHS,
+      params: APPEND_LENGTHS_PARAMS.pack({ rows: qkv.count, kv_heads: kvHeads }),
+      bindings: { lengths },
+      grid: [Math.ceil(kvHeads / APPEND_LENGTHS_THREADS), 1, 1],
+    },
+  ];
+}

@@ -1,0 +1,107 @@
+import { defineKernel, kernelVariants } from "../../dispatch/kernel";
+import { paramBlock } from "../../dispatch/params";
+import { SLOT_PLACES } from "../../wgsl/paged";
+import type { Vector } from "../../wgsl/vector";
+import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
+
+/** Pairs of vectors that turn together, one a thread. */
+export const APPEND_THREADS = 64;
+
+export interface AppendVariant {
+  /** Divides half a head. */
+  readonly vector: Vector;
+  readonly into: "scratch" | "slab";
+}
+
+export const APPEND_PARAMS = paramBlock({
+  rows: "u32",
+  query_heads: "u32",
+  // None where another dispatch turns them.
+  turned_heads: "u32",
+  kv_heads: "u32",
+  // Vectors in half a head.
+  half: "u32",
+  first_row: "u32",
+  first_rotation: "u32",
+  // Of a scratch.
+  capacity: "u32",
+  at: "u32",
+  // Of a slab.
+  slab: "u32",
+  page_slots: "u32",
+  pages_per_slab: "u32",
+  table_width: "u32",
+});
+
+/**
+ * Turns queries in place, and puts turned keys and values into scratch, or into those slots behind the kept ones whose
+ * pages lie in one slab.
+ */
+export const appendKernel = kernelVariants((variant: AppendVariant) => {
+  const type = `array<${variant.vector.type}>`;
+  return defineKernel({
+    label: `append.${variant.into}`,
+    params: APPEND_PARAMS,
+    storage: {
+      qkv: { access: "write", type },
+      rotation: { access: "read", type },
+      ...(variant.into === "slab"
+        ? ({
+            page_table: { access: "read", type: "array<u32>" },
+            lengths: { access: "read", type: "array<u32>" },
+            slab: { access: "write", type },
+          } as const)
+        : ({ keys: { access: "write", type }, values: { access: "write", type } } as const)),
+    },
+    code: appendWgsl(variant),
+  });
+});
+
+function appendWgsl({ into }: AppendVariant): string {
+  const slab = into === "slab";
+  const [keys, values] = slab ? ["slab", "slab"] : ["keys", "values"];
+  return `${FLAT_WORKGROUP}
+${slab ? SLOT_PLACES : ""}
+@compute @workgroup_size(${APPEND_THREADS})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = flat_workgroup(group, groups) * ${APPEND_THREADS}u + thread;
+  let heads = params.turned_heads + 2u * params.kv_heads;
+  let row = i / (heads * params.half);
+  if (row >= params.rows) { return; }
+  let lane = i % params.half;
+  // Queries that are not turned here are skipped over.
+  let index = i / params.half % heads + params.query_heads - params.turned_heads;
+  let at = (((params.first_row + row) * (params.query_heads + 2u * params.kv_heads) + index) * 2u) * params.half + lane;
+  let a = qkv[at];
+  let b = qkv[at + params.half];
+  if (index >= params.query_heads + params.kv_heads) {
+    ${placeWgsl("index - params.query_heads - params.kv_heads", slab, "v")}
+    ${values}[to] = a;
+    ${values}[to + params.half] = b;
+    return;
+  }
+  let angles = (params.first_rotation + row) * 2u * params.half + lane;
+  let cosines = rotation[angles];
+  let sines = rotation[angles + params.half];
+  let turned_a = a * cosines - b * sines;
+  let turned_b = b * cosines + a * sines;
+  if (index < params.query_heads) {
+    qkv[at] = turned_a;
+    qkv[at + params.half] = turned_b;
+    return;
+  }
+  ${placeWgsl("index - params.query_heads", slab, "k")}
+  ${keys}[to] = turned_a;
+  ${keys}[to + params.half] = turned_b;
+}
+`;
+}
+
+/** Where a head's key or value of the row goes; nowhere if its page does not lie in the slab. */
+function placeWgsl(head: string, slab: boolean, kind: "k" | "v"): string {
+  if (!slab) return `let to = ((${head}) * params.capacity + params.at + row) * 2u * params.half + lane;`;
+  return `let slot = lengths[${head}] + row;
+    let page = slot_page(${head}, slot);
+    if (page / params.pages_per_slab != params.slab) { return; }
+    let to = (slot_place(page, slot)${kind === "v" ? " + params.page_slots" : ""}) * 2u * params.half + lane;`;
+}

@@ -1,0 +1,71 @@
+import {
+  WinnowError,
+  expectShape,
+  type AttendGroup,
+  type AttendRecord,
+  type AttendSpec,
+  type HeadShape,
+  type KvScratch,
+} from "@winnow/core-tensor";
+
+/** @throws WinnowError `shape` or `range` when operands do not fit together or rows are asked for that are not there. */
+export function checkAttend({ heads, qkv, out, groups, record }: AttendSpec): void {
+  const { queryHeads, kvHeads, headDim } = heads;
+  if (queryHeads % kvHeads !== 0) {
+    throw new WinnowError("shape", `attend: ${queryHeads} query heads do not divide among ${kvHeads} KV heads`);
+  }
+  expectShape("attend", "qkv", qkv.tensor.shape, [null, (queryHeads + 2 * kvHeads) * headDim]);
+  expectShape("attend", "out", out.tensor.shape, [null, queryHeads * headDim]);
+  if (record !== undefined) checkRecord(record, heads);
+  for (const group of groups) checkGroup(group, Math.min(qkv.count, out.count), heads);
+}
+
+function checkGroup({ start, count, paged, context, own }: AttendGroup, rowCount: number, heads: HeadShape): void {
+  if (start < 0 || count < 0 || start + count > rowCount) {
+    throw new WinnowError(
+      "range",
+      `attend: a group of rows ${start} to ${start + count} lies outside the call's ${rowCount} rows`,
+    );
+  }
+  if ((paged?.appended ?? 0) > 0 && (own !== undefined || (context?.count ?? 0) > 0)) {
+    throw new WinnowError(
+      "range",
+      "attend: a group's rows were appended to pages or to scratch, not to both; leave one out",
+    );
+  }
+  if (context !== undefined) checkScratch("context", context.scratch, context.start, context.count, heads);
+  if (own !== undefined) checkScratch("own", own.scratch, own.start, count, heads);
+}
+
+function checkScratch(
+  operand: string,
+  { k, v }: KvScratch,
+  start: number,
+  count: number,
+  { kvHeads, headDim }: HeadShape,
+): void {
+  const capacity = k.shape[1] ?? 0;
+  expectShape("attend", `${operand} keys`, k.shape, [kvHeads, null, headDim]);
+  expectShape("attend", `${operand} values`, v.shape, [kvHeads, capacity, headDim]);
+  if (start < 0 || start + count > capacity) {
+    throw new WinnowError(
+      "range",
+      `attend: ${operand} rows ${start} to ${start + count} lie outside the scratch's ${capacity}`,
+    );
+  }
+}
+
+function checkRecord({ table, columns, columnRows }: AttendRecord, { queryHeads, kvHeads }: HeadShape): void {
+  if (table !== undefined)
+    expectShape("attend", "mass table", table.into.shape, [queryHeads, null, table.bands.length + 1]);
+  for (const { reduce, into } of columns)
+    expectShape("attend", `${reduce} of the columns`, into.shape, [kvHeads, null]);
+  for (const into of [table?.into, ...columns.map((column) => column.into)]) {
+    if (into !== undefined && (into.shape[1] ?? 0) < columnRows) {
+      throw new WinnowError(
+        "shape",
+        `attend: "${into.label}" has ${into.shape[1] ?? 0} columns, and ${columnRows} are recorded`,
+      );
+    }
+  }
+}

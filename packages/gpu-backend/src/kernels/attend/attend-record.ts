@@ -1,0 +1,255 @@
+import type { AttendRecord, RowRange } from "@winnow/core-tensor";
+
+import type { GpuLimits } from "../../device/limits";
+import { scratch, whole, type Binding } from "../../dispatch/binding";
+import type { Dispatch } from "../../dispatch/dispatch";
+import { tensorOperand } from "../../dispatch/operands";
+import { slabsOf } from "../../dispatch/slabs";
+import type { GroupRows } from "./group-rows";
+import {
+  MOST_OUTPUTS,
+  RECORD_COLUMNS,
+  RECORD_PARAMS,
+  attendRecordKernel,
+  recordOutputs,
+  type AttendRecordVariant,
+} from "./attend-record.wgsl";
+import type { AttendSources, PagedSource, ScratchSource } from "./attend-sources";
+import {
+  OWN_NUMBERS,
+  OWN_NUMBERS_PARAMS,
+  POSITION_SLOTS,
+  STORED_POSITIONS,
+  STORED_POSITIONS_PARAMS,
+} from "./slot-positions.wgsl";
+
+/** Where weights are put together. */
+export interface RecordOutput {
+  readonly into: Binding;
+  /** Columns that a head has room for. */
+  readonly room: number;
+  /** `table`: by query head and band. */
+  readonly reduce: "table" | "sum" | "max";
+  /** Whether a row of the group, counted from its first, goes into it. */
+  readonly takes: (row: number) => boolean;
+}
+
+/** What all dispatches of a recording share. */
+interface Recording {
+  readonly into: AttendRecordVariant["into"];
+  readonly windows: readonly number[];
+  readonly outputs: readonly RecordOutput[];
+}
+
+/** Put the weights of the group's profiled rows into the mass table and the columns that were asked for. */
+export function planRecord(
+  rows: GroupRows,
+  record: AttendRecord,
+  { paged, scratch: rest }: AttendSources,
+  limits: GpuLimits,
+): Dispatch[] {
+  const outputs = outputsOf(rows, record).filter(({ takes }) => rowNumbers(rows).some(takes));
+  if (outputs.length === 0) return [];
+  const recording: Recording = { into: "add", windows: record.table?.bands ?? [], outputs };
+  const banded = recording.windows.length > 0;
+  const rowPositions = whole(tensorOperand("positions", record.positions, ["u32"]));
+  const slotPositions = scratch("attend.positions", (rows.count + rows.spec.heads.kvHeads * (paged?.longest ?? 0)) * 4);
+  return [
+    ...(banded && paged !== null ? planPositions(rows, paged, rowPositions, slotPositions) : []),
+    ...(paged === null ? [] : planSlabs(rows, recording, paged, slotPositions, limits)),
+    ...rest.flatMap((source) => planScratch(rows, recording, record.columnRows, source, paged, rowPositions, limits)),
+  ];
+}
+
+/** What a group's rows give each kept slot, instead of what is there. */
+export function planSeen(
+  rows: GroupRows,
+  outputs: readonly RecordOutput[],
+  paged: PagedSource,
+  limits: GpuLimits,
+): Dispatch[] {
+  return planSlabs(rows, { into: "set", windows: [], outputs }, paged, null, limits);
+}
+
+function outputsOf(rows: GroupRows, { table, columns }: AttendRecord): RecordOutput[] {
+  const output = (
+    { into, rows: ranges }: { into: AttendRecord["positions"]; rows: readonly RowRange[] },
+    reduce: RecordOutput["reduce"],
+  ): RecordOutput => ({
+    into: whole(tensorOperand(reduce === "table" ? "mass table" : `${reduce} of the columns`, into, ["f32"])),
+    room: into.shape[1] ?? 0,
+    reduce,
+    takes: (row) => inRanges(ranges, rows.number + row),
+  });
+  return [
+    ...(table === undefined ? [] : [output(table, "table")]),
+    ...columns.map((column) => output(column, column.reduce)),
+  ];
+}
+
+/** The params of what a pass does not have. */
+const NOWHERE = {
+  slab: 0,
+  page_slots: 1,
+  pages_per_slab: 1,
+  table_width: 0,
+  appended: 0,
+  context_start: 0,
+  context_count: 0,
+  own_start: 0,
+  own_rows: 0,
+  capacity: 0,
+  column_rows: 0,
+  row_positions: 0,
+  slot_positions: 0,
+  slots: 0,
+};
+
+interface RecordPass {
+  readonly source: "slab" | "scratch";
+  readonly paged: boolean;
+  readonly params: typeof NOWHERE;
+  readonly inputs: Readonly<Record<string, Binding>>;
+  readonly positions: Binding | null;
+  /** Columns at most. */
+  readonly places: number;
+}
+
+function planSlabs(
+  rows: GroupRows,
+  recording: Recording,
+  paged: PagedSource,
+  positions: Binding | null,
+  limits: GpuLimits,
+): Dispatch[] {
+  return paged.slabs.flatMap(({ number, tensor }) => {
+    const params = {
+      ...NOWHERE,
+      slab: number,
+      page_slots: paged.kv.pageSlots,
+      pages_per_slab: paged.kv.pagesPerSlab,
+      table_width: paged.tableWidth,
+      appended: paged.appended,
+      slot_positions: rows.count,
+      slots: paged.longest,
+    };
+    const inputs = { lengths: whole(paged.lengths), page_table: whole(paged.table), slab: whole(tensor) };
+    return planPass(
+      rows,
+      recording,
+      { source: "slab", paged: true, params, inputs, positions, places: paged.longest },
+      limits,
+    );
+  });
+}
+
+function planScratch(
+  rows: GroupRows,
+  recording: Recording,
+  columnRows: number,
+  source: ScratchSource,
+  paged: PagedSource | null,
+  positions: Binding,
+  limits: GpuLimits,
+): Dispatch[] {
+  const params = {
+    ...NOWHERE,
+    context_start: source.contextStart,
+    context_count: source.contextCount,
+    own_start: source.ownStart,
+    own_rows: source.ownRows,
+    capacity: source.capacity,
+    column_rows: columnRows,
+    row_positions: rows.number,
+  };
+  const inputs = { ...(paged === null ? {} : { lengths: whole(paged.lengths) }), keys: whole(source.keys) };
+  const places = source.contextCount + source.ownRows;
+  return planPass(
+    rows,
+    recording,
+    { source: "scratch", paged: paged !== null, params, inputs, positions, places },
+    limits,
+  );
+}
+
+/** One dispatch for as many outputs as the device binds at once. */
+function planPass(rows: GroupRows, recording: Recording, pass: RecordPass, limits: GpuLimits): Dispatch[] {
+  const { queryHeads, kvHeads, headDim } = rows.spec.heads;
+  const { outputs, windows, into } = recording;
+  const inputs = Object.keys(pass.inputs).length + (windows.length > 0 ? 1 : 0);
+  // Queries, sums and masks are bound besides.
+  const atOnce = Math.max(1, Math.min(MOST_OUTPUTS, limits.maxStorageBuffersPerShaderStage - 3 - inputs));
+  const plan: Dispatch[] = [];
+  for (let first = 0; first < outputs.length; first += atOnce) {
+    const some = outputs.slice(first, first + atOnce);
+    const bands = some[0]?.reduce === "table" ? windows.length + 1 : 0;
+    const columns = some.map(({ reduce }) => reduce).filter((reduce) => reduce !== "table");
+    const masks = rowNumbers(rows).map((row) =>
+      some.reduce((mask, { takes }, i) => (takes(row) ? mask | (1 << i) : mask), 0),
+    );
+    const names = recordOutputs({ bands, columns });
+    const room = (i: number): number => some[i]?.room ?? 0;
+    plan.push({
+      kernel: attendRecordKernel({ headDim, source: pass.source, paged: pass.paged, bands, columns, into }),
+      params: RECORD_PARAMS.pack({
+        query_heads: queryHeads,
+        kv_heads: kvHeads,
+        rows: rows.count,
+        qkv_row: rows.qkvRow,
+        scale: rows.spec.scale,
+        ...pass.params,
+        columns: Math.min(...some.map((output) => output.room)),
+        room0: room(0),
+        room1: room(1),
+        room2: room(2),
+        room3: room(3),
+      }),
+      bindings: {
+        qkv: whole(rows.qkv),
+        log_sums: rows.logSums,
+        ...pass.inputs,
+        ...(bands > 1 && pass.positions !== null ? { positions: pass.positions } : {}),
+        ...Object.fromEntries(some.map(({ into: output }, i) => [names[i] ?? "", output])),
+      },
+      data: Uint32Array.from([...(bands > 0 ? windows : []), ...masks]),
+      grid: [Math.ceil(pass.places / RECORD_COLUMNS), kvHeads, 1],
+    });
+  }
+  return plan;
+}
+
+/** The positions of the group's rows, then by head those of its slots. */
+function planPositions(rows: GroupRows, paged: PagedSource, rowPositions: Binding, positions: Binding): Dispatch[] {
+  const { kvHeads } = rows.spec.heads;
+  const { kv, longest } = paged;
+  const table = tensorOperand("column table", kv.columnTable, ["u32"]);
+  const shared = { kv_heads: kvHeads, slots: longest, rows: rows.count };
+  return [
+    {
+      kernel: OWN_NUMBERS,
+      params: OWN_NUMBERS_PARAMS.pack({ ...shared, first_row: rows.number }),
+      bindings: { row_positions: rowPositions, positions },
+      grid: [Math.ceil(Math.max(longest, rows.count) / POSITION_SLOTS), kvHeads + 1, 1],
+    },
+    ...slabsOf("column slab", kv.columnSlabs).map(({ number, tensor }): Dispatch => ({
+      kernel: STORED_POSITIONS,
+      params: STORED_POSITIONS_PARAMS.pack({
+        ...shared,
+        slab: number,
+        page_slots: kv.pageSlots,
+        pages_per_slab: kv.columnPagesPerSlab,
+        table_width: kv.columnTable.shape[2] ?? 0,
+      }),
+      bindings: { column_table: whole(table), slab: whole(tensor), positions },
+      grid: [Math.ceil(longest / POSITION_SLOTS), kvHeads, 1],
+    })),
+  ];
+}
+
+function rowNumbers({ count }: GroupRows): number[] {
+  return Array.from({ length: count }, (_, row) => row);
+}
+
+function inRanges(ranges: readonly RowRange[], row: number): boolean {
+  return ranges.some(({ start, end, stride }) => row >= start && row < end && (row - start) % stride === 0);
+}

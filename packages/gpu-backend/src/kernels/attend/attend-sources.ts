@@ -1,0 +1,82 @@
+import type { AttendGroup, HeadShape, KvScratch, PagedKv } from "@winnow/core-tensor";
+
+import type { GpuTensor } from "../../buffers/gpu-tensor";
+import { tensorOperand } from "../../dispatch/operands";
+import { slabsOf, type Slab } from "../../dispatch/slabs";
+
+/** The kept slots that a group sees, slab by slab. */
+export interface PagedSource {
+  readonly kv: PagedKv;
+  readonly slabs: readonly Slab[];
+  readonly table: GpuTensor;
+  readonly lengths: GpuTensor;
+  readonly tableWidth: number;
+  /** By head: no fewer than its slots. */
+  readonly bounds: readonly number[];
+  readonly longest: number;
+  readonly appended: number;
+}
+
+/** Rows of the scratch: some that every row of the group sees, then the group's own. */
+export interface ScratchSource {
+  readonly keys: GpuTensor;
+  readonly values: GpuTensor;
+  readonly capacity: number;
+  readonly contextStart: number;
+  readonly contextCount: number;
+  readonly ownStart: number;
+  /** All rows of the group, or none. */
+  readonly ownRows: number;
+}
+
+/** Where the keys of a group lie: what is bound together is one source. */
+export interface AttendSources {
+  readonly paged: PagedSource | null;
+  readonly scratch: readonly ScratchSource[];
+}
+
+/** @throws WinnowError `backend`, `disposed`, `dtype` */
+export function sourcesOf({ kvHeads }: HeadShape, group: AttendGroup): AttendSources {
+  return { paged: pagedOf(kvHeads, group), scratch: scratchOf(group) };
+}
+
+function pagedOf(kvHeads: number, { paged }: AttendGroup): PagedSource | null {
+  if (paged === undefined) return null;
+  const { kv, appended } = paged;
+  const bounds = kv.bounds.slice(0, kvHeads);
+  const longest = Math.max(0, ...bounds);
+  if (longest === 0) return null;
+  return {
+    kv,
+    slabs: slabsOf("slab", kv.slabs),
+    table: tensorOperand("page table", kv.table, ["u32"]),
+    lengths: tensorOperand("lengths", kv.lengths, ["u32"]),
+    tableWidth: kv.table.shape[1] ?? 0,
+    bounds,
+    longest,
+    appended,
+  };
+}
+
+function scratchOf({ context, own, count }: AttendGroup): ScratchSource[] {
+  const none = { contextStart: 0, contextCount: 0, ownStart: 0, ownRows: 0 };
+  const before = context === undefined ? none : { ...none, contextStart: context.start, contextCount: context.count };
+  if (own === undefined)
+    return context === undefined || context.count === 0 ? [] : [{ ...before, ...placeOf(context) }];
+  const rows = { ownStart: own.start, ownRows: count };
+  if (context === undefined || context.count === 0 || context.scratch.k === own.scratch.k) {
+    return [{ ...before, ...placeOf(own), ...rows }];
+  }
+  return [
+    { ...before, ...placeOf(context) },
+    { ...none, ...placeOf(own), ...rows },
+  ];
+}
+
+function placeOf({ scratch }: { readonly scratch: KvScratch }): Pick<ScratchSource, "keys" | "values" | "capacity"> {
+  return {
+    keys: tensorOperand("keys", scratch.k, ["f32"]),
+    values: tensorOperand("values", scratch.v, ["f32"]),
+    capacity: scratch.k.shape[1] ?? 0,
+  };
+}

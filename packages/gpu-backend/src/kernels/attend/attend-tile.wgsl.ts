@@ -1,0 +1,153 @@
+import { defineKernel, kernelVariants } from "../../dispatch/kernel";
+import { paramBlock } from "../../dispatch/params";
+import { lanesOf } from "../../wgsl/lanes";
+import { LOWEST } from "../../wgsl/lowest";
+
+/** Query vectors of a workgroup, one a thread: rows times the query heads that share a KV head. */
+export const TILE_VECTORS = 64;
+
+export interface AttendTileVariant {
+  readonly headDim: number;
+  /** Where the keys lie: in one slab of a paged cache, or in the rows being read. */
+  readonly source: "slab" | "scratch";
+  /** Keys that a workgroup has in its own memory at a time. */
+  readonly keys: number;
+}
+
+export const TILE_PARAMS = paramBlock({
+  query_heads: "u32",
+  kv_heads: "u32",
+  rows: "u32",
+  qkv_row: "u32",
+  scale: "f32",
+  records: "u32",
+  slab: "u32",
+  page_slots: "u32",
+  pages_per_slab: "u32",
+  table_width: "u32",
+  appended: "u32",
+  context_start: "u32",
+  context_count: "u32",
+  own_start: "u32",
+  own_rows: "u32",
+  capacity: "u32",
+});
+
+/**
+ * Attention of many query rows over one source of keys: each thread has a row of a query head, its query and its output
+ * in registers, and the workgroup walks over the keys of their KV head in tiles with an online softmax
+ * (FlashAttention, arXiv 2205.14135, algorithm 1). Leaves an unnormalised output and its (greatest score, sum) per row
+ * and query head, for the merge.
+ */
+export const attendTileKernel = kernelVariants((variant: AttendTileVariant) => {
+  const type = `array<${lanesOf(variant.headDim).type}>`;
+  return defineKernel({
+    label: "attend.tile",
+    params: TILE_PARAMS,
+    storage: {
+      qkv: { access: "read", type },
+      outputs: { access: "write", type },
+      stats: { access: "write", type: "array<vec2f>" },
+      ...(variant.source === "slab"
+        ? ({
+            page_table: { access: "read", type: "array<u32>" },
+            lengths: { access: "read", type: "array<u32>" },
+            slab: { access: "read", type },
+          } as const)
+        : ({ keys: { access: "read", type }, values: { access: "read", type } } as const)),
+    },
+    code: attendTileWgsl(variant),
+  });
+});
+
+function attendTileWgsl({ headDim, source, keys }: AttendTileVariant): string {
+  const { type, units } = lanesOf(headDim);
+  const load =
+    source === "slab"
+      ? `
+      let page = page_table[head * params.table_width + slot / params.page_slots];
+      present = page / params.pages_per_slab == params.slab;
+      k_at = ((page % params.pages_per_slab) * 2u * params.page_slots + slot % params.page_slots) * UNITS;
+      v_at = k_at + params.page_slots * UNITS;`
+      : `
+      let row = select(params.own_start + slot - params.context_count, params.context_start + slot, slot < params.context_count);
+      k_at = (head * params.capacity + row) * UNITS;
+      v_at = k_at;`;
+  const [keyData, valueData] = source === "slab" ? ["slab", "slab"] : ["keys", "values"];
+  return `
+alias V = ${type};
+const UNITS = ${units}u;
+const VECTORS = ${TILE_VECTORS}u;
+const KEYS = ${keys}u;
+
+var<workgroup> tile_k: array<V, ${keys * units}>;
+var<workgroup> tile_v: array<V, ${keys * units}>;
+var<workgroup> tile_present: array<u32, KEYS>;
+
+@compute @workgroup_size(VECTORS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let head = group.y;
+  let per_group = params.query_heads / params.kv_heads;
+  let row = (group.x * VECTORS + thread) / per_group;
+  let query_head = head * per_group + (group.x * VECTORS + thread) % per_group;
+  let last_row = min((group.x * VECTORS + VECTORS - 1u) / per_group, params.rows - 1u);
+  // Keys before those that are the rows' own: all rows see them.
+  ${
+    source === "slab"
+      ? `let shared_keys = lengths[head] - params.appended;
+  let own = params.appended;`
+      : `let shared_keys = params.context_count;
+  let own = params.own_rows;`
+  }
+  let seen_by_last = shared_keys + min(own, last_row + 1u);
+  let seen = select(0u, shared_keys + min(own, row + 1u), row < params.rows);
+
+  var q: array<V, UNITS>;
+  var o: array<V, UNITS>;
+  if (row < params.rows) {
+    let at = ((params.qkv_row + row) * (params.query_heads + 2u * params.kv_heads) + query_head) * UNITS;
+    for (var i = 0u; i < UNITS; i++) { q[i] = qkv[at + i] * params.scale; }
+  }
+  var greatest = ${LOWEST};
+  var sum = 0.0;
+  for (var first = 0u; first < seen_by_last; first += KEYS) {
+    workgroupBarrier();
+    for (var i = thread; i < KEYS * UNITS; i += VECTORS) {
+      let slot = first + i / UNITS;
+      var present = slot < seen_by_last;
+      if (present) {
+        var k_at: u32;
+        var v_at: u32;${load}
+        if (present) {
+          tile_k[i] = ${keyData}[k_at + i % UNITS];
+          tile_v[i] = ${valueData}[v_at + i % UNITS];
+        }
+      }
+      if (i % UNITS == 0u) { tile_present[i / UNITS] = u32(present); }
+    }
+    workgroupBarrier();
+    let count = min(KEYS, select(0u, seen - first, seen > first));
+    for (var k = 0u; k < count; k++) {
+      if (tile_present[k] == 0u) { continue; }
+      var products = V();
+      for (var i = 0u; i < UNITS; i++) { products += q[i] * tile_k[k * UNITS + i]; }
+      let score = dot(products, V(1.0));
+      if (score > greatest) {
+        let shrink = exp(greatest - score);
+        greatest = score;
+        sum *= shrink;
+        for (var i = 0u; i < UNITS; i++) { o[i] *= shrink; }
+      }
+      let weight = exp(score - greatest);
+      sum += weight;
+      for (var i = 0u; i < UNITS; i++) { o[i] += weight * tile_v[k * UNITS + i]; }
+    }
+  }
+  if (row < params.rows) {
+    let record = params.records + row * params.query_heads + query_head;
+    stats[record] = vec2<f32>(greatest, sum);
+    for (var i = 0u; i < UNITS; i++) { outputs[record * UNITS + i] = o[i]; }
+  }
+}
+`;
+}

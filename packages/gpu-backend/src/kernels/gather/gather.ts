@@ -1,0 +1,44 @@
+import type { GatherSpec } from "@winnow/core-tensor";
+
+import type { GpuCapabilities } from "../../device/capabilities";
+import { whole } from "../../dispatch/binding";
+import type { Dispatch, Plan } from "../../dispatch/dispatch";
+import { tensorOperand } from "../../dispatch/operands";
+import { slabsOf } from "../../dispatch/slabs";
+import { vectorOf } from "../../wgsl/vector";
+import { keptLists, listKept } from "../move-slots/kept-lists";
+import { moveColumns } from "../move-slots/move-columns";
+import { GATHER_PARAMS, GATHER_THREADS, gatherKernel } from "./gather.wgsl";
+
+/** Copy the kept scratch rows of each head behind its kept slots, with the table's columns; those it lacks are 0. */
+export function planGather(spec: GatherSpec, { limits }: GpuCapabilities): Plan {
+  const { heads, scratch, start, count, paged } = spec;
+  const { kvHeads, headDim } = heads;
+  const keys = whole(tensorOperand("scratch keys", scratch.k, ["f32"]));
+  const values = whole(tensorOperand("scratch values", scratch.v, ["f32"]));
+  const pageTable = whole(tensorOperand("page table", paged.table, ["u32"]));
+  if (count === 0) return [];
+  const lists = keptLists(heads, count);
+  const vector = vectorOf(headDim);
+  const units = headDim / vector.width;
+  const groups = Math.min(limits.maxComputeWorkgroupsPerDimension, Math.ceil((count * units) / GATHER_THREADS));
+  return [
+    listKept(spec, "fresh", lists),
+    ...slabsOf("slab", paged.slabs).map(({ number, tensor }): Dispatch => ({
+      kernel: gatherKernel(vector),
+      params: GATHER_PARAMS.pack({
+        room: lists.room,
+        units,
+        capacity: scratch.k.shape[1] ?? 0,
+        start,
+        slab: number,
+        page_slots: paged.pageSlots,
+        pages_per_slab: paged.pagesPerSlab,
+        table_width: paged.table.shape[1] ?? 0,
+      }),
+      bindings: { lists: lists.binding, page_table: pageTable, keys, values, slab: whole(tensor) },
+      grid: [groups, kvHeads, 1],
+    })),
+    ...moveColumns(spec, lists, false),
+  ];
+}

@@ -1,0 +1,98 @@
+import type { StorageVariable } from "../../dispatch/kernel";
+import { paramBlock } from "../../dispatch/params";
+import { scalarReader, vectorReader, type FloatStorage } from "../../wgsl/elements";
+
+/** What a product is given beside x and the weight; every product kernel is written for one form. */
+export interface MatmulForm {
+  /** Whether rows of x and of the weight divide into vectors of four. */
+  readonly aligned: boolean;
+  readonly weight: FloatStorage;
+  readonly gated: boolean;
+  readonly bias: FloatStorage | null;
+  /** `out`: rows of the output's own tensor, which can be bound only once. */
+  readonly residual: "none" | "other" | "out";
+}
+
+export const MATMUL_PARAMS = paramBlock({
+  rows: "u32",
+  inputs: "u32",
+  // Vectors of four in a row of x, the last perhaps not full; and entries of the arrays below.
+  units: "u32",
+  stride: "u32",
+  // Entries before the first row; outputs are those of the piece of the weight that is bound.
+  first_x: "u32",
+  first_weight: "u32",
+  first_up: "u32",
+  outputs: "u32",
+  // Width of out, which output the piece's first is, and elements before the first row.
+  width: "u32",
+  first_output: "u32",
+  first_out: "u32",
+  first_residual: "u32",
+});
+
+/** Parts of the weight that one output needs: its row, and with a gate the row that is gated. */
+export function partsOf({ gated }: MatmulForm): readonly ["weight"] | readonly ["weight", "up"] {
+  return gated ? ["weight", "up"] : ["weight"];
+}
+
+/** What the kernels of a form bind. */
+export function matmulStorage(form: MatmulForm): Readonly<Record<string, StorageVariable>> {
+  const weightType = readerOf("weight", form).type;
+  return {
+    x: { access: "read", type: form.aligned ? "array<vec4f>" : "array<f32>" },
+    weight: { access: "read", type: weightType },
+    ...(form.gated ? { up: { access: "read", type: weightType } as const } : {}),
+    ...(form.bias === null ? {} : { bias: { access: "read", type: scalarReader("bias", form.bias).type } as const }),
+    ...(form.residual === "other" ? { residual: { access: "read", type: "array<f32>" } as const } : {}),
+    out: { access: "write", type: "array<f32>" },
+  };
+}
+
+/** How a product kernel reads rows four elements at a time, and `finish`, which makes an output of its sums. */
+export function matmulFormWgsl(form: MatmulForm): string {
+  const { gated, bias, residual } = form;
+  const offsets = bias === null ? null : scalarReader("bias", bias);
+  return `
+${offsets?.declarations ?? ""}
+${loadWgsl("x", form)}
+${partsOf(form)
+  .map((part) => loadWgsl(part, form))
+  .join("\n")}
+
+fn finish(row: u32, output: u32, product: f32${gated ? ", up_product: f32" : ""}) {
+  let column = params.first_output + output;
+  let at = row * params.width + column;
+  var value = product${offsets === null ? "" : ` + ${offsets.read("column")}`};
+  ${
+    gated
+      ? `let gated = up_product${offsets === null ? "" : ` + ${offsets.read("params.width + column")}`};
+  // Beyond that, exp may overflow, and the gate is 0 to any precision.
+  value = value / (1.0 + exp(min(-value, 80.0))) * gated;`
+      : ""
+  }
+  out[params.first_out + at] = value${residual === "none" ? "" : ` + ${residual === "out" ? "out" : "residual"}[params.first_residual + at]`};
+}
+`;
+}
+
+function readerOf(name: "x" | "weight" | "up", { aligned, weight }: MatmulForm): ReturnType<typeof scalarReader> {
+  const storage = name === "x" ? "f32" : weight;
+  return aligned ? vectorReader(name, storage) : scalarReader(name, storage);
+}
+
+/** Four elements of a row, 0 behind its end. */
+function loadWgsl(name: "x" | "weight" | "up", form: MatmulForm): string {
+  const reader = readerOf(name, form);
+  if (form.aligned) {
+    return `${reader.declarations}
+fn load_${name}(row: u32, unit: u32) -> vec4f { return ${reader.read(`params.first_${name} + row * params.stride + unit`)}; }`;
+  }
+  return `${reader.declarations}
+fn load_${name}(row: u32, unit: u32) -> vec4f {
+  let at = unit * 4u + vec4u(0u, 1u, 2u, 3u);
+  let place = params.first_${name} + row * params.stride + min(at, vec4u(params.inputs - 1u));
+  let found = vec4f(${["x", "y", "z", "w"].map((lane) => reader.read(`place.${lane}`)).join(", ")});
+  return select(vec4f(), found, at < vec4u(params.inputs));
+}`;
+}

@@ -1,0 +1,143 @@
+import { WinnowError, expectShape, type MatmulSpec } from "@winnow/core-tensor";
+
+import type { GpuTensor } from "../../buffers/gpu-tensor";
+import type { GpuCapabilities } from "../../device/capabilities";
+import type { GpuLimits } from "../../device/limits";
+import { scratch, whole, type Binding } from "../../dispatch/binding";
+import type { Dispatch, Plan } from "../../dispatch/dispatch";
+import { flatGrid, type Grid } from "../../dispatch/grid";
+import { defineKernel, kernelVariants, type Kernel } from "../../dispatch/kernel";
+import { rowOperand, tensorOperand, type RowOperand } from "../../dispatch/operands";
+import { pieceOf, rowsOfPiece } from "../../dispatch/piece";
+import { FLOAT_TYPES, floatStorage } from "../../wgsl/elements";
+import { COPY, COPY_PARAMS, COPY_THREADS } from "../copy/copy.wgsl";
+import { matmulKernelOf, type MatmulKernel } from "./matmul-choice";
+import { matmulFewWgsl, type MatmulFewVariant } from "./matmul-few.wgsl";
+import { MATMUL_PARAMS, matmulStorage, type MatmulForm } from "./matmul-form.wgsl";
+import { matmulTileWgsl, tileSide, type MatmulTileVariant } from "./matmul-tile.wgsl";
+
+const fewKernel = kernelVariants((variant: MatmulFewVariant) =>
+  defineKernel({
+    label: "matmul.few",
+    params: MATMUL_PARAMS,
+    storage: matmulStorage(variant.form),
+    code: matmulFewWgsl(variant),
+  }),
+);
+
+const tileKernel = kernelVariants((variant: MatmulTileVariant) =>
+  defineKernel({
+    label: "matmul.tile",
+    params: MATMUL_PARAMS,
+    storage: matmulStorage(variant.form),
+    code: matmulTileWgsl(variant),
+  }),
+);
+
+/** out = activation(x · weightᵀ + bias) + residual, one piece of the weight's outputs after the other. */
+export function planMatmul(spec: MatmulSpec, { limits }: GpuCapabilities): Plan {
+  const x = rowOperand("x", spec.x, ["f32"]);
+  const out = rowOperand("out", spec.out, ["f32"]);
+  const residual = spec.residual === undefined ? null : rowOperand("residual", spec.residual, ["f32"]);
+  const weight = tensorOperand("weight", spec.weight, FLOAT_TYPES);
+  const bias = spec.bias === undefined ? null : tensorOperand("bias", spec.bias, FLOAT_TYPES);
+  const gated = spec.activation === "silu-gate";
+  const outputs = weight.shape[0] ?? 0;
+  const width = gated ? outputs / 2 : outputs;
+  checkShapes(x, weight, bias, residual, out, width);
+  if (x.count === 0 || width === 0) return [];
+
+  const form: MatmulForm = {
+    aligned: x.width % 4 === 0,
+    weight: floatStorage(weight.dtype),
+    gated,
+    bias: bias === null ? null : floatStorage(bias.dtype),
+    residual: residual === null ? "none" : residual.tensor === out.tensor ? "out" : "other",
+  };
+  const entry = form.aligned ? 4 : 1;
+  const plan: Dispatch[] = [];
+  let rows: Binding = whole(x.tensor);
+  if (x.tensor === out.tensor) {
+    rows = scratch("matmul.x", x.elements * 4);
+    plan.push(copyOf(x, rows, limits));
+  }
+  const chosen = matmulKernelOf(form, x.count, x.width, width, limits);
+  const most = weight.buffer.bytes <= limits.maxStorageBufferBindingSize ? width : rowsOfPiece(weight, x.width, limits);
+  for (let first = 0; first < width; first += most) {
+    const count = Math.min(most, width - first);
+    const piece = pieceOf(weight, first * x.width, count * x.width, limits);
+    const up = pieceOf(weight, gated ? (width + first) * x.width : 0, count * x.width, limits);
+    plan.push({
+      kernel: kernelOf(chosen),
+      params: MATMUL_PARAMS.pack({
+        rows: x.count,
+        inputs: x.width,
+        units: Math.ceil(x.width / 4),
+        stride: x.width / entry,
+        first_x: rows.kind === "scratch" ? 0 : x.first / entry,
+        first_weight: piece.skip / entry,
+        first_up: up.skip / entry,
+        outputs: count,
+        width,
+        first_output: first,
+        first_out: out.first,
+        first_residual: residual?.first ?? 0,
+      }),
+      bindings: {
+        x: rows,
+        weight: piece.binding,
+        ...(gated ? { up: up.binding } : {}),
+        ...(bias === null ? {} : { bias: whole(bias) }),
+        ...(form.residual === "other" && residual !== null ? { residual: whole(residual.tensor) } : {}),
+        out: whole(out.tensor),
+      },
+      grid: gridOf(chosen, x.count, count, limits),
+    });
+  }
+  return plan;
+}
+
+/** @throws WinnowError `shape` when operands do not fit together. */
+function checkShapes(
+  x: RowOperand,
+  weight: GpuTensor,
+  bias: GpuTensor | null,
+  residual: RowOperand | null,
+  out: RowOperand,
+  width: number,
+): void {
+  expectShape("matmul", "weight", weight.shape, [null, x.width]);
+  if (bias !== null) expectShape("matmul", "bias", bias.shape, [weight.shape[0] ?? 0]);
+  for (const [operand, rows] of [
+    ["out", out],
+    ["residual", residual],
+  ] as const) {
+    if (rows !== null && (rows.width !== width || rows.count !== x.count)) {
+      throw new WinnowError(
+        "shape",
+        `matmul: ${operand} is ${rows.count} rows of ${rows.width}, expected ${x.count} rows of ${width}`,
+      );
+    }
+  }
+}
+
+/** A tensor that is written cannot be read in the same dispatch, even if it is other rows of it. */
+function copyOf(x: RowOperand, into: Binding, limits: GpuLimits): Dispatch {
+  return {
+    kernel: COPY,
+    params: COPY_PARAMS.pack({ first: x.first, count: x.elements, to: 0 }),
+    bindings: { source: whole(x.tensor), into },
+    grid: flatGrid(Math.ceil(x.elements / COPY_THREADS), limits),
+  };
+}
+
+function kernelOf(chosen: MatmulKernel): Kernel {
+  return chosen.kind === "few" ? fewKernel(chosen.variant) : tileKernel(chosen.variant);
+}
+
+function gridOf(chosen: MatmulKernel, rows: number, outputs: number, limits: GpuLimits): Grid {
+  if (chosen.kind === "few") return flatGrid(Math.ceil(outputs / chosen.variant.outputs), limits);
+  const tile = tileSide(chosen.variant);
+  // Row tiles side by side: they read the same weights.
+  return [Math.ceil(rows / tile), Math.ceil(outputs / (chosen.variant.form.gated ? tile / 2 : tile)), 1];
+}

@@ -1,0 +1,40 @@
+import { defineKernel } from "../../dispatch/kernel";
+import { paramBlock } from "../../dispatch/params";
+import { COLUMN_PLACES } from "../../wgsl/paged";
+import { KEPT_LISTS } from "./kept-lists.wgsl";
+import { COLUMN_SLOTS } from "./write-columns.wgsl";
+
+export const STAGE_COLUMNS_PARAMS = paramBlock({
+  room: "u32",
+  slab: "u32",
+  page_slots: "u32",
+  pages_per_slab: "u32",
+  table_width: "u32",
+});
+
+/** Copies what is stored beside kept slots out of one column slab, before anything is written there. */
+export const STAGE_COLUMNS = defineKernel({
+  label: "move.stageColumns",
+  params: STAGE_COLUMNS_PARAMS,
+  storage: {
+    lists: { access: "read", type: "array<u32>" },
+    column_table: { access: "read", type: "array<u32>" },
+    slab: { access: "read", type: "array<u32>" },
+    // [kv_heads, columns, room], by the slot that the entry goes to.
+    staged: { access: "write", type: "array<u32>" },
+  },
+  code: `${KEPT_LISTS}
+${COLUMN_PLACES}
+@compute @workgroup_size(${COLUMN_SLOTS})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = id.x;
+  let column = id.y;
+  let head = id.z;
+  if (i >= kept_count(head)) { return; }
+  let slot = kept_column(head, i);
+  let page = column_page(head, column, slot);
+  if (page / params.pages_per_slab != params.slab) { return; }
+  staged[(head * COLUMNS + column) * params.room + i] = slab[column_place(page, slot)];
+}
+`,
+});

@@ -1,0 +1,96 @@
+import type { SlotTable } from "@winnow/core-tensor";
+
+import type { GpuLimits } from "../../device/limits";
+import { scratch, whole, type Binding } from "../../dispatch/binding";
+import type { Dispatch } from "../../dispatch/dispatch";
+import { flatGrid } from "../../dispatch/grid";
+import { tensorOperand } from "../../dispatch/operands";
+import { COPY, COPY_PARAMS, COPY_THREADS } from "../copy/copy.wgsl";
+import type { RankPlan } from "./rank-plan";
+import { RANK_PARAMS, rankColumns, rankKernel } from "./rank.wgsl";
+
+/** Buffers of the ranking kernel beside the columns. */
+const OTHER_BUFFERS = 6;
+
+const THREADS = 256;
+/** From so many slots on that compete together, a workgroup is as large as the device allows, or as this. */
+const MANY_SLOTS = 16_384;
+const MANY_THREADS = 1024;
+
+/** Positions of the newest row and of the table's first among the rows of all layers. */
+export interface RankPlace {
+  readonly now: number;
+  readonly seedRow: number;
+}
+
+/** What rank tests go by, once the rankings are done. */
+export interface Ranks {
+  readonly keys: Binding;
+  readonly thresholds: Binding;
+  /** The rankings: one dispatch, or none where no program ranks; before it, columns that are too many to be bound. */
+  readonly dispatches: readonly Dispatch[];
+}
+
+/** Do the plan's rankings. */
+export function rankSlots(plan: RankPlan, slots: SlotTable, place: RankPlace, limits: GpuLimits): Ranks {
+  const keys = scratch("rank.keys", Math.max(1, plan.keys) * 4);
+  const thresholds = scratch("rank.thresholds", Math.max(1, plan.thresholds) * 12);
+  if (plan.tasks === 0) return { keys, thresholds, dispatches: [] };
+  const packed = packsColumns(plan, limits);
+  const columns = plan.columns.flatMap((name) => {
+    const column = slots.columns[name];
+    return column === undefined ? [] : [whole(tensorOperand(name, column, ["f32"]))];
+  });
+  const slotsOfPlan = plan.rowCount * slots.capacity;
+  const skipped = plan.firstRow * slots.capacity;
+  const together = scratch("rank.columns", columns.length * slotsOfPlan * 4);
+  const bound = packed ? [together] : columns;
+  const names = rankColumns({ scores: plan.scores, packed });
+  const rank: Dispatch = {
+    kernel: rankKernel({ threads: threadsOf(plan, limits), scores: plan.scores, packed }),
+    params: RANK_PARAMS.pack({
+      tasks: plan.tasks,
+      capacity: slots.capacity,
+      now: place.now,
+      table_row: plan.firstRow,
+      seed_row: place.seedRow + plan.firstRow,
+      rows_at: plan.rowsAt,
+      constants_at: plan.constantsAt,
+      packed_stride: slotsOfPlan,
+      packed_skip: skipped,
+      zero: 0,
+    }),
+    bindings: {
+      counts: whole(tensorOperand("counts", slots.counts, ["u32"])),
+      positions: whole(tensorOperand("positions", slots.position, ["u32"])),
+      slot_flags: whole(tensorOperand("flags", slots.flags, ["u32"])),
+      keys,
+      thresholds,
+      ...Object.fromEntries(bound.map((binding, i) => [names[i] ?? "", binding])),
+    },
+    data: plan.words,
+    grid: flatGrid(plan.tasks, limits),
+  };
+  const pack = columns.map((column, i): Dispatch => ({
+    kernel: COPY,
+    params: COPY_PARAMS.pack({ first: skipped, count: slotsOfPlan, to: i * slotsOfPlan }),
+    bindings: { source: column, into: together },
+    grid: flatGrid(Math.ceil(slotsOfPlan / COPY_THREADS), limits),
+  }));
+  return { keys, thresholds, dispatches: packed ? [...pack, rank] : [rank] };
+}
+
+/** Bytes of the largest buffer that a plan's rankings need. */
+export function rankBytes(plan: RankPlan, capacity: number, limits: GpuLimits): number {
+  const packed = packsColumns(plan, limits) ? plan.columns.length * plan.rowCount * capacity : 0;
+  return 4 * Math.max(plan.keys, packed);
+}
+
+function packsColumns({ columns }: RankPlan, limits: GpuLimits): boolean {
+  return columns.length + OTHER_BUFFERS > limits.maxStorageBuffersPerShaderStage;
+}
+
+function threadsOf(plan: RankPlan, limits: GpuLimits): number {
+  const wanted = plan.rivals > MANY_SLOTS ? MANY_THREADS : THREADS;
+  return 2 ** Math.floor(Math.log2(Math.min(wanted, limits.maxComputeInvocationsPerWorkgroup)));
+}

@@ -1,0 +1,199 @@
+import {
+  elementCount,
+  MemoryMeter,
+  WinnowError,
+  type AllocationOptions,
+  type Backend,
+  type BackendOperations,
+  type DeviceTensor,
+  type DType,
+  type OperationName,
+  type Shape,
+  type Tensor,
+} from "@winnow/core-tensor";
+
+import { BufferStore } from "./buffers/buffer-store";
+import { bytesToUpload, decode, elementBytes, encode, storable } from "./buffers/elements";
+import { gpuTensor, GpuTensor } from "./buffers/gpu-tensor";
+import { BufferUsage } from "./device/flags";
+import type { Gpu } from "./device/gpu";
+import { Recorder, type RecorderCounts } from "./dispatch/recorder";
+import { operationError } from "./operation-error";
+import { PLANNERS, type Planner } from "./operations";
+import type { GpuTrace } from "./trace/gpu-trace";
+
+/** What a WebGPU backend has beyond every backend. */
+export interface WebGpuBackend extends Backend {
+  readonly name: "webgpu";
+  readonly gpu: Gpu;
+  /** Caches and commands so far. */
+  readonly counts: RecorderCounts;
+  /**
+   * Take the device's time for every dispatch from now on; the function ends that and gives the times.
+   *
+   * @throws GpuError `validation` where the device has no timestamps.
+   */
+  startTrace(): () => Promise<GpuTrace>;
+  /** Give back memory that operations keep for their intermediate results. */
+  trim(): void;
+}
+
+/**
+ * A backend on a device, which it takes over: disposing it disposes the device.
+ *
+ * @example
+ * ```ts
+ * using backend = createWebGpuBackend(await requestGpu());
+ * ```
+ */
+export function createWebGpuBackend(gpu: Gpu): WebGpuBackend {
+  return new GpuBackend(gpu);
+}
+
+type Operation<Name extends OperationName> = (spec: BackendOperations[Name]) => void;
+
+class GpuBackend implements WebGpuBackend {
+  readonly name = "webgpu";
+  readonly memory = new MemoryMeter();
+  readonly gpu: Gpu;
+  readonly #store: BufferStore;
+  readonly #recorder: Recorder;
+  readonly #live = new Set<GpuTensor>();
+
+  readonly embed = this.#operation("embed");
+  readonly rmsNorm = this.#operation("rmsNorm");
+  readonly matmul = this.#operation("matmul");
+  readonly append = this.#operation("append");
+  readonly attend = this.#operation("attend");
+  readonly statistics = this.#operation("statistics");
+  readonly summarise = this.#operation("summarise");
+  readonly select = this.#operation("select");
+  readonly compact = this.#operation("compact");
+  readonly gather = this.#operation("gather");
+  readonly sample = this.#operation("sample");
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+    this.#store = new BufferStore(gpu, this.memory);
+    this.#recorder = new Recorder(gpu, this.#store);
+  }
+
+  get counts(): RecorderCounts {
+    return this.#recorder.counts;
+  }
+
+  allocate(dtype: DType, shape: Shape, { label, category }: AllocationOptions): DeviceTensor {
+    const bytes = elementBytes(storable(dtype, label)) * elementCount(shape);
+    const usage = BufferUsage.storage | BufferUsage.copySource | BufferUsage.copyTarget;
+    const buffer = this.#store.create({ label, category, bytes, usage });
+    const tensor = new GpuTensor(buffer, dtype, shape, (gone) => this.#live.delete(gone));
+    this.#live.add(tensor);
+    return tensor;
+  }
+
+  upload(source: Tensor, options: AllocationOptions): DeviceTensor {
+    const tensor = this.allocate(source.dtype, source.shape, options);
+    this.#recorder.write(gpuTensor(tensor).buffer, 0, bytesToUpload(source));
+    return tensor;
+  }
+
+  write(target: DeviceTensor, data: Float32Array | Uint32Array | Int32Array, offset = 0): void {
+    const { buffer, dtype, label, shape } = gpuTensor(target);
+    const type = storable(dtype, label);
+    const elements = elementCount(shape);
+    const end = offset + data.length;
+    if (offset < 0 || end > elements) {
+      throw new WinnowError(
+        "range",
+        `write: ${data.length} elements at ${offset} do not fit "${label}", ${elements} elements of ${dtype}`,
+      );
+    }
+    const size = elementBytes(type);
+    if (size === 2 && (offset % 2 !== 0 || (end % 2 !== 0 && end !== elements))) {
+      throw new WinnowError(
+        "range",
+        `write: elements ${offset} to ${end} of "${label}" begin or end within a word, which holds two of ${dtype}; ` +
+          "write an even number of them from an even one",
+      );
+    }
+    this.#recorder.write(buffer, offset * size, encode(type, data, label));
+  }
+
+  clear(target: DeviceTensor): void {
+    this.#recorder.clear(gpuTensor(target).buffer);
+  }
+
+  async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {
+    const [bytes = new ArrayBuffer(0)] = await this.#settled("download", async () => {
+      const { buffer, dtype, label, shape } = gpuTensor(source);
+      const elements = elementCount(shape);
+      const end = count === undefined ? elements : start + count;
+      if (start < 0 || end > elements) {
+        throw new WinnowError("range", `elements ${start} to ${end} of "${label}", which has ${elements}`);
+      }
+      const size = elementBytes(storable(dtype, label));
+      const part = { buffer, offset: start * size, bytes: (end - start) * size };
+      const { parts, fault } = await this.#recorder.read([part]);
+      if (fault !== null) throw fault;
+      return parts;
+    });
+    return decode(storable(source.dtype, source.label), bytes);
+  }
+
+  async flush(): Promise<void> {
+    await this.#settled("flush", async () => {
+      const fault = await this.#recorder.finish();
+      if (fault !== null) throw fault;
+    });
+  }
+
+  interrupt(): void {
+    // What the device has begun it finishes, but nobody waits for it any more.
+    this.#recorder.drop();
+    void this.gpu.failures.checkpoint();
+    this.gpu.waits.breakAll(new WinnowError("aborted", "the WebGPU backend was interrupted"));
+  }
+
+  startTrace(): () => Promise<GpuTrace> {
+    return this.#recorder.startTrace();
+  }
+
+  trim(): void {
+    this.#recorder.trim();
+  }
+
+  [Symbol.dispose](): void {
+    this.#recorder[Symbol.dispose]();
+    for (const tensor of [...this.#live]) tensor[Symbol.dispose]();
+    this.#store[Symbol.dispose]();
+    this.gpu[Symbol.dispose]();
+  }
+
+  /**
+   * What is enqueued and awaited, or the first error of all that was enqueued before: the act itself may fail only
+   * because an operation did, and then that one's error says more.
+   */
+  async #settled<T>(name: string, act: () => Promise<T>): Promise<T> {
+    const work = act();
+    // Behind the act's own commands, whose batch holds those of the operations before it.
+    const settle = this.gpu.failures.checkpoint();
+    const [result, failure] = await Promise.allSettled([work, this.gpu.waits.until(settle())]);
+    if (failure.status === "fulfilled" && failure.value !== null) throw failure.value;
+    if (this.gpu.ended !== null) throw this.gpu.ended;
+    if (failure.status === "rejected") throw operationError(name, failure.reason);
+    if (result.status === "rejected") throw operationError(name, result.reason);
+    return result.value;
+  }
+
+  #operation<Name extends OperationName>(name: Name): Operation<Name> {
+    const plan: Planner<Name> = PLANNERS[name];
+    return (spec) => {
+      if (this.gpu.failures.reported) return;
+      try {
+        this.#recorder.run(plan(spec, this.gpu.capabilities));
+      } catch (error) {
+        this.gpu.failures.report(operationError(name, error));
+      }
+    };
+  }
+}

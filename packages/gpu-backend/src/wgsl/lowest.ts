@@ -1,0 +1,2 @@
+/** Below every score, and finite: a device may take infinities for anything. */
+export const LOWEST = "-3.4028234e38";
