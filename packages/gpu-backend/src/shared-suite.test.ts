@@ -1,9 +1,15 @@
-import { backendSuite } from "../../core-tensor/src/testing";
+import { TOLERANCES, backendSuite } from "../../core-tensor/src/testing";
 import { DEVICES, describeGpu, testBackend } from "./testing/on-gpu";
 
 for (const [device, without] of DEVICES) {
   describeGpu(device, () => {
     // Software drivers compile each kernel for seconds: few cases, whose kernels the next ones find again.
-    backendSuite("webgpu", () => testBackend(without), { bitEqual: false, numRuns: 8 });
+    const options = { bitEqual: false, numRuns: 8 };
+    backendSuite("webgpu", () => testBackend(without), options);
+    backendSuite("webgpu, the cache in halves", () => testBackend(without), {
+      ...options,
+      kvType: "f16",
+      tolerance: TOLERANCES.f16,
+    });
   });
 }

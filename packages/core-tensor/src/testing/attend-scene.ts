@@ -4,7 +4,7 @@ import type { AttendGroup, AttendSpec, HeadShape, KvScratch } from "../backend";
 import { rows, type DeviceTensor } from "../device-tensor";
 import { at, randoms } from "./fixture";
 import { naiveAttention, unflatten } from "./naive";
-import { HALVES, PagedFixture, randomSlots, scratchOf, type Slot } from "./paged-fixture";
+import { PagedFixture, randomSlots, scratchOf, type Slot } from "./paged-fixture";
 import type { SuiteContext } from "./suite-context";
 
 /** Rows over kept slots (ragged by head), scratch rows before them, and themselves. */
@@ -20,31 +20,32 @@ export interface Scene {
   readonly seed: number;
 }
 
-export const scenes: fc.Arbitrary<Scene> = fc
-  .record({
-    kvHeads: fc.integer({ min: 1, max: 3 }),
-    perGroup: fc.integer({ min: 1, max: 3 }),
-    half: HALVES,
-    kept: fc.array(fc.integer({ min: 0, max: 21 }), { minLength: 3, maxLength: 3 }),
-    context: fc.integer({ min: 0, max: 12 }),
-    count: fc.integer({ min: 1, max: 19 }),
-    seed: fc.integer({ min: 1, max: 1e6 }),
-  })
-  .map(({ kvHeads, perGroup, half, kept, context, count, seed }) => {
-    const heads = { queryHeads: kvHeads * perGroup, kvHeads, headDim: 2 * half };
-    return {
-      heads,
-      scale: 2,
-      kept: Array.from({ length: kvHeads }, (_, head) => randomSlots(seed + head, at(kept, head), heads.headDim)),
-      fresh: Array.from({ length: kvHeads }, (_, head) =>
-        randomSlots(seed + 10 + head, context + count, heads.headDim),
-      ),
-      context,
-      count,
-      qkv: randoms(seed + 20, count * (heads.queryHeads + 2 * kvHeads) * heads.headDim),
-      seed,
-    };
-  });
+export const scenesOf = ({ halves }: SuiteContext): fc.Arbitrary<Scene> =>
+  fc
+    .record({
+      kvHeads: fc.integer({ min: 1, max: 3 }),
+      perGroup: fc.integer({ min: 1, max: 3 }),
+      half: halves,
+      kept: fc.array(fc.integer({ min: 0, max: 21 }), { minLength: 3, maxLength: 3 }),
+      context: fc.integer({ min: 0, max: 12 }),
+      count: fc.integer({ min: 1, max: 19 }),
+      seed: fc.integer({ min: 1, max: 1e6 }),
+    })
+    .map(({ kvHeads, perGroup, half, kept, context, count, seed }) => {
+      const heads = { queryHeads: kvHeads * perGroup, kvHeads, headDim: 2 * half };
+      return {
+        heads,
+        scale: 2,
+        kept: Array.from({ length: kvHeads }, (_, head) => randomSlots(seed + head, at(kept, head), heads.headDim)),
+        fresh: Array.from({ length: kvHeads }, (_, head) =>
+          randomSlots(seed + 10 + head, context + count, heads.headDim),
+        ),
+        context,
+        count,
+        qkv: randoms(seed + 20, count * (heads.queryHeads + 2 * kvHeads) * heads.headDim),
+        seed,
+      };
+    });
 
 /** Weights and output of a row and query head, over the head's kept slots and the scratch rows it sees. */
 export function naive(scene: Scene, row: number, queryHead: number): { weights: number[]; out: number[] } {

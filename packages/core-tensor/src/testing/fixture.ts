@@ -1,6 +1,7 @@
 import type { Backend } from "../backend";
 import type { DeviceTensor } from "../device-tensor";
 import { randomUnit } from "../expr";
+import { numberToF16 } from "../half";
 import type { Shape } from "../shape";
 import { elementCount } from "../shape";
 import { tensor } from "../tensor";
@@ -38,12 +39,23 @@ export function at<T>(items: ArrayLike<T>, i: number): T {
 export class Fixture implements Disposable {
   readonly #made: DeviceTensor[] = [];
 
-  constructor(readonly backend: Backend) {}
+  /** @param kvType how caches store keys and values. */
+  constructor(
+    readonly backend: Backend,
+    readonly kvType: "f32" | "f16" = "f32",
+  ) {}
 
   /** Numbers on the device; zeros where none are given. */
   f32(shape: Shape, values?: ArrayLike<number>): DeviceTensor {
     const data = values === undefined ? new Float32Array(elementCount(shape)) : Float32Array.from(values);
     return this.#keep(this.backend.upload(tensor("f32", shape, data), { label: "numbers", category: "activations" }));
+  }
+
+  /** Keys and values, which halves hold exactly. */
+  kv(shape: Shape, values: Float32Array): DeviceTensor {
+    if (this.kvType === "f32") return this.f32(shape, values);
+    const halves = tensor("f16", shape, Uint16Array.from(values, numberToF16));
+    return this.#keep(this.backend.upload(halves, { label: "halves", category: "kv" }));
   }
 
   u32(shape: Shape, values?: ArrayLike<number>): DeviceTensor {

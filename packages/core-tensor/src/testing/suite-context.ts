@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { afterAll, afterEach, beforeAll } from "vitest";
 
 import type { Backend } from "../backend";
@@ -14,6 +15,8 @@ export interface BackendSuiteOptions {
   readonly bitEqual?: boolean;
   /** Generated cases a property; 20 unless told otherwise. */
   readonly numRuns?: number;
+  /** How caches store keys and values; f32 unless told otherwise. */
+  readonly kvType?: "f32" | "f16";
 }
 
 /** The backend under test, made before the first test of a `describe` and disposed after its last. */
@@ -21,15 +24,19 @@ export class SuiteContext {
   readonly tolerance: Tolerance;
   /** For fast-check. */
   readonly runs: { readonly numRuns: number };
+  /** Half the size of a head. Few sizes, of twos and of fours: a device compiles a kernel for each. */
+  readonly halves: fc.Arbitrary<number>;
   readonly #lawTolerance: Tolerance;
   #fixture: Fixture | null = null;
 
   constructor(makeBackend: () => Backend | Promise<Backend>, options: BackendSuiteOptions) {
     this.tolerance = options.tolerance ?? TOLERANCES.f32;
+    // Two halves share a word, so caches in f16 have heads of fours only.
+    this.halves = options.kvType === "f16" ? fc.constantFrom(2, 8) : fc.constantFrom(1, 2, 3, 8);
     this.runs = { numRuns: options.numRuns ?? 20 };
     this.#lawTolerance = (options.bitEqual ?? true) ? { rtol: 0, atol: 0 } : this.tolerance;
     beforeAll(async () => {
-      this.#fixture = new Fixture(await makeBackend());
+      this.#fixture = new Fixture(await makeBackend(), options.kvType);
     });
     afterEach(() => {
       this.#fixture?.release();

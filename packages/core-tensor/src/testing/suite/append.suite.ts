@@ -5,19 +5,21 @@ import { STORED_COLUMNS, type StoredColumn } from "../../backend";
 import { rows } from "../../device-tensor";
 import { randoms } from "../fixture";
 import { naiveRotation, unflatten } from "../naive";
-import { HALVES, PagedFixture, randomSlots } from "../paged-fixture";
+import { PagedFixture, randomSlots } from "../paged-fixture";
 import type { SuiteContext } from "../suite-context";
 
-const shape = fc.record({
-  kvHeads: fc.integer({ min: 1, max: 3 }),
-  perGroup: fc.integer({ min: 1, max: 3 }),
-  half: HALVES,
-  count: fc.integer({ min: 1, max: 9 }),
-  seed: fc.integer({ min: 1, max: 1e6 }),
-});
+const shapeOf = ({ halves }: SuiteContext) =>
+  fc.record({
+    kvHeads: fc.integer({ min: 1, max: 3 }),
+    perGroup: fc.integer({ min: 1, max: 3 }),
+    half: halves,
+    count: fc.integer({ min: 1, max: 9 }),
+    seed: fc.integer({ min: 1, max: 1e6 }),
+  });
 
 /** Rotation, and the way into scratch and pages. */
 export function appendSuite(context: SuiteContext): void {
+  const shape = shapeOf(context);
   describe("append", () => {
     const generated = (kvHeads: number, perGroup: number, half: number, count: number, seed: number) => {
       const headDim = 2 * half;
@@ -77,7 +79,7 @@ export function appendSuite(context: SuiteContext): void {
             }
           },
         ),
-        { numRuns: 20 },
+        context.runs,
       );
     });
 
@@ -108,13 +110,13 @@ export function appendSuite(context: SuiteContext): void {
             });
             slots.slice(known.length).forEach((slot, row) => {
               expect(slot.key).toBeAllclose(expected(row, heads.queryHeads + head), context.tolerance);
-              expect(slot.value).toEqual(expected(row, heads.queryHeads + kvHeads + head));
+              expect(slot.value).toBeAllclose(expected(row, heads.queryHeads + kvHeads + head), context.tolerance);
               if (columns.includes("position")) expect(slot.position).toBe(positions[row]);
               expect(Object.values(slot.columns)).toEqual(columns.filter((name) => name !== "position").map(() => 0));
             });
           });
         }),
-        { numRuns: 20 },
+        context.runs,
       );
     });
 

@@ -3,13 +3,14 @@ import { describe, expect, it } from "vitest";
 
 import type { AttendRecord, RowRange } from "../../backend";
 import { rows } from "../../device-tensor";
-import { Stage, all, naive, scenes } from "../attend-scene";
+import { Stage, all, naive, scenesOf } from "../attend-scene";
 import { at } from "../fixture";
 import { PagedFixture, randomSlots, scratchOf } from "../paged-fixture";
 import type { SuiteContext } from "../suite-context";
 
 /** What attention adds up on the way: mass tables, columns, and the statistics that kept slots store. */
 export function attendRecordSuite(context: SuiteContext): void {
+  const scenes = scenesOf(context);
   describe("attend, recording", () => {
     const ranges: fc.Arbitrary<RowRange[]> = fc.array(
       fc.record({

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import type { AttendGroup } from "../../backend";
 import { rows } from "../../device-tensor";
-import { Stage, all, naive, scenes, type Scene } from "../attend-scene";
+import { Stage, all, naive, scenesOf, type Scene } from "../attend-scene";
 import { at, randoms } from "../fixture";
 import { naiveAttention } from "../naive";
 import { PagedFixture, randomSlots, scratchOf } from "../paged-fixture";
@@ -11,6 +11,7 @@ import type { SuiteContext } from "../suite-context";
 
 /** Softmax attention over pages, context and the rows themselves. */
 export function attendSuite(context: SuiteContext): void {
+  const scenes = scenesOf(context);
   describe("attend", () => {
     it("weighs values by the softmax of scaled products", async () => {
       await fc.assert(

@@ -6,7 +6,7 @@ import { rows } from "../../device-tensor";
 import { randomUnit } from "../../expr";
 import { at, randomIntegers, randoms } from "../fixture";
 import { naiveAttention, naiveKeyDiff, naiveLength } from "../naive";
-import { HALVES, PagedFixture, randomSlots, scratchOf, type Head, type Slot } from "../paged-fixture";
+import { PagedFixture, randomSlots, scratchOf, type Head, type Slot } from "../paged-fixture";
 import { keepBits, slotTableOf } from "../slot-table";
 import type { SuiteContext } from "../suite-context";
 
@@ -14,45 +14,48 @@ const CAPACITY = 48;
 const VALUES = ["mass", "maxWeight", "windowMass", "lastMass"] as const;
 
 /** A layer's heads with some columns and gaps in their positions, and scratch rows behind them. */
-const scenes = fc
-  .record({
-    kvHeads: fc.integer({ min: 1, max: 3 }),
-    half: HALVES,
-    kept: fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 3, maxLength: 3 }),
-    fresh: fc.integer({ min: 0, max: 15 }),
-    start: fc.integer({ min: 0, max: 3 }),
-    columns: fc.array(fc.subarray([...STORED_COLUMNS]), { minLength: 3, maxLength: 3 }),
-    seed: fc.integer({ min: 1, max: 1e6 }),
-  })
-  .map(({ kvHeads, half, kept, fresh, start, columns, seed }) => {
-    const headDim = 2 * half;
-    const heads: Head[] = Array.from({ length: kvHeads }, (_, head) => ({
-      columns: at(columns, head),
-      slots: randomSlots(seed + head, at(kept, head), headDim).map((slot) => ({
-        ...slot,
-        // Without the column nothing was ever dropped, and position and slot agree.
-        position: at(columns, head).includes("position") ? 3 * slot.position + head : slot.position,
-        columns: Object.fromEntries(
-          VALUES.map((name, c) => [name, Math.fround(randomUnit(seed, head * 4 + c, slot.position))]),
-        ),
-      })),
-    }));
-    const scratch = Array.from({ length: kvHeads }, (_, head) => randomSlots(seed + 10 + head, start + fresh, headDim));
-    const positions = Array.from({ length: start + fresh }, (_, i) => 70 + i);
-    const flags = randomIntegers(seed, 100, 8);
-    return {
-      heads,
-      scratch,
-      positions,
-      flags,
-      fresh,
-      start,
-      headDim,
-      kvHeads,
-      seed,
-      shape: { queryHeads: kvHeads, kvHeads, headDim },
-    };
-  });
+const scenesOf = ({ halves }: SuiteContext) =>
+  fc
+    .record({
+      kvHeads: fc.integer({ min: 1, max: 3 }),
+      half: halves,
+      kept: fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 3, maxLength: 3 }),
+      fresh: fc.integer({ min: 0, max: 15 }),
+      start: fc.integer({ min: 0, max: 3 }),
+      columns: fc.array(fc.subarray([...STORED_COLUMNS]), { minLength: 3, maxLength: 3 }),
+      seed: fc.integer({ min: 1, max: 1e6 }),
+    })
+    .map(({ kvHeads, half, kept, fresh, start, columns, seed }) => {
+      const headDim = 2 * half;
+      const heads: Head[] = Array.from({ length: kvHeads }, (_, head) => ({
+        columns: at(columns, head),
+        slots: randomSlots(seed + head, at(kept, head), headDim).map((slot) => ({
+          ...slot,
+          // Without the column nothing was ever dropped, and position and slot agree.
+          position: at(columns, head).includes("position") ? 3 * slot.position + head : slot.position,
+          columns: Object.fromEntries(
+            VALUES.map((name, c) => [name, Math.fround(randomUnit(seed, head * 4 + c, slot.position))]),
+          ),
+        })),
+      }));
+      const scratch = Array.from({ length: kvHeads }, (_, head) =>
+        randomSlots(seed + 10 + head, start + fresh, headDim),
+      );
+      const positions = Array.from({ length: start + fresh }, (_, i) => 70 + i);
+      const flags = randomIntegers(seed, 100, 8);
+      return {
+        heads,
+        scratch,
+        positions,
+        flags,
+        fresh,
+        start,
+        headDim,
+        kvHeads,
+        seed,
+        shape: { queryHeads: kvHeads, kvHeads, headDim },
+      };
+    });
 
 /** Columns of a slot that the head really stores. */
 function storedOf(slot: Slot, columns: readonly StoredColumn[]): Partial<Record<StoredColumn, number>> {
@@ -63,6 +66,7 @@ function storedOf(slot: Slot, columns: readonly StoredColumn[]): Partial<Record<
 
 /** The slot table that a layer fills, and the moves that follow a selection over it. */
 export function slotsSuite(context: SuiteContext): void {
+  const scenes = scenesOf(context);
   describe("statistics", () => {
     it("fills rows with kept slots, then scratch rows", async () => {
       await fc.assert(

@@ -6,7 +6,7 @@ import { whole } from "../../dispatch/binding";
 import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { flatGrid } from "../../dispatch/grid";
 import { rowOperand, tensorOperand } from "../../dispatch/operands";
-import { slabsOf } from "../../dispatch/slabs";
+import { slabsOf, storageOf } from "../../dispatch/slabs";
 import { vectorOf } from "../../wgsl/vector";
 import { APPEND_COLUMNS, APPEND_COLUMNS_PARAMS, APPEND_COLUMNS_THREADS } from "./append-columns.wgsl";
 import { APPEND_LENGTHS, APPEND_LENGTHS_PARAMS, APPEND_LENGTHS_THREADS } from "./append-lengths.wgsl";
@@ -60,7 +60,7 @@ function planScratch(spec: AppendSpec, { scratch, at }: Into<"scratch">, limits:
   const params = { ...shared(spec, queryHeads), capacity, at };
   return [
     {
-      kernel: appendKernel({ vector: vectorOf(headDim / 2), into: "scratch" }),
+      kernel: appendKernel({ vector: vectorOf(headDim / 2), into: "scratch", storage: "f32" }),
       params: APPEND_PARAMS.pack(params),
       bindings: {
         qkv: whole(rowOperand("qkv", qkv, ["f32"]).tensor),
@@ -102,7 +102,7 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
         table_width: paged.table.shape[1] ?? 0,
       };
       return {
-        kernel: appendKernel({ vector: vectorOf(headDim / 2), into: "slab" }),
+        kernel: appendKernel({ vector: vectorOf(headDim / 2), into: "slab", storage: storageOf(slabs) }),
         params: APPEND_PARAMS.pack(params),
         bindings: { qkv: whole(source), rotation: whole(angles), page_table: table, lengths, slab: whole(tensor) },
         grid: flatGrid(Math.ceil((qkv.count * (turned + 2 * kvHeads) * params.half) / APPEND_THREADS), limits),

@@ -1,5 +1,6 @@
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
+import { kvVectors, type KvStorage, type KvVectors } from "../../wgsl/kv";
 import { SLOT_PLACES } from "../../wgsl/paged";
 import type { Vector } from "../../wgsl/vector";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
@@ -11,6 +12,8 @@ export interface AppendVariant {
   /** Divides half a head. */
   readonly vector: Vector;
   readonly into: "scratch" | "slab";
+  /** Of the slab. */
+  readonly storage: KvStorage;
 }
 
 export const APPEND_PARAMS = paramBlock({
@@ -49,7 +52,7 @@ export const appendKernel = kernelVariants((variant: AppendVariant) => {
         ? ({
             page_table: { access: "read", type: "array<u32>" },
             lengths: { access: "read", type: "array<u32>" },
-            slab: { access: "write", type },
+            slab: { access: "write", type: slabOf(variant).type },
           } as const)
         : ({ keys: { access: "write", type }, values: { access: "write", type } } as const)),
     },
@@ -57,9 +60,15 @@ export const appendKernel = kernelVariants((variant: AppendVariant) => {
   });
 });
 
-function appendWgsl({ into }: AppendVariant): string {
+function slabOf({ vector, storage }: AppendVariant): KvVectors {
+  return kvVectors("slab", storage, vector.width);
+}
+
+function appendWgsl(variant: AppendVariant): string {
+  const { into } = variant;
   const slab = into === "slab";
-  const [keys, values] = slab ? ["slab", "slab"] : ["keys", "values"];
+  const write = (place: string, kind: "keys" | "values", value: string): string =>
+    slab ? slabOf(variant).write(place, value) : `${kind}[${place}] = ${value};`;
   return `${FLAT_WORKGROUP}
 ${slab ? SLOT_PLACES : ""}
 @compute @workgroup_size(${APPEND_THREADS})
@@ -76,8 +85,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let b = qkv[at + params.half];
   if (index >= params.query_heads + params.kv_heads) {
     ${placeWgsl("index - params.query_heads - params.kv_heads", slab, "v")}
-    ${values}[to] = a;
-    ${values}[to + params.half] = b;
+    ${write("to", "values", "a")}
+    ${write("to + params.half", "values", "b")}
     return;
   }
   let angles = (params.first_rotation + row) * 2u * params.half + lane;
@@ -91,8 +100,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     return;
   }
   ${placeWgsl("index - params.query_heads", slab, "k")}
-  ${keys}[to] = turned_a;
-  ${keys}[to + params.half] = turned_b;
+  ${write("to", "keys", "turned_a")}
+  ${write("to + params.half", "keys", "turned_b")}
 }
 `;
 }

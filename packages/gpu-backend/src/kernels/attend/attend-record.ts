@@ -5,6 +5,7 @@ import { scratch, whole, type Binding } from "../../dispatch/binding";
 import type { Dispatch } from "../../dispatch/dispatch";
 import { tensorOperand } from "../../dispatch/operands";
 import { slabsOf } from "../../dispatch/slabs";
+import type { KvStorage } from "../../wgsl/kv";
 import type { GroupRows } from "./group-rows";
 import {
   MOST_OUTPUTS,
@@ -107,6 +108,7 @@ const NOWHERE = {
 
 interface RecordPass {
   readonly source: "slab" | "scratch";
+  readonly storage: KvStorage;
   readonly paged: boolean;
   readonly params: typeof NOWHERE;
   readonly inputs: Readonly<Record<string, Binding>>;
@@ -137,7 +139,7 @@ function planSlabs(
     return planPass(
       rows,
       recording,
-      { source: "slab", paged: true, params, inputs, positions, places: paged.longest },
+      { source: "slab", storage: paged.storage, paged: true, params, inputs, positions, places: paged.longest },
       limits,
     );
   });
@@ -167,7 +169,7 @@ function planScratch(
   return planPass(
     rows,
     recording,
-    { source: "scratch", paged: paged !== null, params, inputs, positions, places },
+    { source: "scratch", storage: "f32", paged: paged !== null, params, inputs, positions, places },
     limits,
   );
 }
@@ -190,7 +192,15 @@ function planPass(rows: GroupRows, recording: Recording, pass: RecordPass, limit
     const names = recordOutputs({ bands, columns });
     const room = (i: number): number => some[i]?.room ?? 0;
     plan.push({
-      kernel: attendRecordKernel({ headDim, source: pass.source, paged: pass.paged, bands, columns, into }),
+      kernel: attendRecordKernel({
+        headDim,
+        source: pass.source,
+        storage: pass.storage,
+        paged: pass.paged,
+        bands,
+        columns,
+        into,
+      }),
       params: RECORD_PARAMS.pack({
         query_heads: queryHeads,
         kv_heads: kvHeads,

@@ -1,5 +1,6 @@
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
+import { kvVectors, type KvStorage, type KvVectors } from "../../wgsl/kv";
 import { lanesOf } from "../../wgsl/lanes";
 
 /** Columns of a workgroup, one a thread. */
@@ -12,6 +13,8 @@ export interface AttendRecordVariant {
   readonly headDim: number;
   /** Where the keys of the recorded columns lie. */
   readonly source: "slab" | "scratch";
+  /** Of the slab. */
+  readonly storage: KvStorage;
   /** Whether there are kept slots, which come before the scratch's columns. */
   readonly paged: boolean;
   /** Bands of the mass table; 0 where none is recorded. */
@@ -75,7 +78,7 @@ export const attendRecordKernel = kernelVariants((variant: AttendRecordVariant) 
       ...(source === "slab"
         ? ({
             page_table: { access: "read", type: "array<u32>" },
-            slab: { access: "read", type },
+            slab: { access: "read", type: keysOf(variant).type },
           } as const)
         : ({ keys: { access: "read", type } } as const)),
       ...(bands > 1 ? ({ positions: { access: "read", type: "array<u32>" } } as const) : {}),
@@ -86,7 +89,14 @@ export const attendRecordKernel = kernelVariants((variant: AttendRecordVariant) 
   });
 });
 
-function attendRecordWgsl({ headDim, source, paged, bands, columns, into }: AttendRecordVariant): string {
+function keysOf({ headDim, source, storage }: AttendRecordVariant): KvVectors {
+  const { width } = lanesOf(headDim);
+  return source === "slab" ? kvVectors("slab", storage, width) : kvVectors("keys", "f32", width);
+}
+
+function attendRecordWgsl(variant: AttendRecordVariant): string {
+  const { headDim, source, paged, bands, columns, into } = variant;
+  const keys = keysOf(variant);
   const { type, units } = lanesOf(headDim);
   const banded = bands > 1;
   const windows = Math.max(0, bands - 1);
@@ -124,7 +134,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   }
   if (column >= params.columns) { return; }
   var key: array<V, UNITS>;
-  for (var i = 0u; i < UNITS; i++) { key[i] = ${source === "slab" ? "slab" : "keys"}[at + i]; }
+  for (var i = 0u; i < UNITS; i++) { key[i] = ${keys.read("at + i")}; }
   ${columns.map((_, i) => `var total${i} = 0.0;`).join("\n  ")}
   for (var g = 0u; g < per_group; g++) {
     let query_head = head * per_group + g;

@@ -2,12 +2,14 @@ import type { AttendGroup, HeadShape, KvScratch, PagedKv } from "@winnow/core-te
 
 import type { GpuTensor } from "../../buffers/gpu-tensor";
 import { tensorOperand } from "../../dispatch/operands";
-import { slabsOf, type Slab } from "../../dispatch/slabs";
+import { slabsOf, storageOf, type Slab } from "../../dispatch/slabs";
+import type { KvStorage } from "../../wgsl/kv";
 
 /** The kept slots that a group sees, slab by slab. */
 export interface PagedSource {
   readonly kv: PagedKv;
   readonly slabs: readonly Slab[];
+  readonly storage: KvStorage;
   readonly table: GpuTensor;
   readonly lengths: GpuTensor;
   readonly tableWidth: number;
@@ -46,9 +48,11 @@ function pagedOf(kvHeads: number, { paged }: AttendGroup): PagedSource | null {
   const bounds = kv.bounds.slice(0, kvHeads);
   const longest = Math.max(0, ...bounds);
   if (longest === 0) return null;
+  const slabs = slabsOf("slab", kv.slabs);
   return {
     kv,
-    slabs: slabsOf("slab", kv.slabs),
+    slabs,
+    storage: storageOf(slabs),
     table: tensorOperand("page table", kv.table, ["u32"]),
     lengths: tensorOperand("lengths", kv.lengths, ["u32"]),
     tableWidth: kv.table.shape[1] ?? 0,

@@ -1,6 +1,7 @@
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import { lanesOf } from "../../wgsl/lanes";
+import { kvVectors, type KvStorage, type KvVectors } from "../../wgsl/kv";
 import { LOWEST } from "../../wgsl/lowest";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 
@@ -9,6 +10,7 @@ export const SPLIT_KEYS = 64;
 
 export interface AttendSplitVariant {
   readonly headDim: number;
+  readonly storage: KvStorage;
   /** Room for the query vectors of a KV head: rows times the query heads that share it. */
   readonly vectors: number;
 }
@@ -44,7 +46,7 @@ export const attendSplitKernel = kernelVariants((variant: AttendSplitVariant) =>
       stats: { access: "write", type: "array<vec2f>" },
       page_table: { access: "read", type: "array<u32>" },
       lengths: { access: "read", type: "array<u32>" },
-      slab: { access: "read", type },
+      slab: { access: "read", type: slabOf(variant).type },
     },
     data: "array<u32>",
     code: attendSplitWgsl(variant),
@@ -56,7 +58,12 @@ export function splitSlices(headDim: number): number {
   return Math.max(1, Math.floor(SPLIT_KEYS / lanesOf(headDim).units));
 }
 
-function attendSplitWgsl({ headDim, vectors }: AttendSplitVariant): string {
+function slabOf({ headDim, storage }: Pick<AttendSplitVariant, "headDim" | "storage">): KvVectors {
+  return kvVectors("slab", storage, lanesOf(headDim).width);
+}
+
+function attendSplitWgsl({ headDim, vectors, storage }: AttendSplitVariant): string {
+  const slab = slabOf({ headDim, storage });
   const { type, units } = lanesOf(headDim);
   const slices = splitSlices(headDim);
   return `
@@ -107,7 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       let k_at = ((page % params.pages_per_slab) * 2u * params.page_slots + slot % params.page_slots) * UNITS;
       values_at[thread] = k_at + params.page_slots * UNITS;
       for (var i = 0u; i < UNITS; i++) {
-        let key = slab[k_at + i];
+        let key = ${slab.read("k_at + i")};
         for (var v = 0u; v < VECTORS; v++) { products[v] += queries[v * UNITS + i] * key; }
       }
       for (var v = 0u; v < VECTORS; v++) {
@@ -148,7 +155,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var k = unit / UNITS; k < KEYS; k += SLICES) {
       let by = seen_by[k];
       if (by == 0u) { continue; }
-      let value = slab[values_at[k] + unit % UNITS];
+      let value = ${slab.read("values_at[k] + unit % UNITS")};
       for (var v = 0u; v < VECTORS; v++) {
         // A key that is not seen must not even be multiplied by 0: it may not be a number.
         if ((by & (1u << v)) != 0u) { sums[v] += scores[k * VECTORS + v] * value; }

@@ -1,6 +1,7 @@
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import { lanesOf } from "../../wgsl/lanes";
+import { kvVectors, type KvStorage, type KvVectors } from "../../wgsl/kv";
 import { LOWEST } from "../../wgsl/lowest";
 
 /** Query vectors of a workgroup, one a thread: rows times the query heads that share a KV head. */
@@ -10,6 +11,8 @@ export interface AttendTileVariant {
   readonly headDim: number;
   /** Where the keys lie: in one slab of a paged cache, or in the rows being read. */
   readonly source: "slab" | "scratch";
+  /** Of the slab. */
+  readonly storage: KvStorage;
   /** Keys that a workgroup has in its own memory at a time. */
   readonly keys: number;
 }
@@ -52,7 +55,7 @@ export const attendTileKernel = kernelVariants((variant: AttendTileVariant) => {
         ? ({
             page_table: { access: "read", type: "array<u32>" },
             lengths: { access: "read", type: "array<u32>" },
-            slab: { access: "read", type },
+            slab: { access: "read", type: keysOf(variant)[0].type },
           } as const)
         : ({ keys: { access: "read", type }, values: { access: "read", type } } as const)),
     },
@@ -60,7 +63,16 @@ export const attendTileKernel = kernelVariants((variant: AttendTileVariant) => {
   });
 });
 
-function attendTileWgsl({ headDim, source, keys }: AttendTileVariant): string {
+/** How keys and values are read. */
+function keysOf({ headDim, source, storage }: AttendTileVariant): readonly [keys: KvVectors, values: KvVectors] {
+  const { width } = lanesOf(headDim);
+  if (source === "scratch") return [kvVectors("keys", "f32", width), kvVectors("values", "f32", width)];
+  const slab = kvVectors("slab", storage, width);
+  return [slab, slab];
+}
+
+function attendTileWgsl(variant: AttendTileVariant): string {
+  const { headDim, source, keys } = variant;
   const { type, units } = lanesOf(headDim);
   const load =
     source === "slab"
@@ -73,7 +85,7 @@ function attendTileWgsl({ headDim, source, keys }: AttendTileVariant): string {
       let row = select(params.own_start + slot - params.context_count, params.context_start + slot, slot < params.context_count);
       k_at = (head * params.capacity + row) * UNITS;
       v_at = k_at;`;
-  const [keyData, valueData] = source === "slab" ? ["slab", "slab"] : ["keys", "values"];
+  const [keyData, valueData] = keysOf(variant);
   return `
 alias V = ${type};
 const UNITS = ${units}u;
@@ -119,8 +131,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var k_at: u32;
         var v_at: u32;${load}
         if (present) {
-          tile_k[i] = ${keyData}[k_at + i % UNITS];
-          tile_v[i] = ${valueData}[v_at + i % UNITS];
+          tile_k[i] = ${keyData.read("k_at + i % UNITS")};
+          tile_v[i] = ${valueData.read("v_at + i % UNITS")};
         }
       }
       if (i % UNITS == 0u) { tile_present[i / UNITS] = u32(present); }

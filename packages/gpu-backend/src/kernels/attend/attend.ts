@@ -141,14 +141,14 @@ function ofSlab(
   if (records.tiles === null) {
     const none = { context_start: 0, context_count: 0, own_start: 0, own_rows: 0, capacity: 0 };
     return {
-      kernel: attendTileKernel({ headDim, source: "slab", keys: tileKeys(headDim, limits) }),
+      kernel: attendTileKernel({ headDim, source: "slab", storage: paged.storage, keys: tileKeys(headDim, limits) }),
       params: TILE_PARAMS.pack({ ...params, ...none }),
       bindings,
       grid: [Math.ceil(vectors / TILE_VECTORS), kvHeads, 1],
     };
   }
   return {
-    kernel: attendSplitKernel({ headDim, vectors: 2 ** Math.ceil(Math.log2(vectors)) }),
+    kernel: attendSplitKernel({ headDim, storage: paged.storage, vectors: 2 ** Math.ceil(Math.log2(vectors)) }),
     params: SPLIT_PARAMS.pack(params),
     bindings,
     data: records.tiles,
@@ -165,7 +165,7 @@ function ofScratch(
 ): Dispatch {
   const { queryHeads, kvHeads, headDim } = spec.heads;
   return {
-    kernel: attendTileKernel({ headDim, source: "scratch", keys: tileKeys(headDim, limits) }),
+    kernel: attendTileKernel({ headDim, source: "scratch", storage: "f32", keys: tileKeys(headDim, limits) }),
     params: TILE_PARAMS.pack({
       query_heads: queryHeads,
       kv_heads: kvHeads,

@@ -5,7 +5,7 @@ import type { GpuLimits } from "../../device/limits";
 import { scratch, whole } from "../../dispatch/binding";
 import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { tensorOperand } from "../../dispatch/operands";
-import { slabsOf } from "../../dispatch/slabs";
+import { slabsOf, storageOf } from "../../dispatch/slabs";
 import { vectorOf } from "../../wgsl/vector";
 import { keptLists, listKept, type KeptLists } from "../move-slots/kept-lists";
 import { moveColumns } from "../move-slots/move-columns";
@@ -27,8 +27,10 @@ function moveSlots({ heads, paged }: CompactSpec, lists: KeptLists, limits: GpuL
   const { kvHeads, headDim } = heads;
   const pageTable = whole(tensorOperand("page table", paged.table, ["u32"]));
   const slabs = slabsOf("slab", paged.slabs);
-  const vector = vectorOf(headDim);
-  const units = headDim / vector.width;
+  // Slots move as words, whatever they mean.
+  const words = storageOf(slabs) === "f16" ? headDim / 2 : headDim;
+  const vector = vectorOf(words);
+  const units = words / vector.width;
   const bytesOfLane = kvHeads * lists.room * vector.width * 4;
   const room = Math.min(STAGED_BYTES, limits.maxStorageBufferBindingSize);
   // Within one slab nothing is staged.

@@ -4,7 +4,7 @@ import type { GpuCapabilities } from "../../device/capabilities";
 import { whole } from "../../dispatch/binding";
 import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { tensorOperand } from "../../dispatch/operands";
-import { slabsOf } from "../../dispatch/slabs";
+import { slabsOf, storageOf } from "../../dispatch/slabs";
 import { vectorOf } from "../../wgsl/vector";
 import { keptLists, listKept } from "../move-slots/kept-lists";
 import { moveColumns } from "../move-slots/move-columns";
@@ -18,14 +18,16 @@ export function planGather(spec: GatherSpec, { limits }: GpuCapabilities): Plan 
   const values = whole(tensorOperand("scratch values", scratch.v, ["f32"]));
   const pageTable = whole(tensorOperand("page table", paged.table, ["u32"]));
   if (count === 0) return [];
+  const slabs = slabsOf("slab", paged.slabs);
+  const storage = storageOf(slabs);
   const lists = keptLists(heads, count);
   const vector = vectorOf(headDim);
   const units = headDim / vector.width;
   const groups = Math.min(limits.maxComputeWorkgroupsPerDimension, Math.ceil((count * units) / GATHER_THREADS));
   return [
     listKept(spec, "fresh", lists),
-    ...slabsOf("slab", paged.slabs).map(({ number, tensor }): Dispatch => ({
-      kernel: gatherKernel(vector),
+    ...slabs.map(({ number, tensor }): Dispatch => ({
+      kernel: gatherKernel({ vector, storage }),
       params: GATHER_PARAMS.pack({
         room: lists.room,
         units,

@@ -1,5 +1,6 @@
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
+import { kvVectors, type KvStorage, type KvVectors } from "../../wgsl/kv";
 import { SLOT_PLACES } from "../../wgsl/paged";
 import type { Vector } from "../../wgsl/vector";
 import { KEPT_LISTS } from "../move-slots/kept-lists.wgsl";
@@ -18,8 +19,14 @@ export const GATHER_PARAMS = paramBlock({
   table_width: "u32",
 });
 
+export interface GatherVariant {
+  readonly vector: Vector;
+  readonly storage: KvStorage;
+}
+
 /** Copies the kept scratch rows into those slots behind the kept ones whose pages lie in one slab. */
-export const gatherKernel = kernelVariants((vector: Vector) => {
+export const gatherKernel = kernelVariants(({ vector, storage }: GatherVariant) => {
+  const slab = kvVectors("slab", storage, vector.width);
   const type = `array<${vector.type}>`;
   return defineKernel({
     label: "gather",
@@ -29,13 +36,14 @@ export const gatherKernel = kernelVariants((vector: Vector) => {
       page_table: { access: "read", type: "array<u32>" },
       keys: { access: "read", type },
       values: { access: "read", type },
-      slab: { access: "write", type },
+      slab: { access: "write", type: slab.type },
     },
-    code: GATHER_WGSL,
+    code: gatherWgsl(slab),
   });
 });
 
-const GATHER_WGSL = `${KEPT_LISTS}
+function gatherWgsl(slab: KvVectors): string {
+  return `${KEPT_LISTS}
 ${SLOT_PLACES}
 @compute @workgroup_size(${GATHER_THREADS})
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -49,8 +57,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let row = params.start + kept_column(head, i / params.units) - first_column(head);
     let source = (head * params.capacity + row) * params.units + unit;
     let place = slot_place(page, slot);
-    slab[place * params.units + unit] = keys[source];
-    slab[(place + params.page_slots) * params.units + unit] = values[source];
+    ${slab.write("place * params.units + unit", "keys[source]")}
+    ${slab.write("(place + params.page_slots) * params.units + unit", "values[source]")}
   }
 }
 `;
+}

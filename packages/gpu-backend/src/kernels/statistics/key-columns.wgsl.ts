@@ -2,6 +2,8 @@ import type { ComputedColumn } from "@winnow/core-tensor";
 
 import { defineKernel, kernelVariants, type StorageVariable } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
+import { scalarReader, type FloatReader } from "../../wgsl/elements";
+import type { KvStorage } from "../../wgsl/kv";
 import { SLOT_PLACES } from "../../wgsl/paged";
 import { SLOT_THREADS } from "./slot-facts.wgsl";
 
@@ -25,6 +27,8 @@ export const KEY_PARAMS = paramBlock({
 
 export interface KeyVariant {
   readonly source: KeySource;
+  /** Of the slab. */
+  readonly storage: KvStorage;
   /** Whether there are kept slots, which come before the scratch's rows. */
   readonly paged: boolean;
 }
@@ -59,7 +63,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var square = 0.0;
   ${column === "keyDiff" ? "var product = 0.0;\n  var mean_square = 0.0;" : ""}
   for (var d = 0u; d < params.head_dim; d++) {
-    let value = ${vectorOf(variant, ofValues)}[found.at + d];
+    let value = ${readerOf(variant, ofValues).read("found.at + d")};
     square += value * value;
     ${
       column === "keyDiff"
@@ -107,29 +111,36 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var sum = ${variant.first ? "0.0" : "means[head * params.head_dim + element]"};
   for (var i = 0u; i < count; i++) {
     let found = find(i, head);
-    if (found.here) { sum += ${vectorOf(variant, false)}[found.at + element] / f32(count); }
+    if (found.here) { sum += ${readerOf(variant, false).read("found.at + element")} / f32(count); }
   }
   means[head * params.head_dim + element] = sum;
 }`,
   }),
 );
 
-function vectorOf({ source }: KeyVariant, ofValues: boolean): string {
+function nameOf({ source }: KeyVariant, ofValues: boolean): string {
   if (source === "slab") return "slab";
   return ofValues ? "values" : "keys";
 }
 
-function sourceStorage({ source, paged }: KeyVariant, ofValues: boolean): Record<string, StorageVariable> {
+function readerOf(variant: KeyVariant, ofValues: boolean): FloatReader {
+  return scalarReader(nameOf(variant, ofValues), variant.source === "slab" ? variant.storage : "f32");
+}
+
+function sourceStorage(variant: KeyVariant, ofValues: boolean): Record<string, StorageVariable> {
+  const { source, paged } = variant;
   return {
     ...(paged ? { lengths: { access: "read", type: "array<u32>" } as const } : {}),
     ...(source === "slab" ? { page_table: { access: "read", type: "array<u32>" } as const } : {}),
-    [vectorOf({ source, paged }, ofValues)]: { access: "read", type: "array<f32>" },
+    [nameOf(variant, ofValues)]: { access: "read", type: readerOf(variant, ofValues).type },
   };
 }
 
 /** `find(i, head)`: the i-th place of the source, which slot it is, and where its key (or value) begins. */
-function placesWgsl({ source, paged }: KeyVariant, ofValues: boolean): string {
+function placesWgsl(variant: KeyVariant, ofValues: boolean): string {
+  const { source, paged } = variant;
   return `
+${readerOf(variant, ofValues).declarations}
 struct Found { here: bool, slot: u32, at: u32 }
 
 ${source === "slab" ? SLOT_PLACES : ""}

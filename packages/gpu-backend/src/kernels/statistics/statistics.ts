@@ -11,6 +11,7 @@ import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import type { Grid } from "../../dispatch/grid";
 import { tensorOperand } from "../../dispatch/operands";
 import { slabsOf } from "../../dispatch/slabs";
+import { kvStorage, type KvStorage } from "../../wgsl/kv";
 import { KEY_PARAMS, keyColumnKernel, keyMeanKernel, type KeySource } from "./key-columns.wgsl";
 import { FACTS_PARAMS, SLOT_FLAGS, SLOT_THREADS, slotFactsKernel } from "./slot-facts.wgsl";
 import {
@@ -162,6 +163,7 @@ function storedIn(
 /** Keys and values in one place. */
 interface KeyPlace {
   readonly source: KeySource;
+  readonly storage: KvStorage;
   readonly params: Readonly<
     Record<"slab" | "page_slots" | "pages_per_slab" | "table_width" | "start" | "fresh" | "capacity", number>
   >;
@@ -185,7 +187,7 @@ function planComputed(layer: Layer): Dispatch[] {
     });
   const means = scratch("statistics.means", heads.kvHeads * heads.headDim * 4);
   const mean = places.map((place, i): Dispatch => ({
-    kernel: keyMeanKernel({ source: place.source, paged: paged !== undefined, first: i === 0 }),
+    kernel: keyMeanKernel({ source: place.source, storage: place.storage, paged: paged !== undefined, first: i === 0 }),
     params: params(place),
     bindings: { ...place.keys, counts, means },
     grid: [Math.ceil(heads.headDim / SLOT_THREADS), heads.kvHeads, 1],
@@ -196,7 +198,12 @@ function planComputed(layer: Layer): Dispatch[] {
       places.map((place): Dispatch => {
         const column = into.columns[name];
         return {
-          kernel: keyColumnKernel({ source: place.source, paged: paged !== undefined, column: name }),
+          kernel: keyColumnKernel({
+            source: place.source,
+            storage: place.storage,
+            paged: paged !== undefined,
+            column: name,
+          }),
           params: params(place),
           bindings: {
             ...(name === "valueNorm" ? place.values : place.keys),
@@ -225,6 +232,7 @@ function keyPlaces({ spec, fresh }: Layer): KeyPlace[] {
           };
           return {
             source: "slab",
+            storage: kvStorage(tensor),
             params: {
               ...nowhere,
               slab: number,
@@ -241,6 +249,7 @@ function keyPlaces({ spec, fresh }: Layer): KeyPlace[] {
     ...inSlabs,
     {
       source: "scratch",
+      storage: "f32",
       params: { ...nowhere, start: source.start, fresh, capacity: source.kv.k.shape[1] ?? 0 },
       keys: { ...kept, keys: whole(tensorOperand("keys", source.kv.k, ["f32"])) },
       values: { ...kept, values: whole(tensorOperand("values", source.kv.v, ["f32"])) },
