@@ -81,7 +81,10 @@ export const NO_PAGE = 0xffffffff;
  * before its values; slot s of head h is slot s mod pageSlots of page table[h][⌊s / pageSlots⌋].
  */
 export interface PagedKv {
-  /** f32, or f16 where the backend stores it, [pagesPerSlab, 2, pageSlots, headDim] each; null where that slab does not exist. */
+  /**
+   * f32, or f16 where the backend stores it, [pagesPerSlab, 2, pageSlots, headDim] each; null where that slab does not
+   * exist.
+   */
   readonly slabs: readonly (DeviceTensor | null)[];
   readonly pagesPerSlab: number;
   readonly pageSlots: number;

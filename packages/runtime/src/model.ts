@@ -2,7 +2,7 @@ import { WinnowError, createCpuBackend, type Backend, type SamplingParams } from
 import { TokenClasses } from "@winnow/kv-policies";
 import type { ModelFingerprint } from "@winnow/profiler";
 
-import { KvStore, defaultPageSlots } from "./cache/kv-store";
+import { KvStore, defaultPageSlots, type KvType } from "./cache/kv-store";
 import type { Engine } from "./engine";
 import { readModelConfig, type ModelConfig } from "./files/config";
 import { readGenerationConfig } from "./files/generation-config";
@@ -22,6 +22,8 @@ export interface LoadOptions {
   readonly backend?: Backend | undefined;
   /** Slots a page: a power of two from 8 to 256. Default: 16 for contexts up to 4,096 tokens, 64 above. */
   readonly pageSlots?: number | undefined;
+  /** How the cache stores keys and values. Default: f16 on WebGPU, where heads allow it, and f32 on the CPU. */
+  readonly kvType?: KvType | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called as layers are loaded. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -53,7 +55,8 @@ export async function loadModel(dir: string, options: LoadOptions = {}): Promise
     await using weights = await openWeights(dir);
     const llama = await loadLlama(weights, config, backend, options);
     const heads = { queryHeads: config.queryHeads, kvHeads: config.kvHeads, headDim: config.headDim };
-    const layout = { layers: config.layers, heads, pageSlots, context: config.context };
+    const kvType = resolveKvType(options.kvType, backend, config.headDim);
+    const layout = { layers: config.layers, heads, kvType, pageSlots, context: config.context };
     const engine: Engine = {
       backend,
       llama,
@@ -139,6 +142,21 @@ export class Model implements Disposable {
     this.engine.store[Symbol.dispose]();
     this.engine.backend[Symbol.dispose]();
   }
+}
+
+/** @throws WinnowError `usage` when the backend or the model's heads do not allow the type. */
+function resolveKvType(asked: KvType | undefined, backend: Backend, headDim: number): KvType {
+  const fits = headDim % 4 === 0;
+  if (asked === "f16" && backend.name === "cpu") {
+    throw new WinnowError("usage", "a cache in f16 needs WebGPU; the CPU backend stores f32");
+  }
+  if (asked === "f16" && !fits) {
+    throw new WinnowError(
+      "usage",
+      `a cache in f16 needs heads whose size is a multiple of four, and the model's have ${headDim} elements; use f32`,
+    );
+  }
+  return asked ?? (backend.name === "webgpu" && fits ? "f16" : "f32");
 }
 
 function expectPageSlots(slots: number): void {

@@ -1,4 +1,4 @@
-import { loadModel, openBackend, type BackendName, type Model } from "@winnow/runtime";
+import { loadModel, openBackend, type BackendName, type KvType, type Model } from "@winnow/runtime";
 import { Option, type Command } from "commander";
 
 import { progressBar } from "../output/progress";
@@ -8,6 +8,7 @@ export interface ModelFlags {
   readonly model: string;
   readonly backend: BackendName;
   readonly page?: number;
+  readonly kvType?: KvType;
   readonly json?: boolean;
 }
 
@@ -20,6 +21,12 @@ export function withModel(command: Command): Command {
         .default("auto"),
     )
     .option("--page <slots>", "slots a page of the cache: a power of two from 8 to 256", whole(1))
+    .addOption(
+      new Option("--kv-type <type>", "how the cache is stored (default: f16 on WebGPU, f32 on the CPU)").choices([
+        "f32",
+        "f16",
+      ]),
+    )
     .option("--debug", "show where an error came from");
 }
 
@@ -30,7 +37,7 @@ export async function openModel(flags: ModelFlags, signal?: AbortSignal): Promis
   });
   const bar = progressBar("loading", flags.json === true);
   try {
-    return await loadModel(flags.model, { backend, pageSlots: flags.page, signal, onProgress: bar.update });
+    return await loadModel(flags.model, { backend, pageSlots: flags.page, kvType: flags.kvType, signal, onProgress: bar.update });
   } catch (error) {
     backend[Symbol.dispose]();
     throw error;

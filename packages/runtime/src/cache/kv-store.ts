@@ -2,8 +2,12 @@ import { bytesOf, type Backend, type HeadShape } from "@winnow/core-tensor";
 
 import { SlabPool } from "./slab-pool";
 
+/** How keys and values are stored: f16 needs a backend that stores it, and heads whose size is a multiple of four. */
+export type KvType = "f32" | "f16";
+
 /** What decides the layout of every cache of a model. */
 export interface KvLayout {
+  readonly kvType: KvType;
   readonly layers: number;
   readonly heads: HeadShape;
   /** Slots a page: a power of two from 8 to 256. */
@@ -35,7 +39,8 @@ export class KvStore implements Disposable {
     const pagesPerSlab = Math.max(1, Math.ceil(fullPages / SLABS_PER_LAYER));
     this.layers = Array.from(
       { length: layout.layers },
-      (_, layer) => new SlabPool(backend, `kv.layer${layer}`, "f32", [2, layout.pageSlots, headDim], pagesPerSlab),
+      (_, layer) =>
+        new SlabPool(backend, `kv.layer${layer}`, layout.kvType, [2, layout.pageSlots, headDim], pagesPerSlab),
     );
     this.columns = new SlabPool(backend, "kv.columns", "f32", [layout.pageSlots], COLUMN_PAGES_PER_SLAB);
   }
@@ -65,5 +70,5 @@ export function defaultPageSlots(context: number): number {
 export function fullCacheBytes(layout: KvLayout, tokens: number): number {
   const { kvHeads, headDim } = layout.heads;
   const pages = Math.ceil(tokens / layout.pageSlots) * kvHeads * layout.layers;
-  return pages * bytesOf("f32", 2 * layout.pageSlots * headDim);
+  return pages * bytesOf(layout.kvType, 2 * layout.pageSlots * headDim);
 }

@@ -85,7 +85,7 @@ export function goldenSuite(name: "demo" | "tiny", openBackend: () => Backend | 
   };
 
   beforeAll(async () => {
-    model = await loadModel({ demo: DEMO, tiny: TINY }[name], { backend: await openBackend() });
+    model = await loadModel({ demo: DEMO, tiny: TINY }[name], { backend: await openBackend(), kvType: "f32" });
   });
 
   afterAll(() => {
