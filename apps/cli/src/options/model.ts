@@ -37,7 +37,13 @@ export async function openModel(flags: ModelFlags, signal?: AbortSignal): Promis
   });
   const bar = progressBar("loading", flags.json === true);
   try {
-    return await loadModel(flags.model, { backend, pageSlots: flags.page, kvType: flags.kvType, signal, onProgress: bar.update });
+    return await loadModel(flags.model, {
+      backend,
+      pageSlots: flags.page,
+      kvType: flags.kvType,
+      signal,
+      onProgress: bar.update,
+    });
   } catch (error) {
     backend[Symbol.dispose]();
     throw error;
