@@ -9,6 +9,7 @@ import { rowOperand, tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf } from "../../dispatch/slabs";
 import { vectorOf } from "../../wgsl/vector";
 import { APPEND_COLUMNS, APPEND_COLUMNS_PARAMS, APPEND_COLUMNS_THREADS } from "./append-columns.wgsl";
+import { APPEND_FEW_PARAMS, MOST_FEW_ROWS, appendFewKernel } from "./append-few.wgsl";
 import { APPEND_LENGTHS, APPEND_LENGTHS_PARAMS, APPEND_LENGTHS_THREADS } from "./append-lengths.wgsl";
 import { APPEND_PARAMS, APPEND_THREADS, appendKernel } from "./append.wgsl";
 
@@ -90,6 +91,47 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
   const table = whole(tensorOperand("page table", paged.table, ["u32"]));
   const columnTable = whole(tensorOperand("column table", paged.columnTable, ["u32"]));
   const lengths = whole(tensorOperand("lengths", paged.lengths, ["u32"]));
+  const columnSlabs = slabsOf("column slab", paged.columnSlabs);
+  const [slab, ...others] = slabs;
+  const [columns, ...otherColumns] = columnSlabs;
+  const alone = slab !== undefined && others.length === 0 && otherColumns.length === 0;
+  if (alone && qkv.count <= MOST_FEW_ROWS && queryHeads % kvHeads === 0) {
+    return [
+      {
+        kernel: appendFewKernel({
+          vector: vectorOf(headDim / 2),
+          storage: storageOf(slabs),
+          columns: columns !== undefined,
+        }),
+        params: APPEND_FEW_PARAMS.pack({
+          ...shared(spec, queryHeads),
+          first_position: newPositions.first,
+          slab: slab.number,
+          page_slots: paged.pageSlots,
+          pages_per_slab: paged.pagesPerSlab,
+          table_width: paged.table.shape[1] ?? 0,
+          column_slab: columns?.number ?? 0,
+          column_pages_per_slab: paged.columnPagesPerSlab,
+          column_table_width: paged.columnTable.shape[2] ?? 0,
+        }),
+        bindings: {
+          qkv: whole(source),
+          rotation: whole(angles),
+          page_table: table,
+          lengths,
+          slab: whole(slab.tensor),
+          ...(columns === undefined
+            ? {}
+            : {
+                column_table: columnTable,
+                positions: whole(newPositions.tensor),
+                column_slab: whole(columns.tensor),
+              }),
+        },
+        grid: [kvHeads, 1, 1],
+      },
+    ];
+  }
   return [
     ...slabs.map(({ number, tensor }, pass): Dispatch => {
       // Queries turn in place: once.
@@ -108,15 +150,15 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
         grid: flatGrid(Math.ceil((qkv.count * (turned + 2 * kvHeads) * params.half) / APPEND_THREADS), limits),
       };
     }),
-    ...slabsOf("column slab", paged.columnSlabs).map(({ number, tensor }): Dispatch => ({
+    ...columnSlabs.map(({ number, tensor }): Dispatch => ({
       kernel: APPEND_COLUMNS,
       params: APPEND_COLUMNS_PARAMS.pack({
         rows: qkv.count,
         first_position: newPositions.first,
         slab: number,
         page_slots: paged.pageSlots,
-        pages_per_slab: paged.columnPagesPerSlab,
-        table_width: paged.columnTable.shape[2] ?? 0,
+        column_pages_per_slab: paged.columnPagesPerSlab,
+        column_table_width: paged.columnTable.shape[2] ?? 0,
       }),
       bindings: { column_table: columnTable, lengths, positions: whole(newPositions.tensor), slab: whole(tensor) },
       grid: [Math.ceil(qkv.count / APPEND_COLUMNS_THREADS), STORED_COLUMNS.length, kvHeads],

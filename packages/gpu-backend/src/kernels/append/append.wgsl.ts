@@ -60,26 +60,35 @@ export const appendKernel = kernelVariants((variant: AppendVariant) => {
   });
 });
 
-function slabOf({ vector, storage }: AppendVariant): KvVectors {
+/** How the slab is written. */
+export function slabOf({ vector, storage }: AppendVariant): KvVectors {
   return kvVectors("slab", storage, vector.width);
 }
 
 function appendWgsl(variant: AppendVariant): string {
-  const { into } = variant;
-  const slab = into === "slab";
-  const write = (place: string, kind: "keys" | "values", value: string): string =>
-    slab ? slabOf(variant).write(place, value) : `${kind}[${place}] = ${value};`;
   return `${FLAT_WORKGROUP}
-${slab ? SLOT_PLACES : ""}
+${appendVectorWgsl(variant)}
+
 @compute @workgroup_size(${APPEND_THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let i = flat_workgroup(group, groups) * ${APPEND_THREADS}u + thread;
   let heads = params.turned_heads + 2u * params.kv_heads;
   let row = i / (heads * params.half);
   if (row >= params.rows) { return; }
-  let lane = i % params.half;
   // Queries that are not turned here are skipped over.
-  let index = i / params.half % heads + params.query_heads - params.turned_heads;
+  append_vector(row, i / params.half % heads + params.query_heads - params.turned_heads, i % params.half);
+}
+`;
+}
+
+/** What is done with one pair of vectors of a row's q, k and v. */
+export function appendVectorWgsl(variant: AppendVariant): string {
+  const { into } = variant;
+  const slab = into === "slab";
+  const write = (place: string, kind: "keys" | "values", value: string): string =>
+    slab ? slabOf(variant).write(place, value) : `${kind}[${place}] = ${value};`;
+  return `${slab ? SLOT_PLACES : ""}
+fn append_vector(row: u32, index: u32, lane: u32) {
   let at = (((params.first_row + row) * (params.query_heads + 2u * params.kv_heads) + index) * 2u) * params.half + lane;
   let a = qkv[at];
   let b = qkv[at + params.half];
@@ -102,8 +111,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   ${placeWgsl("index - params.query_heads", slab, "k")}
   ${write("to", "keys", "turned_a")}
   ${write("to + params.half", "keys", "turned_b")}
-}
-`;
+}`;
 }
 
 /** Where a head's key or value of the row goes; nowhere if its page does not lie in the slab. */

@@ -21,8 +21,8 @@ export function moveColumns(move: SlotMove, lists: KeptLists, own: boolean): Dis
   const places = {
     room: lists.room,
     page_slots: paged.pageSlots,
-    pages_per_slab: paged.columnPagesPerSlab,
-    table_width: paged.columnTable.shape[2] ?? 0,
+    column_pages_per_slab: paged.columnPagesPerSlab,
+    column_table_width: paged.columnTable.shape[2] ?? 0,
   };
   const grid: Grid = [Math.ceil(lists.room / COLUMN_SLOTS), STORED_COLUMNS.length, heads.kvHeads];
   const given = TABLE_COLUMNS.flatMap((name) => {

@@ -8,8 +8,8 @@ export const STAGE_COLUMNS_PARAMS = paramBlock({
   room: "u32",
   slab: "u32",
   page_slots: "u32",
-  pages_per_slab: "u32",
-  table_width: "u32",
+  column_pages_per_slab: "u32",
+  column_table_width: "u32",
 });
 
 /** Copies what is stored beside kept slots out of one column slab, before anything is written there. */
@@ -33,7 +33,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (i >= kept_count(head)) { return; }
   let slot = kept_column(head, i);
   let page = column_page(head, column, slot);
-  if (page / params.pages_per_slab != params.slab) { return; }
+  if (page / params.column_pages_per_slab != params.slab) { return; }
   staged[(head * COLUMNS + column) * params.room + i] = slab[column_place(page, slot)];
 }
 `,

@@ -26,8 +26,8 @@ export const WRITE_COLUMNS_PARAMS = paramBlock({
   first_row: "u32",
   slab: "u32",
   page_slots: "u32",
-  pages_per_slab: "u32",
-  table_width: "u32",
+  column_pages_per_slab: "u32",
+  column_table_width: "u32",
 });
 
 /** Writes what is stored beside kept slots where its page lies in one column slab: from the table, else as staged. */
@@ -60,7 +60,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (i >= kept_count(head)) { return; }
   let slot = first_slot(head) + i;
   let page = column_page(head, column, slot);
-  if (page / params.pages_per_slab != params.slab) { return; }
+  if (page / params.column_pages_per_slab != params.slab) { return; }
   let entry = (params.first_row + head) * params.capacity + kept_column(head, i);
   var value = 0u;
   switch (column) {

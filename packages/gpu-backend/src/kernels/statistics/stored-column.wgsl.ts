@@ -60,8 +60,8 @@ export const STORED_PARAMS = paramBlock({
   column: "u32",
   slab: "u32",
   page_slots: "u32",
-  pages_per_slab: "u32",
-  table_width: "u32",
+  column_pages_per_slab: "u32",
+  column_table_width: "u32",
 });
 
 /** What heads store in a column beside kept slots, as far as it lies in one column slab. */
@@ -90,7 +90,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let head = id.y;
   if (slot >= min(lengths[head], params.capacity)) { return; }
   let page = column_page(head, params.column, slot);
-  if (page / params.pages_per_slab != params.slab) { return; }
+  if (page / params.column_pages_per_slab != params.slab) { return; }
   let at = (params.first_row + head) * params.capacity + slot;
   let stored = slab[column_place(page, slot)];
   ${put}

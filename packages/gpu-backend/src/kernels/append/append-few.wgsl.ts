@@ -1,0 +1,86 @@
+import { defineKernel, kernelVariants } from "../../dispatch/kernel";
+import { paramBlock } from "../../dispatch/params";
+import type { KvStorage } from "../../wgsl/kv";
+import type { Vector } from "../../wgsl/vector";
+import { appendColumnWgsl } from "./append-columns.wgsl";
+import { APPEND_THREADS, appendVectorWgsl, slabOf, type AppendVariant } from "./append.wgsl";
+
+/** Rows from which one workgroup a head is too few. */
+export const MOST_FEW_ROWS = 16;
+
+export interface AppendFewVariant {
+  /** Divides half a head. */
+  readonly vector: Vector;
+  readonly storage: KvStorage;
+  /** Whether there is a column slab. */
+  readonly columns: boolean;
+}
+
+export const APPEND_FEW_PARAMS = paramBlock({
+  rows: "u32",
+  query_heads: "u32",
+  kv_heads: "u32",
+  // Vectors in half a head.
+  half: "u32",
+  first_row: "u32",
+  first_rotation: "u32",
+  first_position: "u32",
+  slab: "u32",
+  page_slots: "u32",
+  pages_per_slab: "u32",
+  table_width: "u32",
+  column_slab: "u32",
+  column_pages_per_slab: "u32",
+  column_table_width: "u32",
+});
+
+/**
+ * All that appending a few rows to pages is, where there is one slab and at most one column slab: a workgroup has a KV
+ * head, the queries that share it, its new slots with what is stored beside them, and its length.
+ */
+export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
+  const type = `array<${variant.vector.type}>`;
+  const into: AppendVariant = { ...variant, into: "slab" };
+  return defineKernel({
+    label: "append.few",
+    params: APPEND_FEW_PARAMS,
+    storage: {
+      qkv: { access: "write", type },
+      rotation: { access: "read", type },
+      page_table: { access: "read", type: "array<u32>" },
+      lengths: { access: "write", type: "array<u32>" },
+      slab: { access: "write", type: slabOf(into).type },
+      ...(variant.columns
+        ? ({
+            column_table: { access: "read", type: "array<u32>" },
+            positions: { access: "read", type: "array<u32>" },
+            column_slab: { access: "write", type: "array<u32>" },
+          } as const)
+        : {}),
+    },
+    code: `
+${appendVectorWgsl(into)}
+${variant.columns ? appendColumnWgsl("column_slab") : ""}
+
+@compute @workgroup_size(${APPEND_THREADS})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let head = group.x;
+  let queries = params.query_heads / params.kv_heads;
+  let vectors = queries + 2u;
+  for (var i = thread; i < params.rows * vectors * params.half; i += ${APPEND_THREADS}u) {
+    let vector = i / params.half % vectors;
+    var index = head * queries + vector;
+    if (vector >= queries) { index = params.query_heads + (vector - queries) * params.kv_heads + head; }
+    append_vector(i / (vectors * params.half), index, i % params.half);
+  }
+  ${
+    variant.columns
+      ? `for (var i = thread; i < params.rows * COLUMNS; i += ${APPEND_THREADS}u) { append_column(i / COLUMNS, head, i % COLUMNS); }`
+      : ""
+  }
+  storageBarrier();
+  workgroupBarrier();
+  if (thread == 0u) { lengths[head] += params.rows; }
+}`,
+  });
+});
