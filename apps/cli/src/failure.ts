@@ -10,6 +10,7 @@ const FAILURE = 1;
 /** What was typed is at fault: 2. Anything else: 1. */
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof WinnowError)) return FAILURE;
+  if (error.code === "aborted") return INTERRUPTED;
   return error.code === "usage" || error.code === "policy" || error.code === "prompt" ? USAGE : FAILURE;
 }
 
@@ -17,6 +18,8 @@ export function exitCodeOf(error: unknown): number {
 export function tellFailure(error: unknown, debug: boolean): void {
   const message = error instanceof Error ? error.message : String(error);
   const known = error instanceof WinnowError;
+  // Who pressed Ctrl-C knows.
+  if (known && error.code === "aborted") return;
   process.stderr.write(
     `winnow: ${known ? message : `unexpected: ${message.split("\n")[0] ?? ""} (--debug shows where)`}\n`,
   );

@@ -1,10 +1,11 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { afterAll, describe, expect, test } from "vitest";
 
-import { DEMO, winnow, type Outcome } from "./testing/winnow";
+import { DEMO, PROGRAM, winnow, type Outcome } from "./testing/winnow";
 
 const folder = mkdtempSync(join(tmpdir(), "winnow-cli-"));
 const TINY = join(DEMO, "../../goldens/tiny-model");
@@ -238,6 +239,30 @@ describe("how it ends", () => {
     });
     expect(whole.code).toBe(130);
     expect(JSON.parse(whole.stdout)).toMatchObject({ finishReason: "abort" });
+  });
+
+  test("with 130 after Ctrl-C while a prompt is profiled, without a word", async () => {
+    const args = ["profile", "--model", DEMO, "--raw", "--prompt", "The key is in the cave. ".repeat(100)];
+    const { code, stdout, stderr } = await winnow(args, {
+      started: (child) => setTimeout(() => child.kill("SIGINT"), 700),
+    });
+    expect({ code, stdout, stderr }).toEqual({ code: 130, stdout: "", stderr: "" });
+  });
+
+  test("with 130 after one Ctrl-C while it waits for standard input", async () => {
+    const child = spawn(process.execPath, [PROGRAM, "run", "--model", DEMO, "--backend", "cpu", "--prompt-file", "-"]);
+    setTimeout(() => child.kill("SIGINT"), 1500);
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(130);
+  });
+
+  test("with one line where the disk is full", { skip: process.platform !== "linux" }, async () => {
+    const child = spawn(process.execPath, [PROGRAM, "--help"], {
+      stdio: ["ignore", openSync("/dev/full", "w"), "pipe"],
+    });
+    let stderr = "";
+    child.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(1);
+    expect(stderr).toMatch(/^winnow: the output cannot be written: .*ENOSPC[^\n]*\n$/);
   });
 
   test("with length when the context is used up, whatever slots are free", async () => {

@@ -178,6 +178,28 @@ test("a session goes on from its file", async () => {
   expect(found.kv.slots.flat().some((slots) => slots > 20)).toBe(true);
 });
 
+test("a session goes on where its policy is given again, however it is spelled", async () => {
+  const args = ["--session", join(folder, "spelled.winnow"), "--policy", "recent(30%)|sink(4)"];
+  await runJson("--prompt", PROMPT, ...args);
+  expect((await runJson("--prompt", "How old is Tom?", ...args)).policy).toBe("sink(4) | recent(30%)");
+});
+
+test("a probe of ids is part of a conversation like any other", async () => {
+  const args = ["--session", join(folder, "probed.winnow"), "--max-tokens", "8"];
+  await runJson("--prompt", PROMPT, "--probe-ids", "4,290,17", ...args);
+  const { code, stderr } = await winnow(["run", "--model", DEMO, "--raw", "--prompt", "x", ...args]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("the session holds a conversation");
+  expect((await runJson("--prompt", "How old is Tom?", ...args)).promptTokens).toBeLessThan(20);
+});
+
+test.each([["hi"], ["Tom is 31."]])("a probe at T = 1 leaves the full cache as it is: %s", async (prompt) => {
+  const probed = await runJson("--prompt", prompt, "--rows", "probe", "--recovery", "1", "--max-tokens", "6");
+  const full = await runJson("--prompt", prompt, "--policy", "full", "--max-tokens", "6");
+  expect(probed.kv).toMatchObject({ bytes: full.kv.bytes, slots: full.kv.slots });
+  expect(probed.tokens).toEqual(full.tokens);
+});
+
 test("a plug-in's policy, statistic and strategy can be named", async () => {
   const plugin = join(folder, "plugin.mjs");
   writeFileSync(

@@ -25,12 +25,14 @@ export function makeProgram(): Command {
 
 /** Run the program. A failure is one line on standard error; `--debug` shows the stack. */
 export async function main(argv: readonly string[]): Promise<number> {
-  endQuietlyOnClosedPipe();
+  watchOutputs();
+  // Node's own listener would print ours as well, in its own words.
+  process.removeAllListeners("warning");
   process.on("warning", ({ name, message }) => {
     if (name === "WinnowWarning") process.stderr.write(`winnow: ${message}\n`);
   });
-  // Node prints every warning itself unless somebody has turned that off; ours are told above.
-  process.noDeprecation = true;
+  // What a plug-in prints must not get between the program's own output.
+  console.log = console.error;
   try {
     await makeProgram().parseAsync(argv);
     return typeof process.exitCode === "number" ? process.exitCode : 0;
@@ -51,10 +53,15 @@ function withoutExit(command: Command): void {
   command.commands.forEach(withoutExit);
 }
 
-/** A reader that has seen enough, such as head, is no failure. */
-function endQuietlyOnClosedPipe(): void {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+/** A reader that has seen enough, such as head, is no failure; a full disk is one. */
+function watchOutputs(): void {
+  const failed = (error: NodeJS.ErrnoException): void => {
     if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
+    process.stderr.write(`winnow: the output cannot be written: ${error.message}; free space or give another file\n`);
+    process.exit(exitCodeOf(error));
+  };
+  process.stdout.on("error", failed);
+  process.stderr.on("error", () => undefined);
+  // Output to a file is written at once, and so fails where it is written.
+  process.on("uncaughtException", failed);
 }

@@ -24,6 +24,6 @@ export {
 } from "./session/session";
 export { restoreSession, saveSession, type RestoredSession } from "./session/session-file";
 export type { SessionOptions } from "./session/session-options";
-export { Chat, type ChatState } from "./session/chat";
+export { Chat, type AskOptions, type ChatState } from "./session/chat";
 export { idsPart, textPart, turnParts, withProbe } from "./prompt/parts";
 export * from "./tokenizer";

@@ -6,7 +6,7 @@ import { Chat, profileReport, type Model, type Session } from "@winnow/runtime";
 import { Command } from "commander";
 import pc from "picocolors";
 
-import { INTERRUPTED, tellFailure } from "../failure";
+import { INTERRUPTED, exitCodeOf, tellFailure } from "../failure";
 import { withCache, type CacheFlags } from "../options/cache";
 import { openModel, withModel, type ModelFlags } from "../options/model";
 import { generateOptions, withSampling, type SamplingFlags } from "../options/sampling";
@@ -17,7 +17,6 @@ import { progressBar } from "../output/progress";
 interface ChatFlags extends ModelFlags, CacheFlags, SamplingFlags {
   readonly system?: string;
   readonly session?: string;
-  readonly exact?: boolean;
 }
 
 const HELP = `  /bytes  what the cache holds
@@ -59,19 +58,28 @@ async function chat(flags: ChatFlags): Promise<void> {
       `${pc.dim(`${model.dir}, ${session.settings.policy.text}; /help tells what else there is`)}\n`,
     );
   const talk = new Talk(flags, model, session, new Chat(model, session, flags.system, state), lines);
-  lines.on("SIGINT", () => {
+  const interrupted = (): void => {
     if (talk.interrupt()) return;
     process.exitCode = INTERRUPTED;
     lines.close();
-  });
+  };
+  // At the prompt the line editor reads Ctrl-C as a key; while an answer is written it is a signal.
+  lines.on("SIGINT", interrupted);
+  process.on("SIGINT", interrupted);
   lines.prompt();
   for await (const line of lines) {
     if (!(await talk.hear(line.trim()))) break;
     lines.prompt();
   }
+  process.off("SIGINT", interrupted);
   lines.close();
   if (terminal) process.stdout.write("\n");
   await keepSession(model, session, talk.conversation.state, flags.session);
+}
+
+/** Whether a terminal gives every key to the program; else it makes lines, and signals of Ctrl-C. */
+function listenForKeys(raw: boolean): void {
+  if (process.stdin.isTTY && process.stdout.isTTY) process.stdin.setRawMode(raw);
 }
 
 /** What is said in a conversation, line by line. */
@@ -127,8 +135,9 @@ class Talk {
     const answering = new AbortController();
     this.#answering = answering;
     const bar = progressBar("reading", false);
-    // The line editor would echo what is typed into the answer.
+    // The line editor would echo what is typed into the answer, and keep Ctrl-C to itself until the next prompt.
     this.lines.pause();
+    listenForKeys(false);
     try {
       const generation = this.conversation.ask(line, {
         ...generateOptions(this.flags),
@@ -143,10 +152,13 @@ class Talk {
     } catch (error) {
       if (!(error instanceof WinnowError)) throw error;
       tellFailure(error, false);
+      // Nobody at a terminal is told of it otherwise.
+      if (!process.stdin.isTTY) process.exitCode = exitCodeOf(error);
       if (error.code === "context") process.stderr.write("/new begins another conversation\n");
     } finally {
       bar.stop();
       this.#answering = null;
+      listenForKeys(true);
       this.lines.resume();
     }
   }

@@ -53,8 +53,9 @@ async function profile(flags: ProfileFlags): Promise<void> {
   using model = await openModel(flags, signal);
   const { plan, ...policyFlags } = flags;
   using session = model.createSession(await sessionOptions(policyFlags));
-  const reading = await readingOf(flags, model, session);
-  const parts = reading.kind === "parts" ? reading.parts : reading.chat.parts(reading.content, reading.then);
+  const reading = await readingOf(flags, model, session, undefined, signal);
+  const parts =
+    reading.kind === "parts" ? reading.parts : reading.chat.parts(reading.content, reading.then, reading.probe);
   const bar = progressBar("reading", json);
   try {
     await session.read(parts, { signal, onProgress: bar.update });

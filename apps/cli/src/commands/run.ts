@@ -42,7 +42,7 @@ async function run(flags: RunFlags): Promise<void> {
   using model = await openModel(flags, signal);
   const { session: opened, state } = await openSession(model, flags, flags.session);
   using session = opened;
-  const reading = await readingOf(flags, model, session, state);
+  const reading = await readingOf(flags, model, session, state, signal);
   const bar = progressBar("reading", json);
   let logits: number[] | null = null;
   const options: GenerateOptions = {
@@ -73,5 +73,5 @@ async function run(flags: RunFlags): Promise<void> {
 
 function start(reading: Reading, session: Session, options: GenerateOptions): Generation {
   if (reading.kind === "parts") return session.generate(reading.parts, options);
-  return reading.chat.ask(reading.content, { ...options, then: reading.then });
+  return reading.chat.ask(reading.content, { ...options, then: reading.then, probe: reading.probe });
 }

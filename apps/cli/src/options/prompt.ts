@@ -38,7 +38,14 @@ export function withPrompt(command: Command): Command {
 
 /** What is to be read: a turn of a conversation, or parts as they are. */
 export type Reading =
-  | { readonly kind: "chat"; readonly chat: Chat; readonly content: string; readonly then: string | undefined }
+  | {
+      readonly kind: "chat";
+      readonly chat: Chat;
+      readonly content: string;
+      readonly then: string | undefined;
+      /** Ids that are read as the probe, instead of a replay of the message. */
+      readonly probe: readonly number[] | undefined;
+    }
   | { readonly kind: "parts"; readonly parts: readonly PromptPart[] };
 
 /**
@@ -50,6 +57,7 @@ export async function readingOf(
   model: Model,
   session: Session,
   state?: ChatState,
+  signal?: AbortSignal,
 ): Promise<Reading> {
   const given = [flags.prompt, flags.promptFile, flags.promptIds].filter((flag) => flag !== undefined).length;
   if (given !== 1) {
@@ -71,9 +79,18 @@ export async function readingOf(
       "--system needs a chat template; leave out --raw and --prompt-ids, or use a model that has one",
     );
   }
+  const begun = session.tokens.length > 0;
+  if (begun && raw !== (state === undefined)) {
+    throw new WinnowError(
+      "usage",
+      raw
+        ? "the session holds a conversation; leave out --raw and --prompt-ids, or give another --session file"
+        : "the session was begun without a chat template; add --raw, or give another --session file",
+    );
+  }
   if (flags.promptIds !== undefined)
     return { kind: "parts", parts: parts(flags, model, idsPart(model.tokenizer, flags.promptIds)) };
-  const content = flags.prompt ?? (await fileText(flags.promptFile ?? "-"));
+  const content = flags.prompt ?? (await fileText(flags.promptFile ?? "-", signal));
   if (content.trim() === "") throw new WinnowError("prompt", "the prompt is empty; give at least one character");
   if (raw)
     return {
@@ -81,10 +98,7 @@ export async function readingOf(
       parts: parts(flags, model, textPart(model.tokenizer, content, session.tokens.length === 0)),
     };
   const chat = new Chat(model, session, flags.system, state);
-  // A probe of the caller's own takes the place of the turn's.
-  if (flags.probeIds !== undefined)
-    return { kind: "parts", parts: withProbe(chat.parts(content, flags.then), flags.probeIds) };
-  return { kind: "chat", chat, content, then: flags.then };
+  return { kind: "chat", chat, content, then: flags.then, probe: flags.probeIds };
 }
 
 function parts(flags: PromptFlags, model: Model, first: PromptPart): readonly PromptPart[] {
@@ -92,6 +106,16 @@ function parts(flags: PromptFlags, model: Model, first: PromptPart): readonly Pr
   return flags.probeIds === undefined ? all : withProbe(all, flags.probeIds);
 }
 
-async function fileText(file: string): Promise<string> {
-  return file === "-" ? readStream(process.stdin) : readText(file, "--prompt-file");
+async function fileText(file: string, signal?: AbortSignal): Promise<string> {
+  if (file !== "-") return readText(file, "--prompt-file");
+  // A terminal that nobody types at would wait for ever.
+  const stop = (): void => {
+    process.stdin.destroy(new WinnowError("aborted", "reading standard input was aborted"));
+  };
+  signal?.addEventListener("abort", stop);
+  try {
+    return await readStream(process.stdin);
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
 }

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 
 import { WinnowError } from "@winnow/core-tensor";
+import { resolvePolicy, type PolicyRegistry } from "@winnow/kv-policies";
 import { restoreSession, saveSession, type ChatState, type Model, type Session } from "@winnow/runtime";
 
 import { sessionOptions, type CacheFlags } from "./cache";
@@ -20,7 +21,7 @@ export async function openSession(model: Model, flags: CacheFlags, file: string 
   const options = await sessionOptions(flags);
   if (file === undefined || !existsSync(file)) return { session: model.createSession(options), state: undefined };
   const { session, extra } = await restoreSession(model, file, { registry: options.registry });
-  const asked = flags.policy;
+  const asked = flags.policy === undefined ? undefined : canonical(flags.policy, options.registry);
   if (flags.plan !== undefined || (asked !== undefined && asked !== session.settings.policy.text)) {
     const own = session.settings.policy.text;
     session[Symbol.dispose]();
@@ -30,6 +31,12 @@ export async function openSession(model: Model, flags: CacheFlags, file: string 
     );
   }
   return { session, state: isChatState(extra) ? extra : undefined };
+}
+
+/** A policy's text as sessions have it. */
+function canonical(text: string, registry: PolicyRegistry | undefined): string {
+  const resolved = resolvePolicy(text, registry);
+  return resolved.kind === "strategy" ? resolved.strategy.name : resolved.preset.text;
 }
 
 /** Save the session where the flags ask for it. */

@@ -26,11 +26,12 @@ export function runResult(model: Model, report: GenerationReport, logits: readon
 }
 
 /** One line for people: what the cache holds, and how fast it went. */
-export function summaryLine({ kv, promptTokens, timings, rows }: GenerationReport): string {
+export function summaryLine({ kv, promptTokens, finishReason, timings, rows }: GenerationReport): string {
   const parts = [
     `KV cache ${formatBytes(kv.bytes)} of ${formatBytes(kv.fullBytes)} (${formatShare(kv.fullBytes === 0 ? null : kv.bytes / kv.fullBytes)}), peak ${formatBytes(kv.peakBytes)}`,
-    `${((1000 * promptTokens) / timings.promptMs).toFixed(0)} tokens/s read`,
   ];
+  // Of a prompt that was not read to its end there is no rate.
+  if (finishReason !== "abort") parts.push(`${((1000 * promptTokens) / timings.promptMs).toFixed(0)} tokens/s read`);
   if (timings.tokensPerSecond !== null) parts.push(`${timings.tokensPerSecond.toFixed(0)} tokens/s written`);
   if (rows.note !== null) parts.push(rows.note);
   return parts.join(" · ");

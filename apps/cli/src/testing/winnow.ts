@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 
-const PROGRAM = join(import.meta.dirname, "../../dist/winnow.js");
+/** The built program. */
+export const PROGRAM = join(import.meta.dirname, "../../dist/winnow.js");
 
 /** The demo model's folder. */
 export const DEMO = join(import.meta.dirname, "../../../../models/demo");

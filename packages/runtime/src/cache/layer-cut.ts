@@ -209,7 +209,9 @@ export class LayerCut implements Disposable {
     const extended = layer.longest > 0;
     const shared = this.#layerColumns(choices);
     choices.forEach(({ policy }, head) => {
-      layer.setColumns(head, this.#storedColumns(policy, shared));
+      const slots = (layer.lengths[head] ?? 0) + this.rowCount;
+      const dropped = layer.columnsOf(head).includes("position") || (kept[head] ?? 0) < slots;
+      layer.setColumns(head, this.#storedColumns(policy, shared, dropped));
       layer.resize(head, Math.max(layer.lengths[head] ?? 0, kept[head] ?? 0));
     });
     sequence.noteBytes(scratchBytes);
@@ -222,9 +224,10 @@ export class LayerCut implements Disposable {
   }
 
   /** What a head stores beside its slots from the cut on. */
-  #storedColumns(policy: Policy, shared: ReadonlySet<string>): readonly StoredColumn[] {
+  #storedColumns(policy: Policy, shared: ReadonlySet<string>, dropped: boolean): readonly StoredColumn[] {
     const { generated, registry } = this.sequence.policy;
-    if (generated === "keep") return policy.node.kind === "full" ? [] : ["position"];
+    // While a head has dropped nothing, position and slot are one, and nothing will drop any.
+    if (generated === "keep") return dropped ? ["position"] : [];
     const { stored, custom } = columnsNeeded(policy);
     const names = new Set([...shared, ...custom]);
     const own = new Set<string>([
@@ -356,10 +359,17 @@ export class LayerCut implements Disposable {
       sums,
       counts,
     });
-    return {
+    const summary = {
       sums: Float32Array.from(await backend.download(sums)),
       counts: Uint32Array.from(await backend.download(counts)),
     };
+    if (summary.sums.some(Number.isNaN)) {
+      throw new WinnowError(
+        "numeric",
+        `the attention weights of layer ${l} are not numbers; the model's weights are damaged or overflow`,
+      );
+    }
+    return summary;
   }
 
   /** Positions and flags of the layer's columns: known here while nothing is kept of what came before, else the device's. */

@@ -50,48 +50,51 @@ export async function readPrompt(
   const scratchBytes = reading.scratch.k.bytes + reading.scratch.v.bytes;
   sequence.noteBytes(scratchBytes);
 
-  llama.embed(rows(reading.ids), rows(reading.hidden));
-  const total = units.length * sequence.layers.length;
-  let done = 0;
-  for (const [l, layer] of sequence.layers.entries()) {
-    const weights = llama.weights.layers[l];
-    if (weights === undefined) throw new WinnowError("model", `layer ${l} has no weights`);
-    const last = l === sequence.layers.length - 1;
-    cut.beginLayer();
-    for (const unit of units) {
-      throwIfAborted(options.signal, "reading the prompt");
-      const started = performance.now();
-      const hidden = rows(reading.hidden, unit.start, unit.count);
-      const qkv = llama.projectQkv(weights, hidden, reading.workspace);
-      const { heads } = llama.shape;
-      backend.append({
-        heads,
-        qkv,
-        rotation: rows(reading.rotation, unit.start, unit.count),
-        into: { kind: "scratch", scratch: reading.scratch, at: unit.start },
-      });
-      const attended = rows(reading.workspace.attended, 0, unit.count);
-      const record: AttendRecord | null = cut.record(unit, reading.positions);
-      backend.attend({
-        heads,
-        scale: 1 / Math.sqrt(heads.headDim),
-        qkv,
-        out: attended,
-        groups: [reading.group(unit, layer.paged)],
-        ...(record === null ? {} : { record }),
-      });
-      if (!last) llama.finishLayer(weights, attended, hidden, reading.workspace);
-      else reading.finishNewestRow(unit, weights);
-      await backend.flush();
-      if (unit.kind === "probe") cut.spentMs += performance.now() - started;
-      options.onProgress?.(++done, total);
+  try {
+    llama.embed(rows(reading.ids), rows(reading.hidden));
+    const total = units.length * sequence.layers.length;
+    let done = 0;
+    for (const [l, layer] of sequence.layers.entries()) {
+      const weights = llama.weights.layers[l];
+      if (weights === undefined) throw new WinnowError("model", `layer ${l} has no weights`);
+      const last = l === sequence.layers.length - 1;
+      cut.beginLayer();
+      for (const unit of units) {
+        throwIfAborted(options.signal, "reading the prompt");
+        const started = performance.now();
+        const hidden = rows(reading.hidden, unit.start, unit.count);
+        const qkv = llama.projectQkv(weights, hidden, reading.workspace);
+        const { heads } = llama.shape;
+        backend.append({
+          heads,
+          qkv,
+          rotation: rows(reading.rotation, unit.start, unit.count),
+          into: { kind: "scratch", scratch: reading.scratch, at: unit.start },
+        });
+        const attended = rows(reading.workspace.attended, 0, unit.count);
+        const record: AttendRecord | null = cut.record(unit, reading.positions);
+        backend.attend({
+          heads,
+          scale: 1 / Math.sqrt(heads.headDim),
+          qkv,
+          out: attended,
+          groups: [reading.group(unit, layer.paged)],
+          ...(record === null ? {} : { record }),
+        });
+        if (!last) llama.finishLayer(weights, attended, hidden, reading.workspace);
+        else reading.finishNewestRow(unit, weights);
+        await backend.flush();
+        if (unit.kind === "probe") cut.spentMs += performance.now() - started;
+        options.onProgress?.(++done, total);
+      }
+      await cut.cutLayer(l, reading.scratch, reading.positions, scratchBytes);
     }
-    await cut.cutLayer(l, reading.scratch, reading.positions, scratchBytes);
+    llama.predict(rows(reading.hidden, ids.length - 1, 1), reading.workspace, rows(sequence.logits));
+    // What an interrupt drops from here on is no longer the prompt's.
+    await backend.flush();
+  } finally {
+    sequence.noteBytes(0);
   }
-  llama.predict(rows(reading.hidden, ids.length - 1, 1), reading.workspace, rows(sequence.logits));
-  // What an interrupt drops from here on is no longer the prompt's.
-  await backend.flush();
-  sequence.noteBytes(0);
   return { profileMs: cut.spentMs };
 }
 

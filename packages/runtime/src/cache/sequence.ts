@@ -190,10 +190,11 @@ export class Sequence implements Disposable {
       bytes: this.bytes,
       fullBytes: fullCacheBytes(this.engine.store.layout, this.tokens.length),
       peakBytes: this.peakBytes,
-      kept: this.heads.map((layer) => layer.map(({ kept }) => kept)),
+      kept: this.layers.map(({ lengths }, l) => lengths.map((_, head) => this.heads[l]?.[head]?.kept ?? 0)),
       slots: this.layers.map((layer) => layer.lengths),
-      plan: this.heads.map((layer) => layer.map(({ policy }) => policy.text)),
-      recovery: this.heads.map((layer) => layer.map(({ recovery }) => recovery)),
+      // What has not been cut follows no policy yet: nothing of it is kept.
+      plan: this.layers.map(({ lengths }, l) => lengths.map((_, head) => this.heads[l]?.[head]?.policy.text ?? "none")),
+      recovery: this.layers.map(({ lengths }, l) => lengths.map((_, head) => this.heads[l]?.[head]?.recovery ?? null)),
     };
   }
 

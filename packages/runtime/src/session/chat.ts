@@ -4,7 +4,7 @@ import type { GenerationEvent } from "../generate/decode";
 import type { GenerationReport } from "../generate/report";
 import type { Model } from "../model";
 import { Conversation } from "../prompt/conversation";
-import { turnParts } from "../prompt/parts";
+import { turnParts, withProbe } from "../prompt/parts";
 import type { ChatMessage } from "../tokenizer";
 import { generationOf, type Generation } from "./generation";
 import type { GenerateOptions, PromptPart, Session } from "./session";
@@ -14,6 +14,13 @@ export interface ChatState {
   readonly messages: readonly ChatMessage[];
   /** The end of the last answer's turn as the template writes it. */
   readonly closing: string;
+}
+
+export interface AskOptions extends GenerateOptions {
+  /** Asked after the message has been read and cut. */
+  readonly then?: string | undefined;
+  /** Ids that are read as the probe, in one chunk; by default a replay of the message. */
+  readonly probe?: readonly number[] | undefined;
 }
 
 /**
@@ -56,17 +63,17 @@ export class Chat {
   /**
    * Ask, and stream the answer. A question that could not be read is taken back; of an answer that is left or aborted
    * the chat remembers what there was of it.
-   *
-   * @param then asked after the message has been read and cut.
    */
-  ask(content: string, options: GenerateOptions & { readonly then?: string | undefined } = {}): Generation {
+  ask(content: string, options: AskOptions = {}): Generation {
     return generationOf(this.#events(content, options));
   }
 
   /** What a question adds to the session, for a caller that reads it itself. */
-  parts(content: string, then?: string): PromptPart[] {
+  parts(content: string, then?: string, probe?: readonly number[]): PromptPart[] {
     const [first, ...others] = turnParts(this.model.tokenizer, this.#conversation.ask(content, then));
-    return first === undefined ? [] : [{ ...first, ids: [...this.#closingIds(), ...first.ids] }, ...others];
+    if (first === undefined) return [];
+    const parts = [{ ...first, ids: [...this.#closingIds(), ...first.ids] }, ...others];
+    return probe === undefined ? parts : withProbe(parts, probe);
   }
 
   /** The end of the last answer's turn, as far as the model has not said it itself. */
@@ -75,11 +82,8 @@ export class Chat {
     return ids[0] !== undefined && ids[0] === this.session.tokens.at(-1) ? ids.slice(1) : ids;
   }
 
-  async *#events(
-    content: string,
-    options: GenerateOptions & { readonly then?: string | undefined },
-  ): AsyncGenerator<GenerationEvent, GenerationReport, undefined> {
-    const parts = this.parts(content, options.then);
+  async *#events(content: string, options: AskOptions): AsyncGenerator<GenerationEvent, GenerationReport, undefined> {
+    const parts = this.parts(content, options.then, options.probe);
     const before = this.session.tokens.length;
     let answer = "";
     try {

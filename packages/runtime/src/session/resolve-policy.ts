@@ -56,7 +56,8 @@ function planPolicy(plan: HeadPlan, registry: PolicyRegistry): Resolved {
   };
   const heads = plan.heads.map((layer) => layer.map(parse));
   return {
-    text: `plan(${plan.policy})`,
+    // A session that was begun by a plan is saved as one, which names it already.
+    text: plan.policy.startsWith("plan(") ? plan.policy : `plan(${plan.policy})`,
     decision: { kind: "plan", heads },
     rows: plan.rows,
     reading: "cut",
