@@ -187,6 +187,7 @@ describe("something else is wrong: one line, exit code 1", () => {
       /"bad".*oh no/,
     ],
     ["a plan that is none", () => [...HELLO, "--plan", file("plan.json", "{}")], /plan\.json/],
+    ["a session that could not be saved", () => [...HELLO, "--session", join(folder, "none/s")], /cannot be saved/],
     ["a session that is none", () => [...HELLO, "--session", file("session", "hello")], /not a session/],
   ])("%s", async (_, args, message) => {
     const outcome = await winnow(["run", "--model", DEMO, ...args()]);
@@ -288,8 +289,18 @@ describe("how it ends", () => {
     expect(stdout).toContain("[0 of 1024 tokens");
   });
 
-  test.each([["run"], ["chat"], ["profile"], ["inspect"], ["estimate"]])("%s --help has examples", async (command) => {
-    const { code, stdout } = await winnow([command, "--help"]);
+  test.each([
+    ["run"],
+    ["chat"],
+    ["profile"],
+    ["inspect"],
+    ["inspect model"],
+    ["inspect policy"],
+    ["inspect plan"],
+    ["inspect gpu"],
+    ["estimate"],
+  ])("%s --help has examples", async (command) => {
+    const { code, stdout } = await winnow([...command.split(" "), "--help"]);
     expect(code).toBe(0);
     expect(stdout).toContain(`  winnow ${command} `);
   });

@@ -31,6 +31,7 @@ Examples:
     .description("a model's family, shape and sizes; its weights are not loaded")
     .argument("<dir>", "a model in Hugging Face layout")
     .option("--debug", "show where an error came from")
+    .addHelpText("after", "\nExample:\n  winnow inspect model models/demo")
     .action(inspectModel);
   command
     .command("policy")
@@ -38,17 +39,23 @@ Examples:
     .argument("<text>", "a preset or an expression")
     .option("--plugin <file>", "a module of policies, statistics or strategies; may be repeated", collect, [])
     .option("--debug", "show where an error came from")
+    .addHelpText(
+      "after",
+      '\nExamples:\n  winnow inspect policy adaptive\n  winnow inspect policy "special | frequent(30%)"',
+    )
     .action(inspectPolicy);
   command
     .command("plan")
     .description("what a plan was made for, and how many heads have which policy")
     .argument("<file>", "a file that profile --plan wrote")
     .option("--debug", "show where an error came from")
+    .addHelpText("after", "\nExample:\n  winnow inspect plan plan.json")
     .action(inspectPlan);
   command
     .command("gpu")
     .description("the GPU that --backend webgpu takes, and what it allows")
     .option("--debug", "show where an error came from")
+    .addHelpText("after", "\nExample:\n  winnow inspect gpu")
     .action(inspectGpu);
   return command;
 }

@@ -1,4 +1,5 @@
-import { existsSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
+import { dirname } from "node:path";
 
 import { WinnowError } from "@winnow/core-tensor";
 import { resolvePolicy, type PolicyRegistry } from "@winnow/kv-policies";
@@ -15,10 +16,11 @@ export interface OpenedSession {
 /**
  * The session that the flags ask for: a new one, or the one in a file where there is one.
  *
- * @throws WinnowError `usage` when a saved session is given another policy.
+ * @throws WinnowError `usage` when a saved session is given another policy, `file` when it could not be saved.
  */
 export async function openSession(model: Model, flags: CacheFlags, file: string | undefined): Promise<OpenedSession> {
   const options = await sessionOptions(flags);
+  if (file !== undefined) expectWritable(file);
   if (file === undefined || !existsSync(file)) return { session: model.createSession(options), state: undefined };
   const { session, extra } = await restoreSession(model, file, { registry: options.registry });
   const asked = flags.policy === undefined ? undefined : canonical(flags.policy, options.registry);
@@ -31,6 +33,20 @@ export async function openSession(model: Model, flags: CacheFlags, file: string 
     );
   }
   return { session, state: isChatState(extra) ? extra : undefined };
+}
+
+/** @throws WinnowError `file` before anything is computed that could not be saved. */
+function expectWritable(file: string): void {
+  const folder = dirname(file);
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch (cause) {
+    throw new WinnowError(
+      "file",
+      `--session ${file} cannot be saved: ${folder} is no directory that can be written to; give another file`,
+      { cause },
+    );
+  }
 }
 
 /** A policy's text as sessions have it. */
