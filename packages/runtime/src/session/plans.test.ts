@@ -135,6 +135,15 @@ describe("a plan written by hand", () => {
     expect(() => tiny.createSession({ plan })).toThrow(/edges/);
   });
 
+  it("names the head whose policy cannot be used", async () => {
+    const heads = uniform(tiny, "full").heads.map((layer, l) =>
+      layer.map((text, h) => (l === 1 && h === 0 ? "nope" : text)),
+    );
+    const error = await failureOf(() => tiny.createSession({ plan: uniform(tiny, "full", { heads }) }));
+    expect(error.code).toBe("plan");
+    expect(error.message).toMatch(/^the plan's policy for head 0 of layer 1 cannot be used: .*"nope"/);
+  });
+
   it("takes ratios of the prompt that it is given", async () => {
     const report = await follow(demo, { plan: uniform(demo, "recent(50%)") });
     expect(new Set(report.kv.kept.flat())).toEqual(new Set([Math.ceil(length(demo) / 2)]));

@@ -49,12 +49,21 @@ type Resolved = Omit<CachePolicy, "group" | "registry">;
 
 function planPolicy(plan: HeadPlan, registry: PolicyRegistry): Resolved {
   const known = new Map<string, Policy>();
-  const parse = (text: string): Policy => {
-    const policy = known.get(text) ?? parsePolicy(text, registry);
-    known.set(text, policy);
-    return policy;
+  const parse = (text: string, layer: number, head: number): Policy => {
+    try {
+      const policy = known.get(text) ?? parsePolicy(text, registry);
+      known.set(text, policy);
+      return policy;
+    } catch (cause) {
+      throw new WinnowError(
+        "plan",
+        `the plan's policy for head ${head} of layer ${layer} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}; ` +
+          "make the plan anew, or load the plug-in that it was made with",
+        { cause },
+      );
+    }
   };
-  const heads = plan.heads.map((layer) => layer.map(parse));
+  const heads = plan.heads.map((policies, layer) => policies.map((text, head) => parse(text, layer, head)));
   return {
     // A session that was begun by a plan is saved as one, which names it already.
     text: plan.policy.startsWith("plan(") ? plan.policy : `plan(${plan.policy})`,
