@@ -1,29 +1,3 @@
-export type { CachePolicy, Decision, RowsOption } from "./cache/cache-policy";
-export type { ExtendReport, ProbeSource } from "./cache/extend";
-export type { Generation } from "./session/generation";
-export { KvStore, defaultPageSlots, fullCacheBytes, type KvLayout, type KvType } from "./cache/kv-store";
-export { replayChunks } from "./cache/probe";
-export { Sequence, type HeadState } from "./cache/sequence";
-export type { Engine } from "./engine";
-export * from "./files";
-export type { GenerationEvent } from "./generate/decode";
-export { percentiles, type FinishReason, type GenerationReport, type KvReport, type Timings } from "./generate/report";
-export { resolveSampling, type SamplingOptions } from "./generate/sampling";
-export { StopStrings } from "./generate/stop-strings";
-export { Model, loadModel, type LoadOptions } from "./model";
-export { ropeFrequencies, rotationOf, type RopeScaling } from "./models/rope";
-export { Conversation, type TurnTexts } from "./prompt/conversation";
-export { openBackend, type BackendName, type OpenBackendOptions } from "./open-backend";
-export { profileReport } from "./session/profile-report";
-export {
-  Session,
-  type GenerateOptions,
-  type PromptPart,
-  type ReadOptions,
-  type SessionSettings,
-} from "./session/session";
+export * from "./api";
+export { directoryFiles } from "./files/directory-files";
 export { restoreSession, saveSession, type RestoredSession } from "./session/session-file";
-export type { SessionOptions } from "./session/session-options";
-export { Chat, type AskOptions, type ChatState } from "./session/chat";
-export { idsPart, textPart, turnParts, withProbe } from "./prompt/parts";
-export * from "./tokenizer";

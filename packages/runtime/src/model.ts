@@ -5,7 +5,9 @@ import type { ModelFingerprint } from "@winnow/profiler";
 import { KvStore, defaultPageSlots, type KvType } from "./cache/kv-store";
 import type { Engine } from "./engine";
 import { readModelConfig, type ModelConfig } from "./files/config";
+import { filesAt } from "./files/files-at";
 import { readGenerationConfig } from "./files/generation-config";
+import type { ModelFiles } from "./files/model-files";
 import { openWeights } from "./files/weights";
 import { loadLlama } from "./models/load-llama";
 import { ropeFrequencies } from "./models/rope";
@@ -32,27 +34,28 @@ export interface LoadOptions {
 /**
  * Load a model in Hugging Face layout: `config.json`, `tokenizer.json`, `model.safetensors` or its shards.
  *
- * @param dir the model's directory.
+ * @param place the model's directory, in a browser its URL; or its files, from wherever they are.
  * @throws WinnowError `file`, `model`, `tokenizer` or `numeric` when something is missing, damaged or does not fit.
  * @example
  * ```ts
  * using model = await loadModel("models/demo");
  * using session = model.createSession({ policy: "adaptive" });
- * const { text, kv } = await session.generate([model.part("Once upon a time")]).report();
+ * const { text, kv } = await session.generate([textPart(model.tokenizer, "Once upon a time", true)]).report();
  * ```
  */
-export async function loadModel(dir: string, options: LoadOptions = {}): Promise<Model> {
+export async function loadModel(place: string | ModelFiles, options: LoadOptions = {}): Promise<Model> {
   const started = performance.now();
-  const config = await readModelConfig(dir);
+  const files = filesAt(place);
+  const config = await readModelConfig(files);
   const pageSlots = options.pageSlots ?? defaultPageSlots(config.context);
   expectPageSlots(pageSlots);
-  const tokenizer = await loadTokenizer(dir);
+  const tokenizer = await loadTokenizer(files);
   checkTokenizerFits(tokenizer, config);
-  const template = await loadChatTemplate(dir);
-  const generation = await readGenerationConfig(dir);
+  const template = await loadChatTemplate(files);
+  const generation = await readGenerationConfig(files);
   const backend = options.backend ?? createCpuBackend();
   try {
-    await using weights = await openWeights(dir);
+    await using weights = await openWeights(files);
     const llama = await loadLlama(weights, config, backend, options);
     const heads = { queryHeads: config.queryHeads, kvHeads: config.kvHeads, headDim: config.headDim };
     const kvType = resolveKvType(options.kvType, backend, config.headDim);
@@ -69,7 +72,7 @@ export async function loadModel(dir: string, options: LoadOptions = {}): Promise
     };
     await backend.flush();
     return new Model({
-      dir,
+      dir: files.path,
       config,
       tokenizer,
       template,
@@ -97,6 +100,7 @@ interface ModelParts {
 
 /** A loaded model: sessions run on it. Made by {@link loadModel}. */
 export class Model implements Disposable {
+  /** Where it was loaded from: a directory, or a URL. */
   readonly dir: string;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;

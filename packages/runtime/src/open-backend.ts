@@ -1,6 +1,8 @@
 import { WinnowError, type Backend } from "@winnow/core-tensor";
 import type * as webGpu from "@winnow/gpu-backend";
 
+import { platform } from "./platform/node";
+
 /** `auto`: WebGPU where there is a real GPU, else the CPU; never a software adapter. */
 export type BackendName = "cpu" | "webgpu" | "auto";
 
@@ -10,7 +12,7 @@ export interface OpenBackendOptions {
 }
 
 /**
- * A backend for a program: the CPU's in a thread of its own, or WebGPU's, which is only loaded where it is asked for.
+ * A backend for a program: the CPU's (in Node in a thread of its own), or WebGPU's, which is only loaded where it is asked for.
  *
  * @throws WinnowError `backend` when WebGPU is asked for and there is no adapter, or `@winnow/gpu-backend` is not installed.
  * @example
@@ -20,18 +22,13 @@ export interface OpenBackendOptions {
  */
 export async function openBackend(name: BackendName, options: OpenBackendOptions = {}): Promise<Backend> {
   if (name === "webgpu") return openWebGpu(true, options);
-  if (name === "cpu") return openCpu();
+  if (name === "cpu") return platform.openCpu();
   try {
     return await openWebGpu(false, options);
   } catch (error) {
-    if (error instanceof WinnowError) return openCpu();
+    if (error instanceof WinnowError) return platform.openCpu();
     throw error;
   }
-}
-
-async function openCpu(): Promise<Backend> {
-  const { createCpuWorkerBackend } = await import("@winnow/core-tensor/worker");
-  return createCpuWorkerBackend();
 }
 
 async function openWebGpu(allowSoftware: boolean, { onNote }: OpenBackendOptions): Promise<Backend> {

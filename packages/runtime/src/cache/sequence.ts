@@ -13,6 +13,7 @@ import type { Engine } from "../engine";
 import type { KvReport } from "../generate/report";
 import { LlamaWorkspace } from "../models/llama";
 import { rotationOf } from "../models/rope";
+import { platform } from "../platform/node";
 import { policiesOf, type CachePolicy } from "./cache-policy";
 import { fullCacheBytes } from "./kv-store";
 import { LayerCache } from "./layer-cache";
@@ -80,7 +81,7 @@ export class Sequence implements Disposable {
   warnOnce(message: string): void {
     if (this.#warned.has(message)) return;
     this.#warned.add(message);
-    process.emitWarning(message, "WinnowWarning");
+    platform.warn(message);
   }
 
   /** Say how many bytes of scratch there are now, and remember the peak. */

@@ -1,11 +1,10 @@
-import { join } from "node:path";
-
 import { WinnowError } from "@winnow/core-tensor";
 import { z } from "zod";
 
 import type { RopeScaling } from "../models/rope";
-import { expectDirectory } from "./directory";
+import { filesAt } from "./files-at";
 import { checkJson, readJsonFile } from "./json-file";
+import type { ModelFiles } from "./model-files";
 import { quote } from "./quote";
 import { parseRope, ropeSchema } from "./rope-config";
 
@@ -82,13 +81,14 @@ const configSchema = z.object({
 /**
  * Read and check a model's `config.json`.
  *
- * @param dir the model's directory in Hugging Face layout.
+ * @param place the model's files in Hugging Face layout, or their directory (in a browser, their URL).
  * @throws WinnowError `file` when it is missing or malformed, `model` when Winnow cannot run such a model.
  */
-export async function readModelConfig(dir: string): Promise<ModelConfig> {
-  await expectDirectory(dir);
-  const path = join(dir, "config.json");
-  return parseModelConfig(await readJsonFile(path, z.record(z.string(), z.unknown(), "expected an object")), path);
+export async function readModelConfig(place: string | ModelFiles): Promise<ModelConfig> {
+  const files = filesAt(place);
+  await files.expectPlace();
+  const config = await readJsonFile(files, "config.json", z.record(z.string(), z.unknown(), "expected an object"));
+  return parseModelConfig(config, files.pathOf("config.json"));
 }
 
 /** As {@link readModelConfig}, of JSON that is already read; `what` names it in messages. */

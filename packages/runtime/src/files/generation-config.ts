@@ -1,10 +1,10 @@
-import { join } from "node:path";
-
 import type { SamplingParams } from "@winnow/core-tensor";
 import { z } from "zod";
 
 import { tokenIdsSchema } from "./config";
+import { filesAt } from "./files-at";
 import { readOptionalJsonFile } from "./json-file";
+import type { ModelFiles } from "./model-files";
 
 /** What a model's makers suggest for sampling; a request may say otherwise. */
 export interface GenerationConfig {
@@ -30,8 +30,8 @@ const generationSchema = z.object({
  *
  * @throws WinnowError `file` when it is malformed or a value is out of range.
  */
-export async function readGenerationConfig(dir: string): Promise<GenerationConfig> {
-  const found = await readOptionalJsonFile(join(dir, "generation_config.json"), generationSchema);
+export async function readGenerationConfig(place: string | ModelFiles): Promise<GenerationConfig> {
+  const found = await readOptionalJsonFile(filesAt(place), "generation_config.json", generationSchema);
   return {
     sampling: {
       temperature: temperatureOf(found?.do_sample ?? null, found?.temperature ?? null),

@@ -1,47 +1,32 @@
-import { readFile, stat } from "node:fs/promises";
-
 import { WinnowError } from "@winnow/core-tensor";
 import type { z } from "zod";
 
+import type { ModelFiles } from "./model-files";
 import { quote } from "./quote";
-import { isMissing, systemError } from "./system-error";
-
-/**
- * Read a text file that may not be there.
- *
- * @returns null where nothing is there.
- * @throws WinnowError `file` where something is there that cannot be read as UTF-8 text.
- */
-export async function readTextFile(path: string): Promise<string | null> {
-  let bytes: Uint8Array;
-  try {
-    // A pipe or a device would be waited for without end.
-    if (!(await stat(path)).isFile()) throw new WinnowError("file", `${path}: not a regular file`);
-    bytes = await readFile(path);
-  } catch (cause) {
-    if (isMissing(cause)) return null;
-    throw cause instanceof WinnowError ? cause : systemError(path, cause);
-  }
-  return decodeText(bytes, path);
-}
 
 /**
  * Read a JSON file and check it against a schema.
  *
  * @throws WinnowError `file` naming the file, the field, what was found and what was expected.
  */
-export async function readJsonFile<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>> {
-  const value = await readOptionalJsonFile(path, schema);
-  if (value === null) throw new WinnowError("file", `${path}: no such file`);
+export async function readJsonFile<Schema extends z.ZodType>(
+  files: ModelFiles,
+  name: string,
+  schema: Schema,
+): Promise<z.output<Schema>> {
+  const value = await readOptionalJsonFile(files, name, schema);
+  if (value === null) throw new WinnowError("file", `${files.pathOf(name)}: no such file`);
   return value;
 }
 
 /** As {@link readJsonFile}; null where there is no such file. */
 export async function readOptionalJsonFile<Schema extends z.ZodType>(
-  path: string,
+  files: ModelFiles,
+  name: string,
   schema: Schema,
 ): Promise<z.output<Schema> | null> {
-  const text = await readTextFile(path);
+  const text = await files.readText(name);
+  const path = files.pathOf(name);
   return text === null ? null : checkJson(parseJson(text, path), schema, path);
 }
 

@@ -1,19 +1,17 @@
-import { open, stat, type FileHandle } from "node:fs/promises";
-
 import { tensor, WinnowError } from "@winnow/core-tensor";
 
+import { platform } from "../platform/node";
 import { quote } from "./quote";
+import type { RangedFile } from "./ranged-file";
 import { MAX_HEADER_BYTES, parseHeader, type TensorEntry } from "./safetensors-header";
-import { systemError } from "./system-error";
 import type { TensorInfo, TensorSource, WeightTensor } from "./tensor-source";
 
 const LENGTH_BYTES = 8;
-/** Bytes a read call; the system takes at most 2^31 − 1. */
-const CHUNK_BYTES = 2 ** 28;
 
 /**
  * Open a safetensors file and check its header; tensors are read one by one.
  *
+ * @param path of the file; in a browser, its URL.
  * @throws WinnowError `file` when the file is missing, not a file, cut short, or its header lies.
  * @example
  * ```ts
@@ -22,31 +20,35 @@ const CHUNK_BYTES = 2 ** 28;
  * ```
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const handle = await openFile(path);
+  const file = await platform.openFile(path);
+  if (file === null) throw new WinnowError("file", `${path}: no such file or directory`);
+  return readSafetensors(file);
+}
+
+/** As {@link openSafetensors}, of a file that is already open, and is closed with the result or when this fails. */
+export async function readSafetensors(file: RangedFile): Promise<SafetensorsFile> {
   try {
-    const { size } = await handle.stat();
-    const dataStart = LENGTH_BYTES + (await headerLength(handle, path, size));
+    const { path, size } = file;
+    const dataStart = LENGTH_BYTES + (await headerLength(file));
     const header = new Uint8Array(dataStart - LENGTH_BYTES);
-    await readFully(handle, header, LENGTH_BYTES, path);
-    return new SafetensorsFile(path, handle, parseHeader(header, { path, size, dataStart }));
+    await file.read(header, LENGTH_BYTES);
+    return new SafetensorsFile(file, parseHeader(header, { path, size, dataStart }));
   } catch (cause) {
-    await handle.close();
+    await file.close();
     throw cause;
   }
 }
 
 /** An open safetensors file; made by {@link openSafetensors}. */
 export class SafetensorsFile implements TensorSource {
-  readonly #handle: FileHandle;
+  readonly path: string;
+  readonly #file: RangedFile;
   readonly #entries: ReadonlyMap<string, TensorEntry>;
   #closed = false;
 
-  constructor(
-    readonly path: string,
-    handle: FileHandle,
-    entries: ReadonlyMap<string, TensorEntry>,
-  ) {
-    this.#handle = handle;
+  constructor(file: RangedFile, entries: ReadonlyMap<string, TensorEntry>) {
+    this.path = file.path;
+    this.#file = file;
     this.#entries = entries;
   }
 
@@ -74,14 +76,14 @@ export class SafetensorsFile implements TensorSource {
       throw new WinnowError("disposed", `${this.path} is closed; read ${quote(name)} before closing it`);
     const result = allocate(entry, `${this.path}: tensor ${quote(name)}`);
     const { buffer, byteOffset, byteLength } = result.data;
-    await readFully(this.#handle, new Uint8Array(buffer, byteOffset, byteLength), entry.offset, this.path);
+    await this.#file.read(new Uint8Array(buffer, byteOffset, byteLength), entry.offset);
     return result;
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#handle.close();
+    await this.#file.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -89,23 +91,8 @@ export class SafetensorsFile implements TensorSource {
   }
 }
 
-async function openFile(path: string): Promise<FileHandle> {
-  try {
-    // Asked before opening: opening a pipe would wait for a writer.
-    const found = await stat(path);
-    if (!found.isFile()) {
-      throw new WinnowError(
-        "file",
-        `${path}: ${found.isDirectory() ? "is a directory" : "not a regular file"}, expected a safetensors file`,
-      );
-    }
-    return await open(path, "r");
-  } catch (cause) {
-    throw cause instanceof WinnowError ? cause : systemError(path, cause);
-  }
-}
-
-async function headerLength(handle: FileHandle, path: string, size: number): Promise<number> {
+async function headerLength(file: RangedFile): Promise<number> {
+  const { path, size } = file;
   if (size < LENGTH_BYTES) {
     throw new WinnowError(
       "file",
@@ -113,7 +100,7 @@ async function headerLength(handle: FileHandle, path: string, size: number): Pro
     );
   }
   const prefix = new Uint8Array(LENGTH_BYTES);
-  await readFully(handle, prefix, 0, path);
+  await file.read(prefix, 0);
   const length = new DataView(prefix.buffer).getBigUint64(0, true);
   const room = size - LENGTH_BYTES;
   if (length > BigInt(Math.min(room, MAX_HEADER_BYTES))) {
@@ -138,29 +125,5 @@ function allocate(entry: TensorEntry, what: string): WeightTensor {
     }
   } catch (cause) {
     throw new WinnowError("memory", `${what}: no memory for ${entry.bytes} bytes`, { cause });
-  }
-}
-
-async function readFully(handle: FileHandle, target: Uint8Array, position: number, path: string): Promise<void> {
-  let done = 0;
-  while (done < target.byteLength) {
-    let bytesRead: number;
-    try {
-      ({ bytesRead } = await handle.read(
-        target,
-        done,
-        Math.min(CHUNK_BYTES, target.byteLength - done),
-        position + done,
-      ));
-    } catch (cause) {
-      throw systemError(path, cause);
-    }
-    if (bytesRead === 0) {
-      throw new WinnowError(
-        "file",
-        `${path}: ends at byte ${position + done}, expected ${target.byteLength - done} bytes more; the file has shrunk since it was opened`,
-      );
-    }
-    done += bytesRead;
   }
 }

@@ -1,14 +1,11 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
-
 import { WinnowError } from "@winnow/core-tensor";
 import { z } from "zod";
 
-import { expectDirectory } from "./directory";
+import { filesAt } from "./files-at";
 import { readOptionalJsonFile } from "./json-file";
+import type { ModelFiles } from "./model-files";
 import { quote } from "./quote";
-import { openSafetensors, type SafetensorsFile } from "./safetensors";
-import { isMissing, systemError } from "./system-error";
+import { readSafetensors, type SafetensorsFile } from "./safetensors";
 import type { TensorInfo, TensorSource, WeightTensor } from "./tensor-source";
 
 const SINGLE = "model.safetensors";
@@ -21,23 +18,21 @@ const indexSchema = z.object({
 /**
  * Open a model's weights: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
  *
- * @param dir the model's directory in Hugging Face layout.
+ * @param place the model's files in Hugging Face layout, or their directory (in a browser, their URL).
  * @throws WinnowError `file` when there are no weights, a file is damaged, or the index and its files disagree.
  */
-export async function openWeights(dir: string): Promise<TensorSource> {
-  await expectDirectory(dir);
-  if (await exists(join(dir, SINGLE))) return openSafetensors(join(dir, SINGLE));
-  const indexPath = join(dir, INDEX);
-  const index = await readOptionalJsonFile(indexPath, indexSchema);
-  if (index === null) throw new WinnowError("file", `${dir}: no weights; expected ${SINGLE} or ${INDEX}`);
-  return openShards(dir, indexPath, new Map(Object.entries(index.weight_map)));
+export async function openWeights(place: string | ModelFiles): Promise<TensorSource> {
+  const files = filesAt(place);
+  await files.expectPlace();
+  const single = await files.open(SINGLE);
+  if (single !== null) return readSafetensors(single);
+  const index = await readOptionalJsonFile(files, INDEX, indexSchema);
+  if (index === null) throw new WinnowError("file", `${files.path}: no weights; expected ${SINGLE} or ${INDEX}`);
+  return openShards(files, new Map(Object.entries(index.weight_map)));
 }
 
-async function openShards(
-  dir: string,
-  indexPath: string,
-  weightMap: ReadonlyMap<string, string>,
-): Promise<ShardedWeights> {
+async function openShards(files: ModelFiles, weightMap: ReadonlyMap<string, string>): Promise<ShardedWeights> {
+  const indexPath = files.pathOf(INDEX);
   if (weightMap.size === 0)
     throw new WinnowError("file", `${indexPath}: weight_map is empty; expected at least one tensor`);
   const shards = new Map<string, SafetensorsFile>();
@@ -45,7 +40,9 @@ async function openShards(
     for (const [name, file] of weightMap) {
       if (shards.has(file)) continue;
       expectInside(file, `${indexPath}: tensor ${quote(name)}`);
-      shards.set(file, await openSafetensors(join(dir, file)));
+      const shard = await files.open(file);
+      if (shard === null) throw new WinnowError("file", `${files.pathOf(file)}: no such file or directory`);
+      shards.set(file, await readSafetensors(shard));
     }
     expectAgreement(weightMap, shards, indexPath);
     return new ShardedWeights(indexPath, weightMap, shards);
@@ -146,14 +143,4 @@ class ShardedWeights implements TensorSource {
 
 async function closeAll(files: Iterable<SafetensorsFile>): Promise<void> {
   await Promise.all([...files].map((file) => file.close()));
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (cause) {
-    if (isMissing(cause)) return false;
-    throw systemError(path, cause);
-  }
 }

@@ -1,5 +1,3 @@
-import { basename } from "node:path";
-
 import type { ProfileReport } from "@winnow/profiler";
 
 import type { Model } from "../model";
@@ -10,7 +8,7 @@ export function profileReport(model: Model, session: Session): ProfileReport {
   const { sequence, settings } = session;
   const { bytes, fullBytes, peakBytes } = sequence.report();
   return {
-    model: basename(model.dir),
+    model: lastPart(model.dir),
     policy: settings.policy.text,
     promptTokens: sequence.promptTokens,
     recovery: settings.recovery,
@@ -26,4 +24,9 @@ export function profileReport(model: Model, session: Session): ProfileReport {
     })),
     kv: { bytes, fullBytes, peakBytes },
   };
+}
+
+/** The last part of a path or a URL, by which a model is known. */
+function lastPart(path: string): string {
+  return path.split(/[/\\]/).findLast((part) => part !== "") ?? path;
 }

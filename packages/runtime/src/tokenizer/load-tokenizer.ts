@@ -1,41 +1,44 @@
-import { join } from "node:path";
-
 import { WinnowError } from "@winnow/core-tensor";
 import { z } from "zod";
 
 import type { ModelConfig } from "../files/config";
-import { expectDirectory } from "../files/directory";
-import { readJsonFile, readOptionalJsonFile, readTextFile } from "../files/json-file";
+import { filesAt } from "../files/files-at";
+import { readJsonFile, readOptionalJsonFile } from "../files/json-file";
+import type { ModelFiles } from "../files/model-files";
 import { quote } from "../files/quote";
 import { ChatTemplate } from "./chat-template";
 import { Tokenizer } from "./tokenizer";
 import { namedTokens, tokenizerConfigSchema, type TokenizerConfig } from "./tokenizer-config";
 
+const CONFIG = "tokenizer_config.json";
+const TEMPLATE = "chat_template.jinja";
+
 /**
- * Load the tokenizer in a model's directory: `tokenizer.json`, and `tokenizer_config.json` where it is there.
+ * Load the tokenizer among a model's files: `tokenizer.json`, and `tokenizer_config.json` where it is there.
  *
  * @throws WinnowError `file` or `tokenizer` when a file is missing, malformed, or of a kind that is not supported.
  */
-export async function loadTokenizer(dir: string): Promise<Tokenizer> {
-  await expectDirectory(dir);
-  const path = join(dir, "tokenizer.json");
-  return new Tokenizer(await readJsonFile(path, z.unknown()), await readConfig(dir), path);
+export async function loadTokenizer(place: string | ModelFiles): Promise<Tokenizer> {
+  const files = filesAt(place);
+  await files.expectPlace();
+  const json = await readJsonFile(files, "tokenizer.json", z.unknown());
+  return new Tokenizer(json, await readConfig(files), files.pathOf("tokenizer.json"));
 }
 
 /**
- * Load the chat template in a model's directory: `chat_template.jinja`, else that of `tokenizer_config.json`
+ * Load the chat template among a model's files: `chat_template.jinja`, else that of `tokenizer_config.json`
  * (the one named `default` where there are several).
  *
  * @returns null where the model has none: it continues texts and knows no turns.
  * @throws WinnowError `file` or `tokenizer` when it cannot be read or does not parse.
  */
-export async function loadChatTemplate(dir: string): Promise<ChatTemplate | null> {
-  const config = await readConfig(dir);
+export async function loadChatTemplate(place: string | ModelFiles): Promise<ChatTemplate | null> {
+  const files = filesAt(place);
+  const config = await readConfig(files);
   const named = config === null ? {} : namedTokens(config);
-  const path = join(dir, "chat_template.jinja");
-  const text = await readTextFile(path);
-  if (text !== null) return new ChatTemplate(text, named, path);
-  const what = `${configPath(dir)}: chat_template`;
+  const text = await files.readText(TEMPLATE);
+  if (text !== null) return new ChatTemplate(text, named, files.pathOf(TEMPLATE));
+  const what = `${files.pathOf(CONFIG)}: chat_template`;
   const inline = config === null ? null : templateOf(config, what);
   return inline === null ? null : new ChatTemplate(inline, named, what);
 }
@@ -50,12 +53,8 @@ export function checkTokenizerFits(tokenizer: Tokenizer, config: Pick<ModelConfi
   }
 }
 
-function readConfig(dir: string): Promise<TokenizerConfig | null> {
-  return readOptionalJsonFile(configPath(dir), tokenizerConfigSchema);
-}
-
-function configPath(dir: string): string {
-  return join(dir, "tokenizer_config.json");
+function readConfig(files: ModelFiles): Promise<TokenizerConfig | null> {
+  return readOptionalJsonFile(files, CONFIG, tokenizerConfigSchema);
 }
 
 function templateOf(config: TokenizerConfig, what: string): string | null {
