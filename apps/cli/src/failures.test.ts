@@ -196,6 +196,12 @@ describe("something else is wrong: one line, exit code 1", () => {
     expect(outcome.stderr).toMatch(message);
   });
 
+  test("an estimate for a page that no cache has", async () => {
+    const outcome = await winnow(["estimate", "--model", DEMO, "--page", "9"]);
+    expect(outcome.code).toBe(2);
+    expectOneLine(outcome);
+  });
+
   test("a GPU that is not there", async () => {
     // The loader's own list of drivers: there is none in it.
     const env = { VK_DRIVER_FILES: "/nowhere.json", VK_ICD_FILENAMES: "/nowhere.json" };

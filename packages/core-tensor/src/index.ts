@@ -1,3 +1,4 @@
+export { checkAttend } from "./attend-check";
 export * from "./backend";
 export * from "./bool-program";
 export { createCpuBackend } from "./cpu/cpu-backend";

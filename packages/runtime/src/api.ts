@@ -1,7 +1,14 @@
 export type { CachePolicy, Decision, RowsOption } from "./cache/cache-policy";
 export type { ExtendReport, ProbeSource } from "./cache/extend";
 export type { Generation } from "./session/generation";
-export { KvStore, defaultPageSlots, fullCacheBytes, type KvLayout, type KvType } from "./cache/kv-store";
+export {
+  KvStore,
+  defaultPageSlots,
+  expectPageSlots,
+  fullCacheBytes,
+  type KvLayout,
+  type KvType,
+} from "./cache/kv-store";
 export { replayChunks } from "./cache/probe";
 export { Sequence, type HeadState } from "./cache/sequence";
 export type { Engine } from "./engine";

@@ -2,7 +2,7 @@ import { WinnowError, createCpuBackend, type Backend, type SamplingParams } from
 import { TokenClasses } from "@winnow/kv-policies";
 import type { ModelFingerprint } from "@winnow/profiler";
 
-import { KvStore, defaultPageSlots, type KvType } from "./cache/kv-store";
+import { KvStore, defaultPageSlots, expectPageSlots, type KvType } from "./cache/kv-store";
 import type { Engine } from "./engine";
 import { readModelConfig, type ModelConfig } from "./files/config";
 import { filesAt } from "./files/files-at";
@@ -161,9 +161,4 @@ function resolveKvType(asked: KvType | undefined, backend: Backend, headDim: num
     );
   }
   return asked ?? (backend.name === "webgpu" && fits ? "f16" : "f32");
-}
-
-function expectPageSlots(slots: number): void {
-  const fits = Number.isInteger(slots) && slots >= 8 && slots <= 256 && (slots & (slots - 1)) === 0;
-  if (!fits) throw new WinnowError("usage", `a page of ${slots} slots; expected a power of two from 8 to 256`);
 }

@@ -1,7 +1,7 @@
 import { WinnowError } from "@winnow/core-tensor";
 import { resolvePolicy } from "@winnow/kv-policies";
 import { estimateCache, formatBytes, formatShare } from "@winnow/profiler";
-import { defaultPageSlots, readModelConfig } from "@winnow/runtime";
+import { defaultPageSlots, expectPageSlots, readModelConfig } from "@winnow/runtime";
 import { Command } from "commander";
 
 import { loadPlugins } from "../options/cache";
@@ -49,7 +49,9 @@ async function estimate(flags: EstimateFlags): Promise<void> {
   const { preset } = resolved;
   const config = await readModelConfig(flags.model);
   const tokens = flags.context ?? config.context;
-  const shape = { ...config, pageSlots: flags.page ?? defaultPageSlots(config.context) };
+  const pageSlots = flags.page ?? defaultPageSlots(config.context);
+  expectPageSlots(pageSlots);
+  const shape = { ...config, pageSlots };
   const found = estimateCache(shape, preset, tokens, flags.batch);
   if (flags.json === true) {
     printJson({ model: flags.model, policy: preset.text, tokens, batch: flags.batch, ...found });

@@ -1,6 +1,4 @@
 import type { AttendGroup, KvScratch } from "../backend";
-import { WinnowError } from "../errors";
-import { expectShape } from "../shape";
 import { f32Of } from "./cpu-tensor";
 import type { PagedReader } from "./paged";
 
@@ -51,42 +49,4 @@ export function visibleKeys(group: AttendGroup, paged: PagedReader | null, head:
   // Rows whose keys are among the columns hide those of the rows behind them.
   const hidden = appended > 0 ? appended - 1 : group.own !== undefined ? group.count - 1 : 0;
   return { runs, first: Math.max(0, column - hidden), growth: appended > 0 || group.own !== undefined ? 1 : 0 };
-}
-
-/** @throws WinnowError `range` or `shape` when the group asks for rows that are not there. */
-export function checkGroup(group: AttendGroup, rowCount: number, kvHeads: number, headDim: number): void {
-  const { start, count, paged, context, own } = group;
-  if (start < 0 || count < 0 || start + count > rowCount) {
-    throw new WinnowError(
-      "range",
-      `attend: a group of rows ${start} to ${start + count} lies outside the call's ${rowCount} rows`,
-    );
-  }
-  if ((paged?.appended ?? 0) > 0 && (own !== undefined || (context?.count ?? 0) > 0)) {
-    throw new WinnowError(
-      "range",
-      "attend: a group's rows were appended to pages or to scratch, not to both; leave one out",
-    );
-  }
-  if (context !== undefined) checkScratch("context", context.scratch, context.start, context.count, kvHeads, headDim);
-  if (own !== undefined) checkScratch("own", own.scratch, own.start, count, kvHeads, headDim);
-}
-
-function checkScratch(
-  operand: string,
-  { k, v }: KvScratch,
-  start: number,
-  count: number,
-  kvHeads: number,
-  headDim: number,
-): void {
-  const capacity = k.shape[1] ?? 0;
-  expectShape("attend", `${operand} keys`, k.shape, [kvHeads, null, headDim]);
-  expectShape("attend", `${operand} values`, v.shape, [kvHeads, capacity, headDim]);
-  if (start < 0 || start + count > capacity) {
-    throw new WinnowError(
-      "range",
-      `attend: ${operand} rows ${start} to ${start + count} lie outside the scratch's ${capacity}`,
-    );
-  }
 }

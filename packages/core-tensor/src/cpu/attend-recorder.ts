@@ -1,17 +1,8 @@
 import type { AttendRecord, HeadShape, RowRange } from "../backend";
 import { WinnowError } from "../errors";
-import { expectShape } from "../shape";
 import { f32Of, u32Of } from "./cpu-tensor";
 import { columnsOf, type Tile } from "./attend-tile";
 import type { PagedReader } from "./paged";
-
-/** @throws WinnowError `shape` when a table is not one of the heads and bands that are recorded. */
-export function checkRecord({ table, columns }: AttendRecord, { queryHeads, kvHeads }: HeadShape): void {
-  if (table !== undefined)
-    expectShape("attend", "mass table", table.into.shape, [queryHeads, null, table.bands.length + 1]);
-  for (const { reduce, into } of columns)
-    expectShape("attend", `${reduce} of the columns`, into.shape, [kvHeads, null]);
-}
 
 /** Adds the attention weights of one KV head, as they are computed, to the mass table and the columns that were asked for. */
 export class AttendRecorder {

@@ -1,9 +1,8 @@
 import type { AttendSpec } from "../backend";
-import { WinnowError } from "../errors";
-import { expectShape } from "../shape";
+import { checkAttend } from "../attend-check";
 import { accumulate } from "./attend-accumulate";
-import { checkGroup, visibleKeys, type KeyRun } from "./attend-keys";
-import { AttendRecorder, checkRecord } from "./attend-recorder";
+import { visibleKeys, type KeyRun } from "./attend-keys";
+import { AttendRecorder } from "./attend-recorder";
 import { columnsOf, type Tile } from "./attend-tile";
 import { f32Rows, type Poll } from "./cpu-tensor";
 import { dots } from "./dots";
@@ -26,17 +25,11 @@ let sums = new Float64Array(0);
  */
 export function attend(spec: AttendSpec, poll: Poll): void {
   const { heads, qkv, out } = spec;
-  const { queryHeads, kvHeads, headDim } = heads;
-  if (queryHeads % kvHeads !== 0) {
-    throw new WinnowError("shape", `attend: ${queryHeads} query heads do not divide among ${kvHeads} KV heads`);
-  }
-  expectShape("attend", "qkv", qkv.tensor.shape, [null, (queryHeads + 2 * kvHeads) * headDim]);
-  expectShape("attend", "out", out.tensor.shape, [null, queryHeads * headDim]);
+  const { kvHeads, headDim } = heads;
+  checkAttend(spec);
   const source = f32Rows("attend", "qkv", qkv);
   const target = f32Rows("attend", "out", out);
-  if (spec.record !== undefined) checkRecord(spec.record, heads);
   for (const group of spec.groups) {
-    checkGroup(group, Math.min(qkv.count, out.count), kvHeads, headDim);
     const paged = group.paged === undefined ? null : new PagedReader(group.paged.kv, headDim);
     for (let head = 0; head < kvHeads; head++) {
       const kept = paged?.lengths[head] ?? 0;

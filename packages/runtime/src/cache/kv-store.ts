@@ -1,4 +1,4 @@
-import { bytesOf, type Backend, type HeadShape } from "@winnow/core-tensor";
+import { WinnowError, bytesOf, type Backend, type HeadShape } from "@winnow/core-tensor";
 
 import { SlabPool } from "./slab-pool";
 
@@ -64,6 +64,12 @@ export class KvStore implements Disposable {
 /** Slots a page unless told otherwise. */
 export function defaultPageSlots(context: number): number {
   return context <= 4096 ? 16 : 64;
+}
+
+/** @throws WinnowError `usage` for a page that no cache has. */
+export function expectPageSlots(slots: number): void {
+  const fits = Number.isInteger(slots) && slots >= 8 && slots <= 256 && (slots & (slots - 1)) === 0;
+  if (!fits) throw new WinnowError("usage", `a page of ${slots} slots; expected a power of two from 8 to 256`);
 }
 
 /** What a cache without any policy would hold for `tokens` tokens: whole pages, no columns. */

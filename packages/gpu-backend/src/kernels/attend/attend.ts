@@ -1,4 +1,4 @@
-import type { AttendGroup, AttendSpec } from "@winnow/core-tensor";
+import { checkAttend, type AttendGroup, type AttendSpec } from "@winnow/core-tensor";
 
 import type { GpuTensor } from "../../buffers/gpu-tensor";
 import type { GpuCapabilities } from "../../device/capabilities";
@@ -9,7 +9,6 @@ import { flatGrid } from "../../dispatch/grid";
 import { rowOperand, type RowOperand } from "../../dispatch/operands";
 import type { Slab } from "../../dispatch/slabs";
 import { planAccumulate } from "./attend-accumulate";
-import { checkAttend } from "./attend-check";
 import type { GroupRows } from "./group-rows";
 import { MERGE_PARAMS, attendMergeKernel } from "./attend-merge.wgsl";
 import { planRecord } from "./attend-record";

@@ -1,14 +1,12 @@
-import {
-  WinnowError,
-  expectShape,
-  type AttendGroup,
-  type AttendRecord,
-  type AttendSpec,
-  type HeadShape,
-  type KvScratch,
-} from "@winnow/core-tensor";
+import type { AttendGroup, AttendRecord, AttendSpec, HeadShape, KvScratch } from "./backend";
+import { WinnowError } from "./errors";
+import { expectShape } from "./shape";
 
-/** @throws WinnowError `shape` or `range` when operands do not fit together or rows are asked for that are not there. */
+/**
+ * What every backend checks of an `attend` before it begins: all that can be known without the device's lengths.
+ *
+ * @throws WinnowError `shape` or `range` when operands do not fit together or rows are asked for that are not there.
+ */
 export function checkAttend({ heads, qkv, out, groups, record }: AttendSpec): void {
   const { queryHeads, kvHeads, headDim } = heads;
   if (queryHeads % kvHeads !== 0) {
