@@ -29,7 +29,7 @@ export function whole({ buffer }: GpuTensor): BufferBinding {
   return { kind: "buffer", buffer, offset: 0, bytes: buffer.bytes };
 }
 
-/** A part of a tensor, for one that is larger than a binding may be. See `rowWindows`. */
+/** A part of a tensor, for one that is larger than a binding may be. See `pieceOf`. */
 export function part({ buffer, label }: GpuTensor, offset: number, bytes: number): BufferBinding {
   if (offset < 0 || offset + bytes > buffer.bytes) {
     throw new WinnowError("range", `bytes ${offset} to ${offset + bytes} of "${label}", which has ${buffer.bytes}`);
