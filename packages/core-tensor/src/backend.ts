@@ -41,10 +41,16 @@ export interface RmsNormSpec {
   readonly out: Rows;
 }
 
-/** out = activation(x · weightᵀ + bias) + residual. */
+/** out = activation(norm(x) · weightᵀ + bias) + residual. */
 export interface MatmulSpec {
   /** f32 [rows, inputs] */
   readonly x: Rows;
+  /** Rows of x are normed first, as `rmsNorm` would: decoders do that before most products. */
+  readonly norm?: {
+    /** f32 [inputs] */
+    readonly weight: DeviceTensor;
+    readonly epsilon: number;
+  };
   /** f32 [outputs, inputs], as checkpoints store it. */
   readonly weight: DeviceTensor;
   /** f32 [outputs] */

@@ -3,6 +3,7 @@ import { WinnowError } from "../errors";
 import { expectShape } from "../shape";
 import { f32Of, f32Rows, widthOf, type Poll } from "./cpu-tensor";
 import { dots } from "./dots";
+import { normRuns } from "./rms-norm";
 
 /** Rows and outputs of one tile: its sums and its weights stay in the nearer caches. Multiples of what `dots` takes at a time. */
 const TILE_ROWS = 48;
@@ -10,12 +11,13 @@ const TILE_OUTPUTS = 96;
 
 const sums = new Float64Array(TILE_ROWS * TILE_OUTPUTS * 2);
 
-/** out = activation(x · weightᵀ + bias) + residual. */
-export function matmul({ x, weight, bias, residual, activation, out }: MatmulSpec, poll: Poll): void {
+/** out = activation(norm(x) · weightᵀ + bias) + residual. */
+export function matmul({ x, norm, weight, bias, residual, activation, out }: MatmulSpec, poll: Poll): void {
   const inputs = widthOf(x.tensor);
   const outputs = weight.shape[0] ?? 0;
   expectShape("matmul", "weight", weight.shape, [null, inputs]);
   if (bias !== undefined) expectShape("matmul", "bias", bias.shape, [outputs]);
+  if (norm !== undefined) expectShape("matmul", "the norm's weight", norm.weight.shape, [inputs]);
   const gated = activation === "silu-gate";
   const width = gated ? outputs / 2 : outputs;
   for (const [operand, rows] of [
@@ -29,7 +31,7 @@ export function matmul({ x, weight, bias, residual, activation, out }: MatmulSpe
       );
     }
   }
-  const source = f32Rows("matmul", "x", x);
+  const source = normed(f32Rows("matmul", "x", x), norm);
   const target = f32Rows("matmul", "out", out);
   const weights = f32Of(weight);
   const offsets = bias === undefined ? null : f32Of(bias);
@@ -70,4 +72,11 @@ export function matmul({ x, weight, bias, residual, activation, out }: MatmulSpe
       }
     }
   }
+}
+
+function normed(x: Float32Array, norm: MatmulSpec["norm"]): Float32Array {
+  if (norm === undefined) return x;
+  const target = new Float32Array(x.length);
+  normRuns(x, f32Of(norm.weight), norm.epsilon, target);
+  return target;
 }

@@ -16,6 +16,12 @@ export function rmsNorm({ x, weight, epsilon, out }: RmsNormSpec): void {
         `or out has ${target.length} elements for ${source.length}`,
     );
   }
+  normRuns(source, scale, epsilon, target);
+}
+
+/** The norm of each run as long as `scale`; `target` may be `source`. */
+export function normRuns(source: Float32Array, scale: Float32Array, epsilon: number, target: Float32Array): void {
+  const width = scale.length;
   for (let start = 0; start < source.length; start += width) {
     let sum = 0;
     for (let i = 0; i < width; i++) {

@@ -89,7 +89,7 @@ export async function readPrompt(
       }
       await cut.cutLayer(l, reading.scratch, reading.positions, scratchBytes);
     }
-    llama.predict(rows(reading.hidden, ids.length - 1, 1), reading.workspace, rows(sequence.logits));
+    llama.predict(rows(reading.hidden, ids.length - 1, 1), rows(sequence.logits));
     // What an interrupt drops from here on is no longer the prompt's.
     await backend.flush();
   } finally {

@@ -183,7 +183,7 @@ export class Sequence implements Disposable {
       });
       llama.finishLayer(weights, attended, hidden, buffers.workspace);
     });
-    llama.predict(hidden, buffers.workspace, rows(buffers.logits));
+    llama.predict(hidden, rows(buffers.logits));
   }
 
   report(): KvReport {

@@ -42,7 +42,6 @@ export interface LlamaShape {
 export class LlamaWorkspace implements Disposable {
   readonly qkv: DeviceTensor;
   readonly attended: DeviceTensor;
-  readonly normed: DeviceTensor;
   readonly gated: DeviceTensor;
 
   constructor(
@@ -55,12 +54,11 @@ export class LlamaWorkspace implements Disposable {
       backend.allocate("f32", [capacity, width], { label: `workspace.${label}`, category: "activations" });
     this.qkv = make("qkv", (queryHeads + 2 * kvHeads) * headDim);
     this.attended = make("attended", queryHeads * headDim);
-    this.normed = make("normed", shape.width);
     this.gated = make("gated", shape.feedForward);
   }
 
   [Symbol.dispose](): void {
-    for (const tensor of [this.qkv, this.attended, this.normed, this.gated]) tensor[Symbol.dispose]();
+    for (const tensor of [this.qkv, this.attended, this.gated]) tensor[Symbol.dispose]();
   }
 }
 
@@ -82,22 +80,20 @@ export class Llama {
 
   /** qkv = norm(hidden) · Wᵀ + b, not yet rotated. */
   projectQkv(layer: LlamaLayer, hidden: Rows, space: LlamaWorkspace): Rows {
-    const normed = rows(space.normed, 0, hidden.count);
     const qkv = rows(space.qkv, 0, hidden.count);
-    this.backend.rmsNorm({ x: hidden, weight: layer.attentionNorm, epsilon: this.shape.normEpsilon, out: normed });
-    this.backend.matmul({ x: normed, weight: layer.qkv, ...biased(layer.qkvBias), out: qkv });
+    const norm = this.#norm(layer.attentionNorm);
+    this.backend.matmul({ x: hidden, norm, weight: layer.qkv, ...biased(layer.qkvBias), out: qkv });
     return qkv;
   }
 
   /** hidden += attended · Wₒᵀ; hidden += feedForward(norm(hidden)). */
   finishLayer(layer: LlamaLayer, attended: Rows, hidden: Rows, space: LlamaWorkspace): void {
     const { backend } = this;
-    const normed = rows(space.normed, 0, hidden.count);
     const gated = rows(space.gated, 0, hidden.count);
     backend.matmul({ x: attended, weight: layer.output, ...biased(layer.outputBias), residual: hidden, out: hidden });
-    backend.rmsNorm({ x: hidden, weight: layer.feedForwardNorm, epsilon: this.shape.normEpsilon, out: normed });
     backend.matmul({
-      x: normed,
+      x: hidden,
+      norm: this.#norm(layer.feedForwardNorm),
       weight: layer.gateUp,
       ...biased(layer.gateUpBias),
       activation: "silu-gate",
@@ -107,10 +103,12 @@ export class Llama {
   }
 
   /** logits = norm(hidden) · Wᵀ of the head. */
-  predict(hidden: Rows, space: LlamaWorkspace, logits: Rows): void {
-    const normed = rows(space.normed, 0, hidden.count);
-    this.backend.rmsNorm({ x: hidden, weight: this.weights.norm, epsilon: this.shape.normEpsilon, out: normed });
-    this.backend.matmul({ x: normed, weight: this.weights.head, out: logits });
+  predict(hidden: Rows, logits: Rows): void {
+    this.backend.matmul({ x: hidden, norm: this.#norm(this.weights.norm), weight: this.weights.head, out: logits });
+  }
+
+  #norm(weight: DeviceTensor): { readonly weight: DeviceTensor; readonly epsilon: number } {
+    return { weight, epsilon: this.shape.normEpsilon };
   }
 }
 

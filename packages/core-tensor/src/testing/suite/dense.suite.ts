@@ -83,24 +83,28 @@ export function denseSuite(context: SuiteContext): void {
       gated: fc.boolean(),
       biased: fc.boolean(),
       residual: fc.boolean(),
+      normed: fc.boolean(),
       seed,
     });
 
-    it("is activation(x · weightᵀ + bias) + residual", async () => {
+    it("is activation(norm(x) · weightᵀ + bias) + residual", async () => {
       await fc.assert(
-        fc.asyncProperty(shape, async ({ count, inputs, outputs, gated, biased, residual, seed: s }) => {
+        fc.asyncProperty(shape, async ({ count, inputs, outputs, gated, biased, residual, normed, seed: s }) => {
           const { backend, fixture } = context;
           const rowsOfWeight = gated ? 2 * outputs : outputs;
           const x = randoms(s, count * inputs);
           const weight = randoms(s + 1, rowsOfWeight * inputs);
           const bias = randoms(s + 2, rowsOfWeight);
           const before = randoms(s + 3, count * outputs);
+          const gain = randoms(s + 4, inputs);
+          const epsilon = 1e-5;
           const out = fixture.f32(
             [count + 2, outputs],
             [...new Array<number>(outputs).fill(7), ...before, ...new Array<number>(outputs).fill(7)],
           );
           backend.matmul({
             x: rows(fixture.f32([count, inputs], x)),
+            ...(normed ? { norm: { weight: fixture.f32([inputs], gain), epsilon } } : {}),
             weight: fixture.f32([rowsOfWeight, inputs], weight),
             ...(biased ? { bias: fixture.f32([rowsOfWeight], bias) } : {}),
             ...(residual ? { residual: rows(out, 1, count) } : {}),
@@ -108,7 +112,7 @@ export function denseSuite(context: SuiteContext): void {
             out: rows(out, 1, count),
           });
           const products = naiveProduct(
-            unflatten(x, inputs),
+            unflatten(x, inputs).map((row) => (normed ? naiveNorm(row, Array.from(gain), epsilon) : row)),
             unflatten(weight, inputs),
             biased ? Array.from(bias) : null,
           );
@@ -158,16 +162,18 @@ export function denseSuite(context: SuiteContext): void {
     it.each([
       ["a weight of another width", { weight: [3, 9] }],
       ["a bias of another length", { bias: [4] }],
+      ["a norm of another width", { norm: [4] }],
       ["a residual of another width", { residual: [4, 2] }],
       ["a residual of fewer rows", { residual: [3, 3] }],
       ["an output of another width", { out: [4, 4] }],
       ["an output of fewer rows", { out: [3, 3] }],
-    ])("refuses %s", async (_, shapes: { weight?: number[]; bias?: number[]; residual?: number[]; out?: number[] }) => {
+    ])("refuses %s", async (_, shapes: Partial<Record<"weight" | "bias" | "norm" | "residual" | "out", number[]>>) => {
       const { backend, fixture } = context;
       backend.matmul({
         x: rows(fixture.f32([4, 8])),
         weight: fixture.f32(shapes.weight ?? [3, 8]),
         ...(shapes.bias === undefined ? {} : { bias: fixture.f32(shapes.bias) }),
+        ...(shapes.norm === undefined ? {} : { norm: { weight: fixture.f32(shapes.norm), epsilon: 1e-5 } }),
         ...(shapes.residual === undefined ? {} : { residual: rows(fixture.f32(shapes.residual)) }),
         out: rows(fixture.f32(shapes.out ?? [4, 3])),
       });

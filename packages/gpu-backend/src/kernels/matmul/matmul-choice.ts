@@ -1,5 +1,5 @@
-import type { GpuLimits } from "../../device/limits";
-import { partsOf, type MatmulForm } from "./matmul-form.wgsl";
+import type { GpuCapabilities } from "../../device/capabilities";
+import { partsOf, type MatmulForm, type NormForm } from "./matmul-form.wgsl";
 import type { MatmulFewVariant } from "./matmul-few.wgsl";
 import { tileBytes, type MatmulTileVariant } from "./matmul-tile.wgsl";
 
@@ -14,15 +14,22 @@ export type MatmulKernel =
   | { readonly kind: "few"; readonly variant: MatmulFewVariant }
   | { readonly kind: "tile"; readonly variant: MatmulTileVariant };
 
-/** Which kernel a product runs in, by its size alone. */
+export interface MatmulSize {
+  readonly rows: number;
+  readonly inputs: number;
+  readonly outputs: number;
+}
+
+/** Which kernel a product runs in. That of many rows has no norm: it would norm each row once for every tile of outputs. */
 export function matmulKernelOf(
   form: MatmulForm,
-  rows: number,
-  inputs: number,
-  outputs: number,
-  limits: GpuLimits,
+  norm: NormForm,
+  size: MatmulSize,
+  capabilities: GpuCapabilities,
 ): MatmulKernel {
-  if (rows <= FEW_ROWS) return { kind: "few", variant: fewVariant(form, rows, inputs, outputs, limits) };
+  const { rows } = size;
+  const { limits } = capabilities;
+  if (rows <= FEW_ROWS) return { kind: "few", variant: fewVariant(form, norm, size, capabilities) };
   const large: MatmulTileVariant = { form, side: 16 };
   const fits =
     limits.maxComputeInvocationsPerWorkgroup >= large.side ** 2 &&
@@ -32,20 +39,22 @@ export function matmulKernelOf(
 
 function fewVariant(
   form: MatmulForm,
-  rows: number,
-  inputs: number,
-  outputs: number,
-  limits: GpuLimits,
+  norm: NormForm,
+  { rows, inputs, outputs }: MatmulSize,
+  { limits, subgroups }: GpuCapabilities,
 ): MatmulFewVariant {
   const room = 2 ** Math.ceil(Math.log2(rows));
   const parts = partsOf(form).length;
   const ofGroup = (outputs >= MANY_OUTPUTS ? 4 : 2) / parts;
   const sums = room * ofGroup * parts;
+  // Squares are added up in as many words as there are threads.
+  const words = sums + (norm === null ? 0 : 1);
   const most = Math.min(
     256,
     limits.maxComputeInvocationsPerWorkgroup,
-    limits.maxComputeWorkgroupStorageSize / (sums * 4),
+    limits.maxComputeWorkgroupStorageSize / (words * 4),
   );
   const wanted = Math.max(32, inputs / 4 / UNITS_PER_THREAD);
-  return { form, rows: room, outputs: ofGroup, threads: 2 ** Math.floor(Math.log2(Math.min(most, wanted))) };
+  const threads = 2 ** Math.floor(Math.log2(Math.min(most, wanted)));
+  return { form, norm, subgroups: norm !== null && subgroups !== null, rows: room, outputs: ofGroup, threads };
 }

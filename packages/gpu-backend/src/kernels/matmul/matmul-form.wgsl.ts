@@ -1,6 +1,6 @@
 import type { StorageVariable } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
-import { scalarReader, vectorReader, type FloatStorage } from "../../wgsl/elements";
+import { scalarReader, vectorReader, type FloatReader, type FloatStorage } from "../../wgsl/elements";
 
 /** What a product is given beside x and the weight; every product kernel is written for one form. */
 export interface MatmulForm {
@@ -12,6 +12,9 @@ export interface MatmulForm {
   /** `out`: rows of the output's own tensor, which can be bound only once. */
   readonly residual: "none" | "other" | "out";
 }
+
+/** What a kernel does to x before the product: norm its rows by a weight of some type, or nothing. */
+export type NormForm = FloatStorage | null;
 
 export const MATMUL_PARAMS = paramBlock({
   rows: "u32",
@@ -29,6 +32,8 @@ export const MATMUL_PARAMS = paramBlock({
   first_output: "u32",
   first_out: "u32",
   first_residual: "u32",
+  // Of the norm.
+  epsilon: "f32",
 });
 
 /** Parts of the weight that one output needs: its row, and with a gate the row that is gated. */
@@ -37,10 +42,11 @@ export function partsOf({ gated }: MatmulForm): readonly ["weight"] | readonly [
 }
 
 /** What the kernels of a form bind. */
-export function matmulStorage(form: MatmulForm): Readonly<Record<string, StorageVariable>> {
+export function matmulStorage(form: MatmulForm, norm: NormForm): Readonly<Record<string, StorageVariable>> {
   const weightType = readerOf("weight", form).type;
   return {
     x: { access: "read", type: form.aligned ? "array<vec4f>" : "array<f32>" },
+    ...(norm === null ? {} : { gain: { access: "read", type: gainReader(form, norm).type } as const }),
     weight: { access: "read", type: weightType },
     ...(form.gated ? { up: { access: "read", type: weightType } as const } : {}),
     ...(form.bias === null ? {} : { bias: { access: "read", type: scalarReader("bias", form.bias).type } as const }),
@@ -76,7 +82,25 @@ fn finish(row: u32, output: u32, product: f32${gated ? ", up_product: f32" : ""}
 `;
 }
 
-function readerOf(name: "x" | "weight" | "up", { aligned, weight }: MatmulForm): ReturnType<typeof scalarReader> {
+/** `load_gain(unit)`: four elements of the norm's weight. */
+export function gainWgsl(form: MatmulForm, norm: FloatStorage): string {
+  const reader = gainReader(form, norm);
+  if (form.aligned) {
+    return `${reader.declarations}
+fn load_gain(unit: u32) -> vec4f { return ${reader.read("unit")}; }`;
+  }
+  return `${reader.declarations}
+fn load_gain(unit: u32) -> vec4f {
+  let place = min(unit * 4u + vec4u(0u, 1u, 2u, 3u), vec4u(params.inputs - 1u));
+  return vec4f(${["x", "y", "z", "w"].map((lane) => reader.read(`place.${lane}`)).join(", ")});
+}`;
+}
+
+function gainReader({ aligned }: MatmulForm, norm: FloatStorage): FloatReader {
+  return aligned ? vectorReader("gain", norm) : scalarReader("gain", norm);
+}
+
+function readerOf(name: "x" | "weight" | "up", { aligned, weight }: MatmulForm): FloatReader {
   const storage = name === "x" ? "f32" : weight;
   return aligned ? vectorReader(name, storage) : scalarReader(name, storage);
 }

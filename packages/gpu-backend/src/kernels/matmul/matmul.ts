@@ -11,6 +11,7 @@ import { rowOperand, tensorOperand, type RowOperand } from "../../dispatch/opera
 import { pieceOf, rowsOfPiece } from "../../dispatch/piece";
 import { FLOAT_TYPES, floatStorage } from "../../wgsl/elements";
 import { COPY, COPY_PARAMS, COPY_THREADS } from "../copy/copy.wgsl";
+import { normDispatch } from "../rms-norm/rms-norm";
 import { matmulKernelOf, type MatmulKernel } from "./matmul-choice";
 import { matmulFewWgsl, type MatmulFewVariant } from "./matmul-few.wgsl";
 import { MATMUL_PARAMS, matmulStorage, type MatmulForm } from "./matmul-form.wgsl";
@@ -20,7 +21,8 @@ const fewKernel = kernelVariants((variant: MatmulFewVariant) =>
   defineKernel({
     label: "matmul.few",
     params: MATMUL_PARAMS,
-    storage: matmulStorage(variant.form),
+    storage: matmulStorage(variant.form, variant.norm),
+    enable: variant.subgroups ? ["subgroups"] : [],
     code: matmulFewWgsl(variant),
   }),
 );
@@ -29,22 +31,26 @@ const tileKernel = kernelVariants((variant: MatmulTileVariant) =>
   defineKernel({
     label: "matmul.tile",
     params: MATMUL_PARAMS,
-    storage: matmulStorage(variant.form),
+    storage: matmulStorage(variant.form, null),
     code: matmulTileWgsl(variant),
   }),
 );
 
-/** out = activation(x · weightᵀ + bias) + residual, one piece of the weight's outputs after the other. */
-export function planMatmul(spec: MatmulSpec, { limits }: GpuCapabilities): Plan {
+/** out = activation(norm(x) · weightᵀ + bias) + residual, one piece of the weight's outputs after the other. */
+export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Plan {
+  const { limits } = capabilities;
   const x = rowOperand("x", spec.x, ["f32"]);
   const out = rowOperand("out", spec.out, ["f32"]);
   const residual = spec.residual === undefined ? null : rowOperand("residual", spec.residual, ["f32"]);
   const weight = tensorOperand("weight", spec.weight, FLOAT_TYPES);
   const bias = spec.bias === undefined ? null : tensorOperand("bias", spec.bias, FLOAT_TYPES);
+  const gain = spec.norm === undefined ? null : tensorOperand("the norm's weight", spec.norm.weight, FLOAT_TYPES);
+  const epsilon = spec.norm?.epsilon ?? 0;
   const gated = spec.activation === "silu-gate";
   const outputs = weight.shape[0] ?? 0;
   const width = gated ? outputs / 2 : outputs;
   checkShapes(x, weight, bias, residual, out, width);
+  if (gain !== null) expectShape("matmul", "the norm's weight", gain.shape, [x.width]);
   if (x.count === 0 || width === 0) return [];
 
   const form: MatmulForm = {
@@ -56,12 +62,16 @@ export function planMatmul(spec: MatmulSpec, { limits }: GpuCapabilities): Plan 
   };
   const entry = form.aligned ? 4 : 1;
   const plan: Dispatch[] = [];
+  const norm = gain === null ? null : floatStorage(gain.dtype);
+  const chosen = matmulKernelOf(form, norm, { rows: x.count, inputs: x.width, outputs: width }, capabilities);
   let rows: Binding = whole(x.tensor);
-  if (x.tensor === out.tensor) {
+  if (gain !== null && chosen.kind === "tile") {
+    rows = scratch("matmul.x", x.elements * 4);
+    plan.push(normDispatch(x, gain, epsilon, { binding: rows, first: 0, isSource: false }, capabilities));
+  } else if (x.tensor === out.tensor) {
     rows = scratch("matmul.x", x.elements * 4);
     plan.push(copyOf(x, rows, limits));
   }
-  const chosen = matmulKernelOf(form, x.count, x.width, width, limits);
   const most = weight.buffer.bytes <= limits.maxStorageBufferBindingSize ? width : rowsOfPiece(weight, x.width, limits);
   for (let first = 0; first < width; first += most) {
     const count = Math.min(most, width - first);
@@ -82,9 +92,11 @@ export function planMatmul(spec: MatmulSpec, { limits }: GpuCapabilities): Plan 
         first_output: first,
         first_out: out.first,
         first_residual: residual?.first ?? 0,
+        epsilon,
       }),
       bindings: {
         x: rows,
+        ...(gain !== null && chosen.kind === "few" ? { gain: whole(gain) } : {}),
         weight: piece.binding,
         ...(gated ? { up: up.binding } : {}),
         ...(bias === null ? {} : { bias: whole(bias) }),

@@ -1,11 +1,12 @@
 import { elementCount, WinnowError, type RmsNormSpec } from "@winnow/core-tensor";
 
 import type { GpuCapabilities } from "../../device/capabilities";
-import { whole } from "../../dispatch/binding";
-import type { Plan } from "../../dispatch/dispatch";
+import type { GpuTensor } from "../../buffers/gpu-tensor";
+import { whole, type Binding } from "../../dispatch/binding";
+import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { flatGrid } from "../../dispatch/grid";
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
-import { rowOperand, tensorOperand } from "../../dispatch/operands";
+import { rowOperand, tensorOperand, type RowOperand } from "../../dispatch/operands";
 import { paramBlock } from "../../dispatch/params";
 import { floatStorage, FLOAT_TYPES } from "../../wgsl/elements";
 import { rmsNormWgsl, weightReader, type RmsNormVariant } from "./rms-norm.wgsl";
@@ -32,7 +33,7 @@ const rmsNormKernel = kernelVariants((variant: RmsNormVariant) => {
 });
 
 /** One dispatch, a workgroup for each run of the weight's length. */
-export function planRmsNorm({ x, weight, epsilon, out }: RmsNormSpec, { limits, subgroups }: GpuCapabilities): Plan {
+export function planRmsNorm({ x, weight, epsilon, out }: RmsNormSpec, capabilities: GpuCapabilities): Plan {
   const source = rowOperand("x", x, ["f32"]);
   const scale = tensorOperand("weight", weight, FLOAT_TYPES);
   const target = rowOperand("out", out, ["f32"]);
@@ -44,11 +45,33 @@ export function planRmsNorm({ x, weight, epsilon, out }: RmsNormSpec, { limits, 
         `or out has ${target.elements} elements for ${source.elements}`,
     );
   }
+  const into = { binding: whole(target.tensor), first: target.first, isSource: source.tensor === target.tensor };
+  return [normDispatch(source, scale, epsilon, into, capabilities)];
+}
+
+/** Where normed runs go. */
+export interface NormTarget {
+  readonly binding: Binding;
+  /** Elements before the first run. */
+  readonly first: number;
+  /** Whether it is the source's own tensor, which can be bound only once. */
+  readonly isSource: boolean;
+}
+
+/** The norm of each of the source's runs that are as long as the weight. */
+export function normDispatch(
+  source: RowOperand,
+  scale: GpuTensor,
+  epsilon: number,
+  target: NormTarget,
+  { limits, subgroups }: GpuCapabilities,
+): Dispatch {
+  const width = elementCount(scale.shape);
   const vector = width % 4 === 0 ? 4 : 1;
   const kernel = rmsNormKernel({
     vector,
     weight: floatStorage(scale.dtype),
-    inPlace: source.tensor === target.tensor,
+    inPlace: target.isSource,
     workgroupSize: workgroupSizeFor(
       width / vector,
       Math.min(limits.maxComputeInvocationsPerWorkgroup, MAX_WORKGROUP_SIZE),
@@ -56,20 +79,18 @@ export function planRmsNorm({ x, weight, epsilon, out }: RmsNormSpec, { limits, 
     subgroups: subgroups !== null,
   });
   const runs = source.elements / width;
-  return [
-    {
-      kernel,
-      params: PARAMS.pack({
-        runs,
-        width: width / vector,
-        x_first: source.first / vector,
-        out_first: target.first / vector,
-        epsilon,
-      }),
-      bindings: { x: whole(source.tensor), weight: whole(scale), out: whole(target.tensor) },
-      grid: flatGrid(runs, limits),
-    },
-  ];
+  return {
+    kernel,
+    params: PARAMS.pack({
+      runs,
+      width: width / vector,
+      x_first: source.first / vector,
+      out_first: target.first / vector,
+      epsilon,
+    }),
+    bindings: { x: whole(source.tensor), weight: whole(scale), out: target.binding },
+    grid: flatGrid(runs, limits),
+  };
 }
 
 /** The least power of two that handles a run at once, from 32 on: below, most of a subgroup would idle anyway. */
