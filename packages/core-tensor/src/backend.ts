@@ -20,7 +20,7 @@ export interface HeadShape {
   readonly headDim: number;
 }
 
-/** Rows of an embedding table: out[i] = table[ids[i]]. */
+/** Rows of an embedding table: out[i] = table[ids[i]]. A row whose id is NOT_A_TOKEN stays as it is. */
 export interface EmbedSpec {
   /** f32 [vocabulary, width] */
   readonly table: DeviceTensor;
@@ -71,9 +71,27 @@ export interface KvScratch {
   readonly v: DeviceTensor;
 }
 
-/** Statistics a cache can hold beside each slot, in the order of a column table's second dimension. */
-export const STORED_COLUMNS = ["position", "mass", "maxWeight", "windowMass", "lastMass"] as const;
+/**
+ * Statistics a cache can hold beside each slot, in the order of a column table's second dimension. While tokens are
+ * generated the newest row's weights wait in `lastMass` (their sum over a group) and `lastMaxWeight` (the greatest), and
+ * are added to `mass` and `maxWeight` with the next row: so the newest row can be taken back.
+ */
+export const STORED_COLUMNS = ["position", "mass", "maxWeight", "windowMass", "lastMass", "lastMaxWeight"] as const;
 export type StoredColumn = (typeof STORED_COLUMNS)[number];
+
+/** Where the newest row's weights wait, and how they are added. */
+export const WAITING: Readonly<
+  Partial<Record<StoredColumn, { readonly column: StoredColumn; readonly reduce: "sum" | "max" }>>
+> = {
+  mass: { column: "lastMass", reduce: "sum" },
+  maxWeight: { column: "lastMaxWeight", reduce: "max" },
+};
+
+/** What a head stores whose policy reads these columns: them, and where the newest row's weights wait. */
+export function withWaiting(columns: ReadonlySet<string>): StoredColumn[] {
+  const waiting = new Set(Object.entries(WAITING).flatMap(([name, { column }]) => (columns.has(name) ? [column] : [])));
+  return STORED_COLUMNS.filter((name) => columns.has(name) || waiting.has(name));
+}
 
 /** Statistics that are computed from the keys and values when they are asked for. */
 export const COMPUTED_COLUMNS = ["keyNorm", "valueNorm", "keyDiff"] as const;
@@ -100,11 +118,15 @@ export interface PagedKv {
   readonly lengths: DeviceTensor;
   /** By KV head: no fewer than the slots in use before and after the operation. Grids are cut to them. */
   readonly bounds: readonly number[];
-  /** f32 [columnPagesPerSlab, pageSlots] each, positions as u32 bits; null where that slab does not exist. */
-  readonly columnSlabs: readonly (DeviceTensor | null)[];
-  readonly columnPagesPerSlab: number;
-  /** u32 [kvHeads, STORED_COLUMNS.length, pages]; NO_PAGE where the head has no such column. */
-  readonly columnTable: DeviceTensor;
+  /** f32 [column pages, pageSlots], positions as u32 bits; null where no head stores anything. */
+  readonly columns: DeviceTensor | null;
+  /**
+   * u32 [kvHeads, STORED_COLUMNS.length, pages]; NO_PAGE where the head has no such column. Rows of one tensor for all
+   * layers, whose rows' bytes are a multiple of 256 if there are others.
+   */
+  readonly columnTable: Rows;
+  /** Whether `lastMass` and `lastMaxWeight` hold weights that `mass` and `maxWeight` do not have yet. */
+  readonly pending: boolean;
 }
 
 /**
@@ -184,12 +206,16 @@ export interface AttendSpec {
   readonly out: Rows;
   readonly groups: readonly AttendGroup[];
   readonly record?: AttendRecord;
-  /** Add the rows' weights to the columns `mass`, `maxWeight` and `lastMass` of the paged heads that have them. */
+  /**
+   * Add the rows' weights to the columns of the paged heads that have them. Those of a group's newest row wait in
+   * `lastMass` and `lastMaxWeight` where the head has these: afterwards the cache's `pending` is true.
+   */
   readonly accumulate?: boolean;
 }
 
-/** Slots of several heads side by side in contiguous columns: what `select` ranks. */
+/** Slots of several heads side by side in contiguous columns. */
 export interface SlotTable {
+  readonly kind: "table";
   /** Heads. */
   readonly rowCount: number;
   /** Slots a row can hold. */
@@ -203,6 +229,30 @@ export interface SlotTable {
   /** f32 [rowCount, capacity] each, by name. */
   readonly columns: Readonly<Record<string, DeviceTensor>>;
 }
+
+/**
+ * Slots of several heads where they lie, in the pages of one sequence: what a sweep goes by, without a copy of them. Of
+ * columns there are those that are stored.
+ */
+export interface PagedSlots {
+  readonly kind: "pages";
+  /** Heads of all layers. */
+  readonly rowCount: number;
+  /** No row has more slots. */
+  readonly capacity: number;
+  /** Slots by row. */
+  readonly counts: readonly number[];
+  /** u32: class bits by position. */
+  readonly flags: DeviceTensor;
+  readonly pageSlots: number;
+  readonly columns: DeviceTensor | null;
+  /** u32 [rowCount, STORED_COLUMNS.length, pages] */
+  readonly columnTable: DeviceTensor;
+  readonly pending: boolean;
+}
+
+/** What `select` ranks. */
+export type SelectSlots = SlotTable | PagedSlots;
 
 /** Fill rows of a slot table from a layer's kept slots, then from scratch rows. */
 export interface StatisticsSpec {
@@ -255,9 +305,9 @@ export interface SummariseSpec {
   readonly counts: DeviceTensor;
 }
 
-/** Run every head's program over a slot table. */
+/** Run every head's program over its slots. */
 export interface SelectSpec {
-  readonly slots: SlotTable;
+  readonly slots: SelectSlots;
   readonly headsPerLayer: number;
   /** One a row of the table. */
   readonly programs: readonly SelectProgram[];
@@ -275,14 +325,14 @@ export interface SelectSpec {
 
 /**
  * Drop the slots of a layer that are not kept, moving the others down in order. What is stored beside a slot comes
- * from the table where it has that column, and else moves with the slot.
+ * from the table where there is one that has the column, and else moves with the slot.
  */
 export interface CompactSpec {
   readonly heads: HeadShape;
   readonly paged: PagedKv;
-  readonly slots: SlotTable;
+  readonly slots: SelectSlots;
   readonly keep: DeviceTensor;
-  /** Row of the table for the layer's first head. */
+  /** Row of the slots for the layer's first head. */
   readonly firstRow: number;
 }
 
@@ -317,7 +367,7 @@ export interface SamplingParams {
   readonly seed: number;
 }
 
-/** The id that `sample` gives where a logit is not a number. */
+/** The id that `sample` gives where a logit is not a number; `embed` leaves its row alone. */
 export const NOT_A_TOKEN = 0xffffffff;
 
 export interface SampleSpec {
@@ -383,8 +433,17 @@ export interface BackendMemory {
   /** Fill with zeros. */
   clear(target: DeviceTensor): void;
 
+  /** Overwrite the first elements of `target` by those of `source`, which is of the same type: as many as both have. */
+  copy(source: DeviceTensor, target: DeviceTensor): void;
+
   /** The elements `start` .. `start + count` (all unless told otherwise), once everything enqueued before has run. */
   download(source: DeviceTensor, start?: number, count?: number): Promise<Float32Array | Uint32Array>;
+
+  /** All elements of several tensors, in one journey. */
+  downloadAll(sources: readonly DeviceTensor[]): Promise<(Float32Array | Uint32Array)[]>;
+
+  /** Begin what is enqueued so far; nothing has to be awaited for that. */
+  submit(): void;
 
   /** Resolves when everything enqueued so far has run. */
   flush(): Promise<void>;

@@ -1,4 +1,5 @@
 import {
+  copiedElements,
   elementCount,
   MemoryMeter,
   WinnowError,
@@ -48,6 +49,13 @@ export interface WebGpuBackend extends Backend {
  */
 export function createWebGpuBackend(gpu: Gpu): WebGpuBackend {
   return new GpuBackend(gpu);
+}
+
+/** Elements of a tensor to read back. */
+interface Span {
+  readonly source: DeviceTensor;
+  readonly start: number;
+  readonly end: number;
 }
 
 type Operation<Name extends OperationName> = (spec: BackendOperations[Name]) => void;
@@ -123,21 +131,26 @@ class GpuBackend implements WebGpuBackend {
     this.#recorder.clear(gpuTensor(target).buffer);
   }
 
+  copy(source: DeviceTensor, target: DeviceTensor): void {
+    const bytes = elementBytes(storable(source.dtype, source.label)) * copiedElements(source, target);
+    if (bytes % 4 !== 0) {
+      throw new WinnowError("range", `copy: ${bytes} bytes of "${source.label}" end within a word; copy whole words`);
+    }
+    this.#recorder.copy(gpuTensor(source).buffer, gpuTensor(target).buffer, bytes);
+  }
+
   async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {
-    const [bytes = new ArrayBuffer(0)] = await this.#settled("download", async () => {
-      const { buffer, dtype, label, shape } = gpuTensor(source);
-      const elements = elementCount(shape);
-      const end = count === undefined ? elements : start + count;
-      if (start < 0 || end > elements) {
-        throw new WinnowError("range", `elements ${start} to ${end} of "${label}", which has ${elements}`);
-      }
-      const size = elementBytes(storable(dtype, label));
-      const part = { buffer, offset: start * size, bytes: (end - start) * size };
-      const { parts, fault } = await this.#recorder.read([part]);
-      if (fault !== null) throw fault;
-      return parts;
-    });
-    return decode(storable(source.dtype, source.label), bytes);
+    const end = count === undefined ? elementCount(source.shape) : start + count;
+    const [data = new Float32Array(0)] = await this.#read([{ source, start, end }]);
+    return data;
+  }
+
+  downloadAll(sources: readonly DeviceTensor[]): Promise<(Float32Array | Uint32Array)[]> {
+    return this.#read(sources.map((source) => ({ source, start: 0, end: elementCount(source.shape) })));
+  }
+
+  submit(): void {
+    if (!this.gpu.failures.reported) this.#recorder.submit();
   }
 
   async flush(): Promise<void> {
@@ -183,6 +196,24 @@ class GpuBackend implements WebGpuBackend {
     if (failure.status === "rejected") throw operationError(name, failure.reason);
     if (result.status === "rejected") throw operationError(name, result.reason);
     return result.value;
+  }
+
+  async #read(spans: readonly Span[]): Promise<(Float32Array | Uint32Array)[]> {
+    const read = await this.#settled("download", async () => {
+      const parts = spans.map(({ source, start, end }) => {
+        const { buffer, dtype, label, shape } = gpuTensor(source);
+        const elements = elementCount(shape);
+        if (start < 0 || end > elements) {
+          throw new WinnowError("range", `elements ${start} to ${end} of "${label}", which has ${elements}`);
+        }
+        const size = elementBytes(storable(dtype, label));
+        return { buffer, offset: start * size, bytes: (end - start) * size };
+      });
+      const result = await this.#recorder.read(parts);
+      if (result.fault !== null) throw result.fault;
+      return result.parts;
+    });
+    return spans.map(({ source }, i) => decode(storable(source.dtype, source.label), read[i] ?? new ArrayBuffer(0)));
   }
 
   #operation<Name extends OperationName>(name: Name): Operation<Name> {

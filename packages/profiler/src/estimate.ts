@@ -1,4 +1,4 @@
-import { STORED_COLUMNS, WinnowError, bytesOf } from "@winnow/core-tensor";
+import { WinnowError, bytesOf, withWaiting } from "@winnow/core-tensor";
 import { columnsNeeded, slotsOf, type Policy, type PolicyNode, type Preset } from "@winnow/kv-policies";
 
 /** What decides the size of a cache. */
@@ -52,9 +52,7 @@ export function estimateCache(shape: CacheShape, preset: Preset, tokens: number,
 
 function storedColumns(policy: Policy, { generated }: Preset): number {
   if (policy.node.kind === "full") return 0;
-  return generated === "keep"
-    ? STORED_COLUMNS.filter((name) => name === "position").length
-    : columnsNeeded(policy).stored.length;
+  return withWaiting(new Set(generated === "keep" ? ["position"] : columnsNeeded(policy).stored)).length;
 }
 
 /** Slots that a policy can leave of a prompt of so many tokens, whatever the tokens are. */

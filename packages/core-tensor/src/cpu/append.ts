@@ -1,4 +1,4 @@
-import type { AppendSpec, HeadShape } from "../backend";
+import { STORED_COLUMNS, type AppendSpec, type HeadShape } from "../backend";
 import { WinnowError } from "../errors";
 import { f32Of, f32Rows, u32Rows } from "./cpu-tensor";
 import { expectShape } from "../shape";
@@ -77,8 +77,8 @@ function pageTarget(
   return (row, head) => {
     const slot = (reader.lengths[head] ?? 0) + row;
     if (reader.hasColumn(head, "position")) reader.setPosition(head, slot, newPositions[row] ?? 0);
-    for (const name of ["mass", "maxWeight", "windowMass", "lastMass"] as const) {
-      if (!reader.hasColumn(head, name)) continue;
+    for (const name of STORED_COLUMNS) {
+      if (name === "position" || !reader.hasColumn(head, name)) continue;
       const { slab, at } = reader.column(head, name, slot);
       slab[at] = 0;
     }

@@ -1,6 +1,6 @@
 import type { AttendSpec } from "../backend";
 import { checkAttend } from "../attend-check";
-import { accumulate } from "./attend-accumulate";
+import { accumulate, addWaiting } from "./attend-accumulate";
 import { visibleKeys, type KeyRun } from "./attend-keys";
 import { AttendRecorder } from "./attend-recorder";
 import { columnsOf, type Tile } from "./attend-tile";
@@ -35,12 +35,15 @@ export function attend(spec: AttendSpec, poll: Poll): void {
       const kept = paged?.lengths[head] ?? 0;
       const recorder = spec.record === undefined ? null : new AttendRecorder(spec.record, heads, head, kept, paged);
       const { runs, first, growth } = visibleKeys(group, paged, head, headDim);
+      if (spec.accumulate === true && paged !== null && group.count > 0) addWaiting(paged, head);
       for (let row = 0; row < group.count; row += TILE_ROWS) {
         const rowCount = Math.min(TILE_ROWS, group.count - row);
         const tile = { heads, head, row: group.start + row, rowCount, visible: first + growth * row, growth };
         attendTile(tile, runs, spec.scale, source, target, poll);
         recorder?.add(weights, tile);
-        if (spec.accumulate === true && paged !== null) accumulate(paged, weights, tile);
+        if (spec.accumulate === true && paged !== null) {
+          accumulate(paged, weights, tile, row + rowCount === group.count);
+        }
       }
     }
   }

@@ -5,6 +5,7 @@ import { WinnowError } from "../errors";
 import { MemoryMeter } from "../memory-meter";
 import { elementCount, type Shape } from "../shape";
 import type { Tensor } from "../tensor";
+import { copiedElements } from "../copy-check";
 import { CpuTensor, dataOf } from "./cpu-tensor";
 import { operationError } from "./operation-error";
 import { OPERATIONS } from "./operations";
@@ -70,6 +71,18 @@ class CpuBackend implements Backend {
 
   clear(target: DeviceTensor): void {
     dataOf(target).fill(0);
+  }
+
+  copy(source: DeviceTensor, target: DeviceTensor): void {
+    dataOf(target).set(dataOf(source).subarray(0, copiedElements(source, target)));
+  }
+
+  async downloadAll(sources: readonly DeviceTensor[]): Promise<(Float32Array | Uint32Array)[]> {
+    return Promise.all(sources.map((source) => this.download(source)));
+  }
+
+  submit(): void {
+    // What was called has run already.
   }
 
   async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {

@@ -7,6 +7,7 @@ import { WinnowError } from "../errors";
 import { MemoryMeter } from "../memory-meter";
 import { elementCount, type Shape } from "../shape";
 import type { Tensor } from "../tensor";
+import { copiedElements } from "../copy-check";
 import { operationError } from "./operation-error";
 import { widenForCpu } from "./widen";
 import { encodeSpec, type Command, type Reply, type WorkerSetup, type Words } from "./worker-protocol";
@@ -138,6 +139,19 @@ class CpuWorkerBackend implements Backend {
 
   clear(target: DeviceTensor): void {
     this.#enqueue({ kind: "clear", id: this.#own(target).id });
+  }
+
+  copy(source: DeviceTensor, target: DeviceTensor): void {
+    const count = copiedElements(source, target);
+    this.#enqueue({ kind: "copy", id: this.#own(source).id, target: this.#own(target).id, count });
+  }
+
+  async downloadAll(sources: readonly DeviceTensor[]): Promise<(Float32Array | Uint32Array)[]> {
+    return Promise.all(sources.map((source) => this.download(source)));
+  }
+
+  submit(): void {
+    this.#post();
   }
 
   async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {

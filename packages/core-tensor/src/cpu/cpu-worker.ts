@@ -61,6 +61,9 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
       case "clear":
         tensorOf(command.id).data.fill(0);
         return;
+      case "copy":
+        tensorOf(command.target).data.set(tensorOf(command.id).data.subarray(0, command.count));
+        return;
       case "fail":
         failure ??= new WinnowError(command.error.code, command.error.message);
         return;

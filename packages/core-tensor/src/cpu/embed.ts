@@ -1,8 +1,8 @@
-import type { EmbedSpec } from "../backend";
+import { NOT_A_TOKEN, type EmbedSpec } from "../backend";
 import { WinnowError } from "../errors";
 import { f32Of, f32Rows, u32Rows, widthOf } from "./cpu-tensor";
 
-/** out[i] = table[ids[i]]. */
+/** out[i] = table[ids[i]]; a row without a token stays as it is. */
 export function embed({ table, ids, out }: EmbedSpec): void {
   const width = widthOf(table);
   const vocabulary = table.shape[0] ?? 0;
@@ -15,6 +15,7 @@ export function embed({ table, ids, out }: EmbedSpec): void {
     );
   }
   u32Rows("embed", "ids", ids).forEach((id, row) => {
+    if (id === NOT_A_TOKEN) return;
     if (id >= vocabulary) {
       throw new WinnowError("range", `embed: token ${id} is outside the vocabulary of ${vocabulary}`);
     }

@@ -1,21 +1,25 @@
-import { STORED_COLUMNS, type SlotTable, type StoredColumn } from "../backend";
+import { STORED_COLUMNS, type SelectSlots, type StoredColumn } from "../backend";
 import type { DeviceTensor } from "../device-tensor";
+import { wordsOf } from "./column-reader";
 import { f32Of, u32Of } from "./cpu-tensor";
 import type { PagedReader } from "./paged";
 
 /** The statistics that go into the pages with the slots: a table's where it has them. */
 export class SlotColumns {
-  readonly #position: Uint32Array;
-  readonly #columns: readonly (readonly [StoredColumn, Float32Array | null])[];
+  readonly #capacity: number;
+  /** Bits of what the table has, by column: positions lie among floats. */
+  readonly #columns: readonly (readonly [StoredColumn, Uint32Array | null])[];
 
   constructor(
-    private readonly slots: SlotTable,
+    slots: SelectSlots,
     private readonly reader: PagedReader,
   ) {
-    this.#position = u32Of(slots.position);
-    this.#columns = STORED_COLUMNS.filter((name) => name !== "position").map((name) => {
+    this.#capacity = slots.capacity;
+    this.#columns = STORED_COLUMNS.map((name) => {
+      if (slots.kind === "pages") return [name, null];
+      if (name === "position") return [name, u32Of(slots.position)];
       const column = slots.columns[name];
-      return [name, column === undefined ? null : f32Of(column)];
+      return [name, column === undefined ? null : wordsOf(f32Of(column))];
     });
   }
 
@@ -26,17 +30,14 @@ export class SlotColumns {
    */
   write(head: number, to: number, row: number, from: number, stored: number | null): void {
     const { reader } = this;
-    const entry = row * this.slots.capacity + from;
-    if (reader.hasColumn(head, "position")) reader.setPosition(head, to, this.#position[entry] ?? 0);
+    const entry = row * this.#capacity + from;
     for (const [name, values] of this.#columns) {
       if (!reader.hasColumn(head, name)) continue;
       const { slab, at } = reader.column(head, name, to);
-      if (values !== null) slab[at] = values[entry] ?? 0;
-      else if (stored === null) slab[at] = 0;
-      else {
-        const source = reader.column(head, name, stored);
-        slab[at] = source.slab[source.at] ?? 0;
-      }
+      const words = wordsOf(slab);
+      if (values !== null) words[at] = values[entry] ?? 0;
+      else if (stored === null) words[at] = 0;
+      else words[at] = words[reader.column(head, name, stored).at] ?? 0;
     }
   }
 }

@@ -1,7 +1,8 @@
-import { NO_PAGE, STORED_COLUMNS, type PagedKv, type StoredColumn } from "../backend";
+import { NO_PAGE, type PagedKv } from "../backend";
 import type { DeviceTensor } from "../device-tensor";
 import { WinnowError } from "../errors";
-import { f32Of, u32Of } from "./cpu-tensor";
+import { ColumnReader } from "./column-reader";
+import { f32Of, u32Of, u32Rows } from "./cpu-tensor";
 
 /** Slots that lie one behind the other: part of one page. */
 export interface SlotRun {
@@ -14,32 +15,25 @@ export interface SlotRun {
   readonly count: number;
 }
 
-/** Entries of a column that lie one behind the other. */
-export interface ColumnRun {
-  readonly slab: Float32Array;
-  /** Elements before the first entry. */
-  readonly at: number;
-  /** Number of the first slot, and how many. */
-  readonly first: number;
-  readonly count: number;
-}
-
-const wordView = new WeakMap<Float32Array, Uint32Array>();
-
 /** A layer's pages as the CPU's kernels walk them. */
-export class PagedReader {
+export class PagedReader extends ColumnReader {
   readonly lengths: Uint32Array;
   readonly #table: Uint32Array;
-  readonly #columnTable: Uint32Array;
   readonly #tableWidth: number;
 
   constructor(
     private readonly kv: PagedKv,
     private readonly headDim: number,
   ) {
+    super({
+      columns: kv.columns,
+      pageSlots: kv.pageSlots,
+      pending: kv.pending,
+      table: u32Rows("paged", "column table", kv.columnTable),
+      tableWidth: kv.columnTable.tensor.shape[2] ?? 0,
+    });
     this.lengths = u32Of(kv.lengths);
     this.#table = u32Of(kv.table);
-    this.#columnTable = u32Of(kv.columnTable);
     this.#tableWidth = kv.table.shape[1] ?? 0;
   }
 
@@ -63,56 +57,6 @@ export class PagedReader {
     const k = start + (slot % pageSlots) * this.headDim;
     return { slab, k, v: k + pageSlots * this.headDim };
   }
-
-  hasColumn(head: number, column: StoredColumn): boolean {
-    return this.#columnTable[this.#columnRow(head, column)] !== NO_PAGE;
-  }
-
-  /** The first `count` entries of a column, page by page; nothing where the head has no such column. */
-  columnRuns(head: number, column: StoredColumn, count: number): ColumnRun[] {
-    const { pageSlots } = this.kv;
-    const runs: ColumnRun[] = [];
-    if (!this.hasColumn(head, column)) return runs;
-    for (let first = 0; first < count; first += pageSlots) {
-      const { slab, at } = this.column(head, column, first);
-      runs.push({ slab, at, first, count: Math.min(pageSlots, count - first) });
-    }
-    return runs;
-  }
-
-  /** Where a slot's entry of a column lies; only for columns that the head has. */
-  column(head: number, column: StoredColumn, slot: number): { readonly slab: Float32Array; readonly at: number } {
-    const { pageSlots, columnPagesPerSlab } = this.kv;
-    const page = this.#columnTable[this.#columnRow(head, column) + Math.floor(slot / pageSlots)] ?? NO_PAGE;
-    const slab = slabOf(this.kv.columnSlabs, Math.floor(page / columnPagesPerSlab), page);
-    return { slab, at: (page % columnPagesPerSlab) * pageSlots + (slot % pageSlots) };
-  }
-
-  /** A slot's true position; where the head stores none, nothing was ever dropped, and slot and position agree. */
-  position(head: number, slot: number): number {
-    if (!this.hasColumn(head, "position")) return slot;
-    const { slab, at } = this.column(head, "position", slot);
-    return wordsOf(slab)[at] ?? 0;
-  }
-
-  setPosition(head: number, slot: number, position: number): void {
-    const { slab, at } = this.column(head, "position", slot);
-    wordsOf(slab)[at] = position;
-  }
-
-  #columnRow(head: number, column: StoredColumn): number {
-    return (head * STORED_COLUMNS.length + STORED_COLUMNS.indexOf(column)) * this.#tableWidth;
-  }
-}
-
-/** The same memory as 32-bit words: positions lie among floats. */
-export function wordsOf(slab: Float32Array): Uint32Array {
-  let words = wordView.get(slab);
-  if (words === undefined) {
-    words = new Uint32Array(slab.buffer, slab.byteOffset, slab.length);
-    wordView.set(slab, words);
-  }
-  return words;
 }
 
 function slabOf(slabs: readonly (DeviceTensor | null)[], number: number, page: number): Float32Array {

@@ -108,13 +108,8 @@ function storedColumn(
   const recorded = spec.recorded.find((record) => record.name === name);
   const fresh = recorded === undefined ? null : f32Of(recorded.from);
   const freshBase = head * (recorded?.from.shape[1] ?? 0);
-  const stores = paged?.hasColumn(head, name) === true;
   for (let slot = 0; slot < count; slot++) {
-    let stored = 0;
-    if (stores && slot < kept) {
-      const { slab, at } = paged.column(head, name, slot);
-      stored = slab[at] ?? 0;
-    }
+    const stored = slot < kept ? (paged?.stored(head, name, slot) ?? 0) : 0;
     const seen = fresh?.[freshBase + slot];
     if (seen === undefined) out[base + slot] = stored;
     else if (recorded?.reduce === "sum") out[base + slot] = stored + seen;

@@ -26,6 +26,7 @@ export type Command =
   | { readonly kind: "dispose"; readonly id: number }
   | { readonly kind: "write"; readonly id: number; readonly data: Words; readonly offset: number }
   | { readonly kind: "clear"; readonly id: number }
+  | { readonly kind: "copy"; readonly id: number; readonly target: number; readonly count: number }
   | { readonly kind: "run"; readonly name: OperationName; readonly spec: unknown }
   /** An operation that went wrong before it could be posted; its error is reported in its turn. */
   | { readonly kind: "fail"; readonly error: Failure }

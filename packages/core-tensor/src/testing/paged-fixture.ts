@@ -1,5 +1,5 @@
-import { NO_PAGE, STORED_COLUMNS, type KvScratch, type PagedKv, type StoredColumn } from "../backend";
-import type { DeviceTensor } from "../device-tensor";
+import { NO_PAGE, STORED_COLUMNS, type KvScratch, type PagedKv, type PagedSlots, type StoredColumn } from "../backend";
+import { rows, type DeviceTensor } from "../device-tensor";
 import { at, randoms, shuffled, type Fixture } from "./fixture";
 
 /** One kept slot as a test thinks of it. */
@@ -24,10 +24,11 @@ export interface PageOptions {
   readonly capacity: number;
   /** Orders the pages at random over the slabs; a cache's pages are rarely neighbours. */
   readonly seed: number;
+  /** Whether the newest row's weights have still to be added; they have not. */
+  readonly pending?: boolean;
 }
 
 const PAGES_PER_SLAB = 3;
-const COLUMN_PAGES_PER_SLAB = 4;
 
 /** Random slots at positions 0, 1, … */
 export function randomSlots(seed: number, count: number, headDim: number): Slot[] {
@@ -44,6 +45,7 @@ export function randomSlots(seed: number, count: number, headDim: number): Slot[
 /** A paged cache with these contents, its pages scattered over slabs, with a slab that does not exist among them. */
 export class PagedFixture {
   readonly kv: PagedKv;
+  readonly #counts: readonly number[];
   readonly #table: readonly (readonly number[])[];
   /** By head and column, pages; null where the head has no such column. */
   readonly #columnTable: readonly (readonly (readonly number[] | null)[])[];
@@ -57,8 +59,9 @@ export class PagedFixture {
     const pages = Math.max(1, Math.ceil(capacity / pageSlots));
     // The first slab stays empty, as one does whose pages were all freed.
     const order = shuffled(seed, heads.length * pages).map((page) => page + PAGES_PER_SLAB);
+    this.#counts = heads.map(({ slots }) => slots.length);
     this.#table = heads.map((_, head) => order.slice(head * pages, (head + 1) * pages));
-    let nextColumnPage = COLUMN_PAGES_PER_SLAB;
+    let nextColumnPage = 1;
     this.#columnTable = heads.map(({ columns }) =>
       STORED_COLUMNS.map((name) =>
         columns.includes(name) ? Array.from({ length: pages }, () => nextColumnPage++) : null,
@@ -66,13 +69,11 @@ export class PagedFixture {
     );
 
     const slabs = Math.ceil((heads.length * pages + PAGES_PER_SLAB) / PAGES_PER_SLAB);
-    const columnSlabs = Math.ceil((nextColumnPage + 1) / COLUMN_PAGES_PER_SLAB);
     const pageSize = 2 * pageSlots * headDim;
     // Pages were used before: what is left in them must not show.
     const data = Array.from({ length: slabs }, () => new Float32Array(PAGES_PER_SLAB * pageSize).fill(99));
-    const columnData = Array.from({ length: columnSlabs }, () =>
-      new Float32Array(COLUMN_PAGES_PER_SLAB * pageSlots).fill(99),
-    );
+    const columnData = new Float32Array((nextColumnPage + 1) * pageSlots).fill(99);
+    const columnWords = new Uint32Array(columnData.buffer);
     heads.forEach(({ slots }, head) => {
       slots.forEach((slot, s) => {
         const { slab, key, value } = this.#place(head, s);
@@ -81,9 +82,8 @@ export class PagedFixture {
         STORED_COLUMNS.forEach((name, column) => {
           const place = this.#columnPlace(head, column, s);
           if (place === null) return;
-          const target = at(columnData, place.slab);
-          if (name === "position") new Uint32Array(target.buffer)[place.offset] = slot.position;
-          else target[place.offset] = slot.columns[name] ?? 0;
+          if (name === "position") columnWords[place] = slot.position;
+          else columnData[place] = slot.columns[name] ?? 0;
         });
       });
     });
@@ -100,14 +100,36 @@ export class PagedFixture {
         heads.map(({ slots }) => slots.length),
       ),
       bounds: heads.map(() => pages * pageSlots),
-      columnSlabs: columnData.map((values, slab) =>
-        slab === 0 ? null : fixture.f32([COLUMN_PAGES_PER_SLAB, pageSlots], values),
+      columns: fixture.f32([nextColumnPage + 1, pageSlots], columnData),
+      columnTable: rows(
+        fixture.u32(
+          [heads.length, STORED_COLUMNS.length, pages],
+          this.#columnTable.flat().flatMap((row) => row ?? Array.from({ length: pages }, () => NO_PAGE)),
+        ),
       ),
-      columnPagesPerSlab: COLUMN_PAGES_PER_SLAB,
-      columnTable: fixture.u32(
-        [heads.length, STORED_COLUMNS.length, pages],
-        this.#columnTable.flat().flatMap((row) => row ?? Array.from({ length: pages }, () => NO_PAGE)),
-      ),
+      pending: options.pending ?? false,
+    };
+  }
+
+  /**
+   * The slots as a selection sees them.
+   *
+   * @param capacity of a row of what is selected.
+   * @param before rows without slots before the first head's; they are not in the column table.
+   */
+  slots(capacity: number, before = 0, flags: readonly number[] = []): PagedSlots {
+    const { columns, columnTable, pageSlots, pending } = this.kv;
+    const counts = [...new Array<number>(before).fill(0), ...this.#counts];
+    return {
+      kind: "pages",
+      rowCount: counts.length,
+      capacity,
+      counts,
+      flags: this.fixture.u32([Math.max(1, flags.length)], flags.length === 0 ? [0] : flags),
+      pageSlots,
+      columns,
+      columnTable: columnTable.tensor,
+      pending,
     };
   }
 
@@ -115,25 +137,23 @@ export class PagedFixture {
   async read(): Promise<Head[]> {
     const lengths = await this.fixture.read(this.kv.lengths);
     const slabs = await this.#download(this.kv.slabs);
-    const columnSlabs = await this.#download(this.kv.columnSlabs);
+    const [columnData = new Float32Array(0)] = await this.#download([this.kv.columns]);
+    const columnWords = new Uint32Array(columnData.buffer, columnData.byteOffset, columnData.length);
     const { headDim } = this.options;
     return this.#columnTable.map((columns, head) => ({
       columns: STORED_COLUMNS.filter((_, column) => columns[column] !== null),
       slots: Array.from({ length: at(lengths, head) }, (_, s) => {
         const { slab, key, value } = this.#place(head, s);
         const data = at(slabs, slab);
-        const entries = STORED_COLUMNS.map((name, column) => {
-          const place = this.#columnPlace(head, column, s);
-          return [name, place === null ? null : { data: at(columnSlabs, place.slab), offset: place.offset }] as const;
-        });
-        const position = entries[0]?.[1];
+        const entries = STORED_COLUMNS.map((name, column) => [name, this.#columnPlace(head, column, s)] as const);
+        const position = entries[0]?.[1] ?? null;
         return {
           key: Array.from(data.subarray(key, key + headDim)),
           value: Array.from(data.subarray(value, value + headDim)),
-          position: position ? at(new Uint32Array(position.data.buffer), position.offset) : s,
+          position: position === null ? s : at(columnWords, position),
           columns: Object.fromEntries(
             entries.flatMap(([name, place]) =>
-              name === "position" || !place ? [] : [[name, at(place.data, place.offset)]],
+              name === "position" || place === null ? [] : [[name, at(columnData, place)]],
             ),
           ),
         };
@@ -157,15 +177,11 @@ export class PagedFixture {
     return { slab: Math.floor(page / PAGES_PER_SLAB), key, value: key + pageSlots * headDim };
   }
 
-  #columnPlace(head: number, column: number, slot: number): { readonly slab: number; readonly offset: number } | null {
+  /** Number of a slot's entry among those of the columns. */
+  #columnPlace(head: number, column: number, slot: number): number | null {
     const { pageSlots } = this.options;
     const pages = at(at(this.#columnTable, head), column);
-    if (pages === null) return null;
-    const page = at(pages, Math.floor(slot / pageSlots));
-    return {
-      slab: Math.floor(page / COLUMN_PAGES_PER_SLAB),
-      offset: (page % COLUMN_PAGES_PER_SLAB) * pageSlots + (slot % pageSlots),
-    };
+    return pages === null ? null : at(pages, Math.floor(slot / pageSlots)) * pageSlots + (slot % pageSlots);
   }
 }
 

@@ -19,6 +19,7 @@ export function slotTableOf(
   const fill = (of: (row: TableRow) => readonly number[] | undefined): number[] =>
     rows.flatMap((row) => [...(of(row) ?? []), ...new Array<number>(capacity).fill(77)].slice(0, capacity));
   return {
+    kind: "table",
     rowCount: rows.length,
     capacity,
     counts: fixture.u32(

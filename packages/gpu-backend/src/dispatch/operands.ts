@@ -1,6 +1,10 @@
 import { elementCount, WinnowError, type DeviceTensor, type DType, type Rows } from "@winnow/core-tensor";
 
 import { gpuTensor, type GpuTensor } from "../buffers/gpu-tensor";
+import { part, type BufferBinding } from "./binding";
+
+/** The greatest that WebGPU allows a device's `minStorageBufferOffsetAlignment` to be. */
+const BINDING_ALIGNMENT = 256;
 
 /** Rows of a tensor as a kernel sees them. */
 export interface RowOperand {
@@ -25,6 +29,29 @@ export function tensorOperand(name: string, handle: DeviceTensor, types: readonl
   const tensor = gpuTensor(handle);
   if (types.includes(tensor.dtype)) return tensor;
   throw new WinnowError("dtype", `${name} "${tensor.label}" holds ${tensor.dtype}, expected ${types.join(" or ")}`);
+}
+
+/**
+ * Some rows of a tensor, bound by themselves: where they begin is not a parameter.
+ *
+ * @throws WinnowError `range` where the device cannot bind from there.
+ */
+export function boundRows(
+  name: string,
+  { tensor: handle, start, count }: Rows,
+  types: readonly DType[],
+): BufferBinding {
+  const tensor = tensorOperand(name, handle, types);
+  const bytes = tensor.buffer.bytes / Math.max(1, tensor.shape[0] ?? 0);
+  const offset = start * bytes;
+  if (offset % BINDING_ALIGNMENT !== 0) {
+    throw new WinnowError(
+      "range",
+      `${name} "${tensor.label}" begins at byte ${offset}, and rows that are bound begin at multiples of ` +
+        `${BINDING_ALIGNMENT}; give a row a multiple of as many bytes`,
+    );
+  }
+  return part(tensor, offset, count * bytes);
 }
 
 /**

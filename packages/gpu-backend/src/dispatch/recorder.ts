@@ -126,6 +126,12 @@ export class Recorder implements Disposable {
     this.#commands([buffer]).clearBuffer(buffer.handle);
   }
 
+  /** Copy the first bytes of a buffer, whole words, over another's. */
+  copy(source: StoredBuffer, target: StoredBuffer, bytes: number): void {
+    this.#gpu.expectAlive();
+    this.#commands([source, target]).copyBufferToBuffer(source.handle, 0, target.handle, 0, bytes);
+  }
+
   /** Read parts of buffers as they are after everything recorded so far, which is submitted. */
   async read(parts: readonly ReadbackPart[]): Promise<ReadResult> {
     this.#gpu.expectAlive();

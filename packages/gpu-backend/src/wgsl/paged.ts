@@ -19,23 +19,20 @@ fn slot_place(page: u32, slot: u32) -> u32 {
 `;
 
 /**
- * Where what is stored beside slots lies. The shader binds `column_table`, and its `Params` have `page_slots`,
- * `column_pages_per_slab` and `column_table_width`.
+ * Where what is stored beside slots lies. The shader binds `column_table`, and its `Params` have `page_slots` and
+ * `column_table_width`.
  */
 export const COLUMN_PLACES = `
 /// Columns that a head may store.
 const COLUMNS = ${STORED_COLUMNS.length}u;
+/// The place of an entry that the head does not store.
+const NOWHERE = 0xffffffffu;
 
-/// The page of a slot's entry; no slab has that of a column which the head does not store.
-fn column_page(head: u32, column: u32, slot: u32) -> u32 {
+/// Entries before a slot's, or NOWHERE.
+fn column_place(head: u32, column: u32, slot: u32) -> u32 {
   let pages = (head * COLUMNS + column) * params.column_table_width;
   // A head that has no such column says so in its first entry; the others are of no matter.
-  if (slot / params.page_slots >= params.column_table_width || column_table[pages] == 0xffffffffu) { return 0xffffffffu; }
-  return column_table[pages + slot / params.page_slots];
-}
-
-/// Entries in the page's slab before the slot's.
-fn column_place(page: u32, slot: u32) -> u32 {
-  return (page % params.column_pages_per_slab) * params.page_slots + slot % params.page_slots;
+  if (slot / params.page_slots >= params.column_table_width || column_table[pages] == NOWHERE) { return NOWHERE; }
+  return column_table[pages + slot / params.page_slots] * params.page_slots + slot % params.page_slots;
 }
 `;

@@ -98,6 +98,40 @@ describe.each([
     });
   });
 
+  test.each(["full", "frequent(700) | top(maxWeight, 700)", "frequent(20%)"])(
+    "a token that is read ahead and taken back leaves %s as it was",
+    async (policy) => {
+      using session = model.createSession({ policy });
+      await session.read([plain(prompt.slice(0, count - 2))]);
+      const { sequence } = session;
+      const [next = 0, other = 0] = prompt.slice(count - 2);
+      const columnsBut = async (left: readonly string[]) =>
+        (await cacheContents(model, session)).flat().map(({ keys, values, columns }) => ({
+          keys,
+          values,
+          columns: Object.fromEntries(Object.entries(columns).filter(([name]) => !left.includes(name))),
+        }));
+      sequence.step(next);
+      const before = await columnsBut(["lastMass", "lastMaxWeight"]);
+      const { slots, bytes } = sequence.report();
+      const logits = await newestLogits(model, session);
+      model.engine.backend.write(sequence.drawn.token, Uint32Array.of(other));
+      sequence.stepAhead();
+      expect(sequence.report().slots).toEqual(slots.map((layer) => layer.map((length) => length + 1)));
+      sequence.takeBack();
+      expect(await columnsBut(["lastMass", "lastMaxWeight"])).toEqual(before);
+      expect(sequence.report()).toMatchObject({ slots, bytes });
+      expect(await newestLogits(model, session)).toEqual(logits);
+
+      sequence.step(next);
+      const again = await stateOf(session);
+      using straight = model.createSession({ policy });
+      await straight.read([plain(prompt.slice(0, count - 2))]);
+      for (const id of [next, next]) straight.sequence.step(id);
+      expect(again).toEqual(await stateOf(straight));
+    },
+  );
+
   test.each(["full", "adaptive"])("the interval makes no difference where %s keeps every new token", async (policy) => {
     const [often, seldom] = await Promise.all(
       [1, 16].map(async (interval) => {

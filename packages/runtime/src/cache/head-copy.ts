@@ -1,4 +1,4 @@
-import { type Backend, type StoredColumn } from "@winnow/core-tensor";
+import { STORED_COLUMNS, WAITING, type Backend, type StoredColumn } from "@winnow/core-tensor";
 
 import type { LayerCache } from "./layer-cache";
 import type { PagePlace } from "./slab-pool";
@@ -29,6 +29,7 @@ export async function copyHead(backend: Backend, layer: LayerCache, head: number
   for (const column of layer.columnsOf(head)) {
     columns[column] = await download(backend, layer.columnPlaces(head, column), 0, pageSlots, slots);
   }
+  if (layer.pending) addWaiting(columns);
   return {
     keys: await download(backend, places, 0, half, slots * headDim),
     values: await download(backend, places, half, half, slots * headDim),
@@ -46,6 +47,20 @@ export function pasteHead(backend: Backend, layer: LayerCache, head: number, cop
   for (const column of layer.columnsOf(head)) {
     const values = copy.columns[column];
     if (values !== undefined) upload(backend, layer.columnPlaces(head, column), 0, pageSlots, values);
+  }
+}
+
+/** What is waiting is added where it belongs: a copy is of whole tokens. */
+function addWaiting(columns: Readonly<Partial<Record<StoredColumn, Float32Array>>>): void {
+  for (const name of STORED_COLUMNS) {
+    const waiting = WAITING[name];
+    const into = columns[name];
+    const more = waiting === undefined ? undefined : columns[waiting.column];
+    if (waiting === undefined || into === undefined || more === undefined) continue;
+    more.forEach((value, slot) => {
+      const before = into[slot] ?? 0;
+      into[slot] = waiting.reduce === "sum" ? before + value : Math.max(before, value);
+    });
   }
 }
 

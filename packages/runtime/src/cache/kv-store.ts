@@ -1,5 +1,6 @@
 import { WinnowError, bytesOf, type Backend, type HeadShape } from "@winnow/core-tensor";
 
+import { ColumnPool } from "./column-pool";
 import { SlabPool } from "./slab-pool";
 
 /** How keys and values are stored: f16 needs a backend that stores it, and heads whose size is a multiple of four. */
@@ -19,16 +20,13 @@ export interface KvLayout {
 /** A layer's full cache takes about this many slabs. */
 const SLABS_PER_LAYER = 4;
 
-/** Pages a column slab: a column page is small, and a slab of them is shared by all layers. */
-const COLUMN_PAGES_PER_SLAB = 256;
-
 /**
  * The pages that all sequences of one layout share: keys and values in slabs of their layer, the columns of all
- * layers in slabs of their own.
+ * layers in a buffer of their own.
  */
 export class KvStore implements Disposable {
   readonly layers: readonly SlabPool[];
-  readonly columns: SlabPool;
+  readonly columns: ColumnPool;
 
   constructor(
     backend: Backend,
@@ -42,7 +40,7 @@ export class KvStore implements Disposable {
       (_, layer) =>
         new SlabPool(backend, `kv.layer${layer}`, layout.kvType, [2, layout.pageSlots, headDim], pagesPerSlab),
     );
-    this.columns = new SlabPool(backend, "kv.columns", "f32", [layout.pageSlots], COLUMN_PAGES_PER_SLAB);
+    this.columns = new ColumnPool(backend, layout.pageSlots);
   }
 
   /** Bytes of the buffers that exist, for all sequences together. */

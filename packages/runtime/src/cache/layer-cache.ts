@@ -2,14 +2,20 @@ import {
   NO_PAGE,
   RaggedRows,
   STORED_COLUMNS,
+  WAITING,
+  withWaiting,
   type Backend,
   type DeviceTensor,
   type PagedKv,
+  type Rows,
   type StoredColumn,
 } from "@winnow/core-tensor";
 
 import type { KvStore } from "./kv-store";
 import type { PagePlace, SlabPool } from "./slab-pool";
+
+/** Columns that rows add their weights to. */
+const ACCUMULATED: ReadonlySet<StoredColumn> = new Set(withWaiting(new Set(Object.keys(WAITING))));
 
 /**
  * The kept slots of one sequence in one layer: for each KV head a list of pages, and beside them pages for the
@@ -17,11 +23,12 @@ import type { PagePlace, SlabPool } from "./slab-pool";
  * operations that move slots keep up to date.
  */
 export class LayerCache implements Disposable {
+  /** Whether the newest row's weights have still to be added to `mass` and `maxWeight`. */
+  pending = false;
   readonly #kv: RaggedRows;
   readonly #columns: RaggedRows;
   readonly #pool: SlabPool;
   readonly #table: DeviceTensor;
-  readonly #columnTable: DeviceTensor;
   readonly #lengths: DeviceTensor;
   readonly #columnsOf: readonly StoredColumn[][];
   readonly #tableWidth: number;
@@ -30,6 +37,8 @@ export class LayerCache implements Disposable {
     private readonly backend: Backend,
     private readonly store: KvStore,
     pool: SlabPool,
+    /** Its heads' rows of the sequence's column table. */
+    private readonly columnTable: Rows,
   ) {
     const { heads, pageSlots, context } = store.layout;
     this.#pool = pool;
@@ -40,11 +49,6 @@ export class LayerCache implements Disposable {
     const options = { label: "kv.tables", category: "kv" } as const;
     this.#table = backend.allocate("u32", [heads.kvHeads, this.#tableWidth], options);
     this.#lengths = backend.allocate("u32", [heads.kvHeads], options);
-    this.#columnTable = backend.allocate("u32", [heads.kvHeads, STORED_COLUMNS.length, this.#tableWidth], options);
-    backend.write(
-      this.#columnTable,
-      new Uint32Array(heads.kvHeads * STORED_COLUMNS.length * this.#tableWidth).fill(NO_PAGE),
-    );
   }
 
   /** What the operations of a backend see. */
@@ -56,9 +60,9 @@ export class LayerCache implements Disposable {
       table: this.#table,
       lengths: this.#lengths,
       bounds: this.lengths,
-      columnSlabs: this.store.columns.slabs,
-      columnPagesPerSlab: this.store.columns.pagesPerSlab,
-      columnTable: this.#columnTable,
+      columns: this.store.columns.buffer,
+      columnTable: this.columnTable,
+      pending: this.pending,
     };
   }
 
@@ -76,6 +80,11 @@ export class LayerCache implements Disposable {
     return this.#kv.pageCount * this.#pool.pageBytes + this.#columns.pageCount * this.store.columns.pageBytes;
   }
 
+  /** Whether any head stores what generated rows add to. */
+  get accumulates(): boolean {
+    return this.#columnsOf.some((columns) => columns.some((column) => ACCUMULATED.has(column)));
+  }
+
   columnsOf(head: number): readonly StoredColumn[] {
     return this.#columnsOf[head] ?? [];
   }
@@ -87,7 +96,7 @@ export class LayerCache implements Disposable {
 
   /** Where a column of a head lies, page by page; nowhere where the head has none. */
   columnPlaces(head: number, column: StoredColumn): PagePlace[] {
-    return this.#columns.pages(this.#columnRow(head, column)).map((page) => this.store.columns.locate(page));
+    return this.store.columns.locate(this.#columns.pages(this.#columnRow(head, column)));
   }
 
   /**
@@ -102,8 +111,7 @@ export class LayerCache implements Disposable {
       if (wanted === current.includes(column)) continue;
       const row = this.#columnRow(head, column);
       this.#columns.resize(row, wanted ? this.#kv.length(head) : 0);
-      if (wanted) this.#writePages(this.#columnTable, row, this.#columns.pages(row), 0);
-      else this.backend.write(this.#columnTable, Uint32Array.of(NO_PAGE), row * this.#tableWidth);
+      this.#writeColumnPages(row, wanted ? this.#columns.pages(row) : [NO_PAGE], 0);
     }
     current.splice(0, current.length, ...columns);
   }
@@ -115,16 +123,33 @@ export class LayerCache implements Disposable {
   resize(head: number, length: number): void {
     const before = this.#kv.pages(head).length;
     this.#kv.resize(head, length);
-    this.#writePages(this.#table, head, this.#kv.pages(head), before);
+    this.#writePages(this.#table, head * this.#tableWidth, this.#kv.pages(head), before);
     for (const column of this.columnsOf(head)) {
       const row = this.#columnRow(head, column);
       const known = this.#columns.pages(row).length;
       this.#columns.resize(row, length);
-      this.#writePages(this.#columnTable, row, this.#columns.pages(row), known);
+      this.#writeColumnPages(row, this.#columns.pages(row), known);
     }
   }
 
-  /** Make the device's copy of the lengths the host's again, after a step that did not run to its end. */
+  /** Take pages for one more slot of each head. */
+  grow(): void {
+    this.lengths.forEach((length, head) => {
+      this.resize(head, length + 1);
+    });
+  }
+
+  /** Take back the newest slot of each head, which nothing came after. */
+  takeBack(): void {
+    this.lengths.forEach((length, head) => {
+      this.resize(head, length - 1);
+    });
+    this.writeLengths();
+    // The weights of the row before it were added when it came.
+    this.pending = false;
+  }
+
+  /** Make the device's copy of the lengths the host's again. */
   writeLengths(): void {
     this.backend.write(this.#lengths, Uint32Array.from(this.lengths));
   }
@@ -134,16 +159,20 @@ export class LayerCache implements Disposable {
     this.#columns[Symbol.dispose]();
     this.#table[Symbol.dispose]();
     this.#lengths[Symbol.dispose]();
-    this.#columnTable[Symbol.dispose]();
   }
 
   #columnRow(head: number, column: StoredColumn): number {
     return head * STORED_COLUMNS.length + STORED_COLUMNS.indexOf(column);
   }
 
-  #writePages(table: DeviceTensor, row: number, pages: readonly number[], from: number): void {
-    if (pages.length > from) {
-      this.backend.write(table, Uint32Array.from(pages.slice(from)), row * this.#tableWidth + from);
-    }
+  #writeColumnPages(row: number, pages: readonly number[], from: number): void {
+    const { tensor, start } = this.columnTable;
+    const [, columns = 0, width = 0] = tensor.shape;
+    this.#writePages(tensor, (start * columns + row) * width, pages, from);
+  }
+
+  /** @param at the row's first element in the table. */
+  #writePages(table: DeviceTensor, at: number, pages: readonly number[], from: number): void {
+    if (pages.length > from) this.backend.write(table, Uint32Array.from(pages.slice(from)), at + from);
   }
 }

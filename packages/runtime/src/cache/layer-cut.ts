@@ -1,11 +1,11 @@
 import {
   BoolOp,
-  STORED_COLUMNS,
   WinnowError,
   boolWord,
   columnsOf,
   constant,
   tensor,
+  withWaiting,
   type AttendRecord,
   type DeviceTensor,
   type KvScratch,
@@ -47,6 +47,7 @@ const RECORDED: Readonly<
   maxWeight: { reduce: "max", join: "max" },
   windowMass: { reduce: "sum", join: "replace" },
   lastMass: { reduce: "sum", join: "replace" },
+  lastMaxWeight: { reduce: "max", join: "replace" },
 };
 
 type RecordedColumn = Exclude<StoredColumn, "position">;
@@ -221,13 +222,15 @@ export class LayerCut implements Disposable {
     kept.forEach((length, head) => {
       layer.resize(head, length);
     });
+    // What waited was added when the slots were collected, and moved with them.
+    layer.pending = false;
   }
 
   /** What a head stores beside its slots from the cut on. */
   #storedColumns(policy: Policy, shared: ReadonlySet<string>, dropped: boolean): readonly StoredColumn[] {
     const { generated, registry } = this.sequence.policy;
     // While a head has dropped nothing, position and slot are one, and nothing will drop any.
-    if (generated === "keep") return dropped ? ["position"] : [];
+    if (generated === "keep") return withWaiting(new Set(dropped ? ["position"] : []));
     const { stored, custom } = columnsNeeded(policy);
     const names = new Set([...shared, ...custom]);
     const own = new Set<string>([
@@ -235,7 +238,7 @@ export class LayerCut implements Disposable {
       ...shared,
       ...registry.computed([...names]).flatMap((statistic) => statistic.needs),
     ]);
-    return STORED_COLUMNS.filter((name) => own.has(name));
+    return withWaiting(own);
   }
 
   /** Columns that every head of the layer has to store, because a head's policy ranks the slots of all of them. */
@@ -404,7 +407,7 @@ export class LayerCut implements Disposable {
       { start: Math.max(0, this.rowCount - rows), end: this.rowCount, stride: 1 },
     ];
     if (name === "windowMass") return last(WINDOW_ROWS);
-    if (name === "lastMass") return last(1);
+    if (name === "lastMass" || name === "lastMaxWeight") return last(1);
     return this.profiled.ranges;
   }
 }

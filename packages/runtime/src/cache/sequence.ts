@@ -1,4 +1,13 @@
-import { WinnowError, rows, type Backend, type DeviceTensor, type SelectProgram } from "@winnow/core-tensor";
+import {
+  NO_PAGE,
+  STORED_COLUMNS,
+  WinnowError,
+  elementCount,
+  rows,
+  type DeviceTensor,
+  type PagedSlots,
+  type SelectProgram,
+} from "@winnow/core-tensor";
 import {
   compile,
   tokenSetsOf,
@@ -11,12 +20,12 @@ import type { AttentionShares, CandidateReport } from "@winnow/profiler";
 
 import type { Engine } from "../engine";
 import type { KvReport } from "../generate/report";
-import { LlamaWorkspace } from "../models/llama";
 import { rotationOf } from "../models/rope";
 import { platform } from "../platform/node";
 import { policiesOf, type CachePolicy } from "./cache-policy";
 import { fullCacheBytes } from "./kv-store";
 import { LayerCache } from "./layer-cache";
+import { StepBuffers } from "./step-buffers";
 
 /** What one KV head does, since the last time its prompt was cut. */
 export interface HeadState {
@@ -32,6 +41,9 @@ export interface HeadState {
   readonly kept: number;
 }
 
+/** Rows of the column table are bound by layer: so many entries of each column keep a row's bytes a multiple of 256. */
+const COLUMN_TABLE_STEP = 32;
+
 /** One token sequence with its cache: the tokens read so far, and what each head has kept of them. */
 export class Sequence implements Disposable {
   readonly layers: readonly LayerCache[];
@@ -46,6 +58,7 @@ export class Sequence implements Disposable {
   readonly flags: DeviceTensor;
   /** The tokenizer's classes, and those of the token sets that the sequence's policies name. */
   readonly classes: TokenClasses;
+  readonly #columnTable: DeviceTensor;
   readonly #step: StepBuffers;
   readonly #warned = new Set<string>();
   #scratchBytes = 0;
@@ -55,7 +68,14 @@ export class Sequence implements Disposable {
     readonly policy: CachePolicy,
   ) {
     const { backend, store } = engine;
-    this.layers = store.layers.map((pool) => new LayerCache(backend, store, pool));
+    const { kvHeads } = store.layout.heads;
+    const pages = Math.ceil(engine.context / store.layout.pageSlots / COLUMN_TABLE_STEP) * COLUMN_TABLE_STEP;
+    const shape = [store.layers.length * kvHeads, STORED_COLUMNS.length, pages];
+    this.#columnTable = backend.allocate("u32", shape, { label: "kv.tables", category: "kv" });
+    backend.write(this.#columnTable, new Uint32Array(elementCount(shape)).fill(NO_PAGE));
+    this.layers = store.layers.map(
+      (pool, l) => new LayerCache(backend, store, pool, rows(this.#columnTable, l * kvHeads, kvHeads)),
+    );
     this.flags = backend.allocate("u32", [engine.context], { label: "sequence.flags", category: "activations" });
     this.classes = engine.classes.fork();
     this.#step = new StepBuffers(engine);
@@ -118,6 +138,23 @@ export class Sequence implements Disposable {
     return added;
   }
 
+  /** The kept slots of all layers where they lie, at most `capacity` a head. */
+  pagedSlots(capacity: number): PagedSlots {
+    const { store } = this.engine;
+    const counts = this.layers.flatMap(({ lengths }) => lengths);
+    return {
+      kind: "pages",
+      rowCount: counts.length,
+      capacity,
+      counts,
+      flags: this.flags,
+      pageSlots: store.layout.pageSlots,
+      columns: store.columns.buffer,
+      columnTable: this.#columnTable,
+      pending: this.layers.some(({ pending }) => pending),
+    };
+  }
+
   /** What a policy's ratios refer to now. */
   compileContext(scores: ScoreTable): CompileContext {
     return {
@@ -142,27 +179,33 @@ export class Sequence implements Disposable {
     );
   }
 
-  /**
-   * Read one generated token over the kept slots: its key and value are appended, and `logits` become those of
-   * its row. Nothing is evicted here.
-   */
+  /** Read one token over the kept slots: `logits` become those of its row. Nothing is evicted here. */
   step(token: number): void {
+    this.engine.backend.write(this.drawn.token, Uint32Array.of(token));
+    this.stepAhead();
+    this.accept(token);
+  }
+
+  /**
+   * Read the token that was drawn last, which nobody need know yet: its key and value are appended. {@link accept}, from
+   * which on `logits` are those of its row, or {@link takeBack} is to follow.
+   *
+   * @throws WinnowError `context` when it does not fit.
+   */
+  stepAhead(): void {
     const { backend, llama, frequencies } = this.engine;
     this.expectRoom(1);
     const position = this.tokens.length;
-    this.push([token]);
     const buffers = this.#step;
-    backend.write(buffers.ids, Uint32Array.of(token));
     backend.write(buffers.positions, Uint32Array.of(position));
     backend.write(buffers.rotation, rotationOf([position], frequencies));
+    // Before the first operation: what they share may move as it grows.
+    for (const layer of this.layers) layer.grow();
     const hidden = rows(buffers.hidden);
-    llama.embed(rows(buffers.ids), hidden);
+    llama.embed(rows(buffers.token), hidden);
     llama.weights.layers.forEach((weights, l) => {
       const layer = this.layers[l];
       if (layer === undefined) return;
-      layer.lengths.forEach((length, head) => {
-        layer.resize(head, length + 1);
-      });
       const qkv = llama.projectQkv(weights, hidden, buffers.workspace);
       const { heads } = llama.shape;
       const kv = layer.paged;
@@ -173,17 +216,31 @@ export class Sequence implements Disposable {
         into: { kind: "pages", paged: kv, positions: rows(buffers.positions) },
       });
       const attended = rows(buffers.workspace.attended);
+      const accumulate = layer.accumulates;
       backend.attend({
         heads,
         scale: 1 / Math.sqrt(heads.headDim),
         qkv,
         out: attended,
         groups: [{ start: 0, count: 1, paged: { kv, appended: 1 } }],
-        accumulate: true,
+        accumulate,
       });
+      layer.pending = accumulate;
       llama.finishLayer(weights, attended, hidden, buffers.workspace);
     });
-    llama.predict(hidden, rows(buffers.logits));
+    llama.predict(hidden, rows(buffers.logitsAhead));
+  }
+
+  /** The token that {@link stepAhead} has read is this one. */
+  accept(token: number): void {
+    this.push([token]);
+    this.#step.advance();
+    this.noteBytes(this.#scratchBytes);
+  }
+
+  /** Forget the token that {@link stepAhead} has read. */
+  takeBack(): void {
+    for (const layer of this.layers) layer.takeBack();
   }
 
   report(): KvReport {
@@ -202,49 +259,7 @@ export class Sequence implements Disposable {
   [Symbol.dispose](): void {
     for (const layer of this.layers) layer[Symbol.dispose]();
     this.flags[Symbol.dispose]();
+    this.#columnTable[Symbol.dispose]();
     this.#step[Symbol.dispose]();
   }
-}
-
-/** Memory that reading one token needs, allocated once for a sequence. */
-class StepBuffers implements Disposable {
-  readonly ids: DeviceTensor;
-  readonly positions: DeviceTensor;
-  readonly rotation: DeviceTensor;
-  readonly hidden: DeviceTensor;
-  readonly logits: DeviceTensor;
-  readonly token: DeviceTensor;
-  readonly logProbability: DeviceTensor;
-  readonly workspace: LlamaWorkspace;
-
-  constructor({ backend, llama }: Engine) {
-    const { heads, width, vocabulary } = llama.shape;
-    const make = (dtype: "f32" | "u32", shape: number[]): DeviceTensor => allocateStep(backend, dtype, shape);
-    this.ids = make("u32", [1]);
-    this.positions = make("u32", [1]);
-    this.rotation = make("f32", [1, heads.headDim]);
-    this.hidden = make("f32", [1, width]);
-    this.logits = make("f32", [1, vocabulary]);
-    this.token = make("u32", [1]);
-    this.logProbability = make("f32", [1]);
-    this.workspace = new LlamaWorkspace(backend, llama.shape, 1);
-  }
-
-  [Symbol.dispose](): void {
-    this.workspace[Symbol.dispose]();
-    const tensors = [
-      this.ids,
-      this.positions,
-      this.rotation,
-      this.hidden,
-      this.logits,
-      this.token,
-      this.logProbability,
-    ];
-    for (const tensor of tensors) tensor[Symbol.dispose]();
-  }
-}
-
-function allocateStep(backend: Backend, dtype: "f32" | "u32", shape: number[]): DeviceTensor {
-  return backend.allocate(dtype, shape, { label: "step", category: "activations" });
 }

@@ -1,35 +1,114 @@
-import { ScoreTable, columnsNeeded } from "@winnow/kv-policies";
+import type { DeviceTensor, SelectSlots } from "@winnow/core-tensor";
+import { ScoreTable, columnsNeeded, type ColumnNeeds } from "@winnow/kv-policies";
 
 import { computeStatistics } from "./computed-statistics";
+import type { LayerCache } from "./layer-cache";
 import type { Sequence } from "./sequence";
-import { SlotBuffers } from "./slot-buffers";
+import { SelectionBuffers, SlotBuffers } from "./slot-buffers";
+
+/** A sweep whose work is enqueued: how many slots are left is known when `kept` has been read. */
+export interface EnqueuedSweep {
+  /** u32 [layers · kvHeads]: slots that each head keeps of those it had. */
+  readonly kept: DeviceTensor;
+  /** Give spare pages back, and take note of the lengths; further rows may have been appended meanwhile. */
+  settle(kept: ArrayLike<number>): void;
+}
+
+/** Slots as policies look at them, and where a selection of them goes. */
+interface Collected {
+  readonly slots: SelectSlots;
+  readonly keep: DeviceTensor;
+  readonly kept: DeviceTensor;
+}
 
 /**
  * Runs every head's policy over its kept slots and drops what it no longer keeps: one selection over all layers, then a
- * compaction of each layer that lost something. Its buffers grow with the longest head and are reused.
+ * compaction of each layer that can lose something. Its buffers grow with the longest head and are reused.
  */
 export class Sweeper implements Disposable {
-  #buffers: SlotBuffers | null = null;
-  #columns = "";
+  #selection: SelectionBuffers | null = null;
+  #table: { readonly columns: string; readonly buffers: SlotBuffers } | null = null;
 
   constructor(private readonly sequence: Sequence) {}
 
   /** Whether any head's policy can drop anything while generating. */
   get needed(): boolean {
-    const { policy, heads } = this.sequence;
-    return (
-      policy.generated === "sweep" && heads.some((layer) => layer.some((head) => head.policy.node.kind !== "full"))
-    );
+    const { policy, layers } = this.sequence;
+    return policy.generated === "sweep" && layers.some((_, l) => this.#canDrop(l));
   }
 
-  async sweep(): Promise<void> {
-    if (!this.needed) return;
+  /** Enqueue a sweep, after the newest token was accepted; null where nothing can be dropped. */
+  async enqueue(): Promise<EnqueuedSweep | null> {
+    if (!this.needed) return null;
     const { sequence } = this;
     const { backend, llama } = sequence.engine;
     const { heads } = llama.shape;
     const scores = new ScoreTable();
     const programs = sequence.programs(scores).flat();
-    const { buffers, custom } = this.#prepare();
+    const { slots, keep, kept } = await this.#collect();
+    backend.select({
+      slots,
+      headsPerLayer: heads.kvHeads,
+      programs,
+      scores: scores.expressions,
+      now: sequence.tokens.length - 1,
+      firstRow: 0,
+      keep,
+      kept,
+    });
+    const before = sequence.layers.map(({ lengths }) => lengths);
+    sequence.layers.forEach((layer, l) => {
+      if (!this.#canDrop(l)) return;
+      backend.compact({ heads, paged: layer.paged, slots, keep, firstRow: l * heads.kvHeads });
+      // In a table, what waits was added; where slots lie, it waits on.
+      if (slots.kind === "table") layer.pending = false;
+    });
+    return {
+      kept,
+      settle: (counts) => {
+        sequence.layers.forEach((layer, l) => {
+          settleLayer(layer, before[l] ?? [], (head) => counts[l * heads.kvHeads + head] ?? 0);
+        });
+      },
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#selection?.[Symbol.dispose]();
+    this.#selection = null;
+    this.#table?.buffers[Symbol.dispose]();
+    this.#table = null;
+  }
+
+  /** Whether any head of a layer has a policy under which it can lose slots. */
+  #canDrop(l: number): boolean {
+    return this.sequence.heads[l]?.some(({ policy }) => policy.node.kind !== "full") ?? false;
+  }
+
+  /** The slots where they lie, if all that policies go by is stored there; else in a table. */
+  async #collect(): Promise<Collected> {
+    const { sequence } = this;
+    const policies = new Map(sequence.heads.flat().map(({ policy }) => [policy.text, policy]));
+    const needs = [...policies.values()].map(columnsNeeded);
+    const stored = needs.every(({ computed, custom }) => computed.length === 0 && custom.length === 0);
+    if (!stored) return this.#fillTable(needs);
+    const { capacity, keep, kept } = this.#selectionBuffers();
+    return { slots: sequence.pagedSlots(capacity), keep, kept };
+  }
+
+  async #fillTable(needs: readonly ColumnNeeds[]): Promise<Collected> {
+    const { sequence } = this;
+    const { backend, llama } = sequence.engine;
+    const { heads } = llama.shape;
+    const custom = needs.flatMap((need) => need.custom);
+    const hostNeeds = sequence.policy.registry.computed(custom).flatMap((statistic) => statistic.needs);
+    const names = new Set([
+      ...needs.flatMap(({ stored, computed }) => [...stored, ...computed]),
+      ...custom,
+      ...hostNeeds,
+    ]);
+    names.delete("position");
+    const buffers = this.#tableFor([...names].sort());
     sequence.layers.forEach((layer, l) => {
       backend.statistics({
         heads,
@@ -41,52 +120,47 @@ export class Sweeper implements Disposable {
       });
     });
     await computeStatistics(sequence, buffers, custom, 0);
-    backend.select({
-      slots: buffers.table,
-      headsPerLayer: heads.kvHeads,
-      programs,
-      scores: scores.expressions,
-      now: sequence.tokens.length - 1,
-      firstRow: 0,
-      keep: buffers.keep,
-      kept: buffers.kept,
-    });
-    const kept = await backend.download(buffers.kept);
-    sequence.layers.forEach((layer, l) => {
-      const firstRow = l * heads.kvHeads;
-      if (layer.lengths.every((length, head) => kept[firstRow + head] === length)) return;
-      backend.compact({ heads, paged: layer.paged, slots: buffers.table, keep: buffers.keep, firstRow });
-      for (let head = 0; head < heads.kvHeads; head++) layer.resize(head, kept[firstRow + head] ?? 0);
-    });
+    return { slots: buffers.table, keep: buffers.keep, kept: buffers.kept };
   }
 
-  [Symbol.dispose](): void {
-    this.#buffers?.[Symbol.dispose]();
-    this.#buffers = null;
-  }
-
-  /** Buffers with room for the longest head, and the columns that any head's policy reads. */
-  #prepare(): { readonly buffers: SlotBuffers; readonly custom: readonly string[] } {
-    const { sequence } = this;
-    const { backend } = sequence.engine;
-    const needs = sequence.heads.flat().map(({ policy }) => columnsNeeded(policy));
-    const custom = needs.flatMap((need) => need.custom);
-    const hostNeeds = sequence.policy.registry.computed(custom).flatMap((statistic) => statistic.needs);
-    const names = new Set([
-      ...needs.flatMap(({ stored, computed }) => [...stored, ...computed]),
-      ...custom,
-      ...hostNeeds,
-    ]);
-    names.delete("position");
-    const key = [...names].sort().join();
-    const longest = Math.max(...sequence.layers.map((layer) => layer.longest));
-    if (this.#buffers === null || this.#columns !== key || this.#buffers.table.capacity < longest) {
-      this.#buffers?.[Symbol.dispose]();
-      const rows = sequence.layers.length * sequence.engine.llama.shape.heads.kvHeads;
-      // Half as much again, so that a growing cache makes new buffers seldom.
-      this.#buffers = new SlotBuffers(backend, rows, Math.ceil(longest * 1.5) + 32, [...names]);
-      this.#columns = key;
+  #selectionBuffers(): SelectionBuffers {
+    const longest = this.#longest;
+    if (this.#selection === null || this.#selection.capacity < longest) {
+      this.#selection?.[Symbol.dispose]();
+      this.#selection = new SelectionBuffers(this.sequence.engine.backend, this.#rows, roomFor(longest));
     }
-    return { buffers: this.#buffers, custom };
+    return this.#selection;
   }
+
+  #tableFor(columns: readonly string[]): SlotBuffers {
+    const longest = this.#longest;
+    const key = columns.join();
+    if (this.#table?.columns !== key || this.#table.buffers.table.capacity < longest) {
+      this.#table?.buffers[Symbol.dispose]();
+      const buffers = new SlotBuffers(this.sequence.engine.backend, this.#rows, roomFor(longest), columns);
+      this.#table = { columns: key, buffers };
+    }
+    return this.#table.buffers;
+  }
+
+  get #longest(): number {
+    return Math.max(...this.sequence.layers.map((layer) => layer.longest));
+  }
+
+  get #rows(): number {
+    const { store } = this.sequence.engine;
+    return store.layout.layers * store.layout.heads.kvHeads;
+  }
+}
+
+/** Half as much again, so that a growing cache makes new buffers seldom. */
+function roomFor(slots: number): number {
+  return Math.ceil(slots * 1.5) + 32;
+}
+
+function settleLayer(layer: LayerCache, before: readonly number[], kept: (head: number) => number): void {
+  layer.lengths.forEach((length, head) => {
+    const dropped = (before[head] ?? 0) - kept(head);
+    if (dropped > 0) layer.resize(head, length - dropped);
+  });
 }

@@ -2,7 +2,7 @@ import { NOT_A_TOKEN, WinnowError, rows, type SamplingParams } from "@winnow/cor
 
 import { throwIfAborted } from "../abort";
 import type { Sequence } from "../cache/sequence";
-import type { Sweeper } from "../cache/sweep";
+import type { EnqueuedSweep, Sweeper } from "../cache/sweep";
 import type { Tokenizer } from "../tokenizer";
 import type { StopStrings } from "./stop-strings";
 import type { FinishReason } from "./report";
@@ -36,7 +36,8 @@ export interface Decoded {
 
 /**
  * Draw tokens over a sequence's cache until something ends it, at the latest when they and the prompt fill the context.
- * The last token drawn is not read: its row is computed when the sequence goes on.
+ * While a token is on its way to the host, the device reads it already; that is taken back if the token ends the answer.
+ * So the last token drawn is not read: its row is computed when the sequence goes on.
  *
  * @throws WinnowError `numeric` when logits are not numbers.
  */
@@ -47,34 +48,19 @@ export async function* decode(
   options: DecodeOptions,
   decoded: Decoded,
 ): AsyncGenerator<GenerationEvent, void, undefined> {
-  const { backend } = sequence.engine;
   const { stops } = options;
   const stream = tokenizer.stream();
-  const { token, logProbability } = sequence.drawn;
   let sinceSweep = 0;
+  let sweep: EnqueuedSweep | null = null;
   let stopped = false;
   decoded.finishReason = "length";
   let last = performance.now();
   const { context } = sequence.engine;
   while (decoded.tokens.length < options.maxTokens && sequence.tokens.length < context) {
     throwIfAborted(options.signal, "the answer");
-    backend.sample({
-      logits: rows(sequence.logits),
-      params: options.sampling,
-      seen: options.sampling.repetitionPenalty === 1 ? new Uint32Array(0) : Uint32Array.from(sequence.tokens),
-      choice: 0,
-      position: sequence.tokens.length,
-      token,
-      logProbability,
-    });
-    const [id = NOT_A_TOKEN] = await backend.download(token);
-    const [drawnAt = NaN] = await backend.download(logProbability);
-    if (id === NOT_A_TOKEN) {
-      throw new WinnowError(
-        "numeric",
-        `the logits at position ${sequence.tokens.length} are not numbers; the model's weights are damaged or overflow`,
-      );
-    }
+    const isLast = decoded.tokens.length + 1 === options.maxTokens || sequence.tokens.length + 1 === context;
+    const { id, logProbability } = await draw(sequence, sweep, options.sampling, !isLast);
+    sweep = null;
     const now = performance.now();
     if (decoded.tokens.length > 0) decoded.times.push(now - last);
     last = now;
@@ -83,15 +69,13 @@ export async function* decode(
     const piece = ends ? { text: "", stopped: false } : stops.push(stream.push(id));
     decoded.text += piece.text;
     stopped = piece.stopped;
-    yield { kind: "token", id, text: piece.text, logProbability: drawnAt };
-    if (ends || stopped) {
-      decoded.finishReason = "stop";
-      break;
-    }
-    if (decoded.tokens.length === options.maxTokens || sequence.tokens.length + 1 === context) break;
-    sequence.step(id);
+    if (!isLast && (ends || stopped)) sequence.takeBack();
+    yield { kind: "token", id, text: piece.text, logProbability };
+    if (ends || stopped) decoded.finishReason = "stop";
+    if (ends || stopped || isLast) break;
+    sequence.accept(id);
     if (++sinceSweep >= options.interval) {
-      await sweeper.sweep();
+      sweep = await sweeper.enqueue();
       sinceSweep = 0;
     }
   }
@@ -100,4 +84,46 @@ export async function* decode(
     decoded.text += rest;
     if (rest !== "") yield { kind: "rest", text: rest };
   }
+}
+
+/**
+ * Draw a token, and have the device read it if another is to follow.
+ *
+ * @param sweep one that is under way, to be settled.
+ */
+async function draw(
+  sequence: Sequence,
+  sweep: EnqueuedSweep | null,
+  sampling: SamplingParams,
+  readsOn: boolean,
+): Promise<{ readonly id: number; readonly logProbability: number }> {
+  const { backend } = sequence.engine;
+  const position = sequence.tokens.length;
+  const { token, logProbability } = sequence.drawn;
+  backend.sample({
+    logits: rows(sequence.logits),
+    params: sampling,
+    seen: sampling.repetitionPenalty === 1 ? new Uint32Array(0) : Uint32Array.from(sequence.tokens),
+    choice: 0,
+    position,
+    token,
+    logProbability,
+  });
+  const reading = backend.downloadAll([token, logProbability, ...(sweep === null ? [] : [sweep.kept])]);
+  if (readsOn) {
+    // Should the step fail here, its error is the one to tell of.
+    reading.catch(() => undefined);
+    sequence.stepAhead();
+    backend.submit();
+  }
+  const [ids, logProbabilities, kept] = await reading;
+  if (sweep !== null && kept !== undefined) sweep.settle(kept);
+  const id = ids?.[0] ?? NOT_A_TOKEN;
+  if (id === NOT_A_TOKEN) {
+    throw new WinnowError(
+      "numeric",
+      `the logits at position ${position} are not numbers; the model's weights are damaged or overflow`,
+    );
+  }
+  return { id, logProbability: logProbabilities?.[0] ?? NaN };
 }

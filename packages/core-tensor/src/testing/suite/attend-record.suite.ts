@@ -149,16 +149,17 @@ export function attendRecordSuite(context: SuiteContext): void {
           const { heads, scale, kept, fresh, count, qkv, seed } = scene;
           const { queryHeads, kvHeads, headDim } = heads;
           const perGroup = queryHeads / kvHeads;
-          const stored = [["mass", "maxWeight", "lastMass"], ["mass"], []] as const;
+          const stored = [["mass", "maxWeight", "lastMass", "lastMaxWeight"], ["mass"], []] as const;
+          const pending = seed % 2 === 0;
           const before = kept.map((slots, head) => ({
             columns: at(stored, head),
             // At least the rows themselves, which were appended.
             slots: [...slots, ...at(fresh, head).slice(0, count)].map((slot, s) => ({
               ...slot,
-              columns: { mass: s / 4, maxWeight: 0.25, lastMass: 9 },
+              columns: { mass: s / 4, maxWeight: 0.25, lastMass: 0.5, lastMaxWeight: 0.375 },
             })),
           }));
-          const cache = new PagedFixture(fixture, before, { headDim, pageSlots: 8, capacity: 64, seed });
+          const cache = new PagedFixture(fixture, before, { headDim, pageSlots: 8, capacity: 64, seed, pending });
           const tensor = fixture.f32([count, (queryHeads + 2 * kvHeads) * headDim], qkv);
           const out = fixture.f32([count, queryHeads * headDim]);
           backend.attend({
@@ -178,10 +179,14 @@ export function attendRecordSuite(context: SuiteContext): void {
               );
               const sum = (of: readonly number[]): number => of.reduce((a, b) => a + b, 0);
               const names = at(stored, head);
+              // The newest row's weights wait where there is a column for that.
+              const waits = names.some((name) => name === "lastMass");
+              const added = (waits ? weights.slice(0, -1) : weights).flat();
               const expected = {
-                mass: s / 4 + sum(weights.flat()),
-                maxWeight: Math.max(0.25, ...weights.flat()),
+                mass: s / 4 + (pending && waits ? 0.5 : 0) + sum(added),
+                maxWeight: Math.max(pending && waits ? 0.375 : 0.25, ...added),
                 lastMass: sum(at(weights, count - 1)),
+                lastMaxWeight: Math.max(...at(weights, count - 1)),
               };
               expect(Object.keys(columns).sort()).toEqual([...names].sort());
               expect(names.map((name) => columns[name] ?? NaN)).toBeAllclose(

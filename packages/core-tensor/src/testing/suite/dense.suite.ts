@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
+import { NOT_A_TOKEN } from "../../backend";
 import { rows } from "../../device-tensor";
 import { at, randomIntegers, randoms } from "../fixture";
 import { naiveGate, naiveNorm, naiveProduct, unflatten } from "../naive";
@@ -26,6 +27,14 @@ export function denseSuite(context: SuiteContext): void {
         ...expected,
         ...new Array<number>(5).fill(0),
       ]);
+    });
+
+    it("leaves a row without a token alone", async () => {
+      const { backend, fixture } = context;
+      const out = fixture.f32([2, 2], [5, 6, 7, 8]);
+      const ids = rows(fixture.u32([2], [NOT_A_TOKEN, 0]));
+      backend.embed({ table: fixture.f32([1, 2], [1, 2]), ids, out: rows(out) });
+      expect(await fixture.read(out)).toEqual([5, 6, 1, 2]);
     });
 
     it("names a token outside the vocabulary", async () => {

@@ -57,6 +57,25 @@ export function memorySuite(context: SuiteContext): void {
       expect(backend.memory.byLabel().has("memory.test")).toBe(false);
     });
 
+    it("copies a tensor into a larger one, in its turn", async () => {
+      const { backend, fixture } = context;
+      const source = fixture.f32([2, 2], [1, 2, 3, 4]);
+      const target = fixture.f32([3, 2], [5, 6, 7, 8, 9, 10]);
+      backend.copy(source, target);
+      backend.write(source, Float32Array.of(0, 0));
+      backend.submit();
+      const found = await backend.downloadAll([target, source]);
+      expect(found.map((part) => Array.from(part))).toEqual([
+        [1, 2, 3, 4, 9, 10],
+        [0, 0, 3, 4],
+      ]);
+      backend.copy(target, source);
+      expect(await fixture.read(source)).toEqual([1, 2, 3, 4]);
+      expect(() => {
+        backend.copy(fixture.u32([1], [1]), source);
+      }).toThrow(/copy: .* holds u32 and .* f32; expected one type/);
+    });
+
     it("writes, clears and reads parts", async () => {
       const { backend, fixture } = context;
       const target = fixture.f32([6], [1, 2, 3, 4, 5, 6]);

@@ -1,11 +1,13 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
+import type { SelectSlots, StoredColumn } from "../../backend";
 import { BoolOp, boolWord, type BoolProgram } from "../../bool-program";
 import { add, column, constant, mul, neg, randomScore, randomUnit, type Expr } from "../../expr";
 import type { RankTest, SelectProgram } from "../../select-program";
-import { at } from "../fixture";
+import { at, randomIntegers } from "../fixture";
 import { naiveOrder, naiveSelect, type NaiveSlot } from "../naive-select";
+import { PagedFixture } from "../paged-fixture";
 import { slotTableOf, type TableRow } from "../slot-table";
 import type { SuiteContext } from "../suite-context";
 
@@ -142,6 +144,76 @@ export function selectSuite(context: SuiteContext): void {
           expect(await fixture.read(kept)).toEqual(expected.map((row) => row.filter(Boolean).length));
         }),
         { numRuns: 60 },
+      );
+    });
+
+    it("keeps the same slots where they lie in pages", async () => {
+      const slot = fc.record({
+        gap: fc.integer({ min: 1, max: 3 }),
+        mass: fc.constantFrom(0, 0.25, 0.5, 1),
+        waiting: fc.constantFrom(0, 0.25, 0.5),
+      });
+      const head = fc.record({
+        slots: fc.array(slot, { maxLength: 20 }),
+        columns: fc.subarray<StoredColumn>(["position", "mass", "lastMass"]),
+        program: selectProgram,
+      });
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(head, { minLength: 4, maxLength: 4 }),
+          fc.boolean(),
+          fc.integer({ min: 1, max: 1e6 }),
+          async (heads, pending, seed) => {
+            const { backend, fixture } = context;
+            const flags = randomIntegers(seed, 100, 8);
+            const rows = heads.map(({ slots, columns }) => {
+              let position = -1;
+              return slots.map(({ gap, mass, waiting }, s) => ({
+                key: [0, 0],
+                value: [0, 0],
+                // Where none is stored, nothing was ever dropped.
+                position: columns.includes("position") ? (position += gap) : s,
+                columns: { mass, lastMass: waiting },
+              }));
+            });
+            const cache = new PagedFixture(
+              fixture,
+              rows.map((slots, row) => ({ slots, columns: at(heads, row).columns })),
+              { headDim: 2, pageSlots: 8, capacity: CAPACITY, seed, pending },
+            );
+            const table = rows.map((slots, row): TableRow => {
+              const { columns } = at(heads, row);
+              const stored = columns.includes("mass");
+              const waits = stored && pending && columns.includes("lastMass");
+              return {
+                position: slots.map(({ position }) => position),
+                flags: slots.map(({ position }) => at(flags, position)),
+                columns: {
+                  mass: slots.map((one) => (stored ? one.columns.mass : 0) + (waits ? one.columns.lastMass : 0)),
+                },
+              };
+            });
+            const chosen = async (slots: SelectSlots): Promise<[number[], number[]]> => {
+              const keep = fixture.u32([4, 3], new Array<number>(12).fill(0xffffffff));
+              const kept = fixture.u32([4]);
+              backend.select({
+                slots,
+                headsPerLayer: 2,
+                programs: heads.map(({ program }) => program),
+                scores: SCORES,
+                now: NOW,
+                firstRow: 12,
+                keep,
+                kept,
+              });
+              return [await fixture.read(keep), await fixture.read(kept)];
+            };
+            expect(await chosen(cache.slots(CAPACITY, 0, flags))).toEqual(
+              await chosen(slotTableOf(fixture, table, CAPACITY, ["mass"])),
+            );
+          },
+        ),
+        { numRuns: 40 },
       );
     });
 

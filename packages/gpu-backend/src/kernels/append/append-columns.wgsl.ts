@@ -10,33 +10,25 @@ export const APPEND_COLUMNS_THREADS = 64;
 export const APPEND_COLUMNS_PARAMS = paramBlock({
   rows: "u32",
   first_position: "u32",
-  slab: "u32",
   page_slots: "u32",
-  column_pages_per_slab: "u32",
   column_table_width: "u32",
 });
 
 /**
- * What is set beside a row's slot, where the page of the column lies in one column slab. The shader binds `lengths`,
- * `column_table`, `positions` and the column slab as words, and its params have `first_position` and what
- * `COLUMN_PLACES` needs.
- *
- * @param slab the column slab's name, whose number is a parameter of the same name.
+ * What is set beside a row's slot. The shader binds `lengths`, `column_table`, `positions` and `columns` as words, and
+ * its params have `first_position` and what `COLUMN_PLACES` needs.
  */
-export function appendColumnWgsl(slab: string): string {
-  return `${COLUMN_PLACES}
+export const APPEND_COLUMN = `${COLUMN_PLACES}
 const POSITION = ${STORED_COLUMNS.indexOf("position")}u;
 
 fn append_column(row: u32, head: u32, column: u32) {
-  let slot = lengths[head] + row;
-  let page = column_page(head, column, slot);
-  if (page / params.column_pages_per_slab != params.${slab}) { return; }
+  let place = column_place(head, column, lengths[head] + row);
+  if (place == NOWHERE) { return; }
   // 0 has the same bits as a number and as a word.
-  ${slab}[column_place(page, slot)] = select(0u, positions[params.first_position + row], column == POSITION);
+  columns[place] = select(0u, positions[params.first_position + row], column == POSITION);
 }`;
-}
 
-/** Sets what heads store beside new slots, where its page lies in one column slab: the positions, and else 0. */
+/** Sets what heads store beside new slots: the positions, and else 0. */
 export const APPEND_COLUMNS = defineKernel({
   label: "append.columns",
   params: APPEND_COLUMNS_PARAMS,
@@ -45,9 +37,9 @@ export const APPEND_COLUMNS = defineKernel({
     lengths: { access: "read", type: "array<u32>" },
     positions: { access: "read", type: "array<u32>" },
     // f32 but for the positions; 0 has the same bits as either.
-    slab: { access: "write", type: "array<u32>" },
+    columns: { access: "write", type: "array<u32>" },
   },
-  code: `${appendColumnWgsl("slab")}
+  code: `${APPEND_COLUMN}
 
 @compute @workgroup_size(${APPEND_COLUMNS_THREADS})
 fn main(@builtin(global_invocation_id) id: vec3u) {

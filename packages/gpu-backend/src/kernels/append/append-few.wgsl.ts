@@ -2,7 +2,7 @@ import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import type { KvStorage } from "../../wgsl/kv";
 import type { Vector } from "../../wgsl/vector";
-import { appendColumnWgsl } from "./append-columns.wgsl";
+import { APPEND_COLUMN } from "./append-columns.wgsl";
 import { APPEND_THREADS, appendVectorWgsl, slabOf, type AppendVariant } from "./append.wgsl";
 
 /** Rows from which one workgroup a head is too few. */
@@ -12,7 +12,7 @@ export interface AppendFewVariant {
   /** Divides half a head. */
   readonly vector: Vector;
   readonly storage: KvStorage;
-  /** Whether there is a column slab. */
+  /** Whether any head stores columns. */
   readonly columns: boolean;
 }
 
@@ -29,14 +29,12 @@ export const APPEND_FEW_PARAMS = paramBlock({
   page_slots: "u32",
   pages_per_slab: "u32",
   table_width: "u32",
-  column_slab: "u32",
-  column_pages_per_slab: "u32",
   column_table_width: "u32",
 });
 
 /**
- * All that appending a few rows to pages is, where there is one slab and at most one column slab: a workgroup has a KV
- * head, the queries that share it, its new slots with what is stored beside them, and its length.
+ * All that appending a few rows to pages is, where there is one slab: a workgroup has a KV head, the queries that share
+ * it, its new slots with what is stored beside them, and its length.
  */
 export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
   const type = `array<${variant.vector.type}>`;
@@ -54,13 +52,13 @@ export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
         ? ({
             column_table: { access: "read", type: "array<u32>" },
             positions: { access: "read", type: "array<u32>" },
-            column_slab: { access: "write", type: "array<u32>" },
+            columns: { access: "write", type: "array<u32>" },
           } as const)
         : {}),
     },
     code: `
 ${appendVectorWgsl(into)}
-${variant.columns ? appendColumnWgsl("column_slab") : ""}
+${variant.columns ? APPEND_COLUMN : ""}
 
 @compute @workgroup_size(${APPEND_THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {

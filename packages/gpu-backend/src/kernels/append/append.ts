@@ -5,7 +5,7 @@ import type { GpuLimits } from "../../device/limits";
 import { whole } from "../../dispatch/binding";
 import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { flatGrid } from "../../dispatch/grid";
-import { rowOperand, tensorOperand } from "../../dispatch/operands";
+import { boundRows, rowOperand, tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf } from "../../dispatch/slabs";
 import { vectorOf } from "../../wgsl/vector";
 import { APPEND_COLUMNS, APPEND_COLUMNS_PARAMS, APPEND_COLUMNS_THREADS } from "./append-columns.wgsl";
@@ -89,19 +89,18 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
   const source = rowOperand("qkv", qkv, ["f32"]).tensor;
   const angles = rowOperand("rotation", rotation, ["f32"]).tensor;
   const table = whole(tensorOperand("page table", paged.table, ["u32"]));
-  const columnTable = whole(tensorOperand("column table", paged.columnTable, ["u32"]));
+  const columnTable = boundRows("column table", paged.columnTable, ["u32"]);
   const lengths = whole(tensorOperand("lengths", paged.lengths, ["u32"]));
-  const columnSlabs = slabsOf("column slab", paged.columnSlabs);
+  const columns = paged.columns === null ? null : whole(tensorOperand("columns", paged.columns, ["f32"]));
+  const columnTableWidth = paged.columnTable.tensor.shape[2] ?? 0;
   const [slab, ...others] = slabs;
-  const [columns, ...otherColumns] = columnSlabs;
-  const alone = slab !== undefined && others.length === 0 && otherColumns.length === 0;
-  if (alone && qkv.count <= MOST_FEW_ROWS && queryHeads % kvHeads === 0) {
+  if (slab !== undefined && others.length === 0 && qkv.count <= MOST_FEW_ROWS && queryHeads % kvHeads === 0) {
     return [
       {
         kernel: appendFewKernel({
           vector: vectorOf(headDim / 2),
           storage: storageOf(slabs),
-          columns: columns !== undefined,
+          columns: columns !== null,
         }),
         params: APPEND_FEW_PARAMS.pack({
           ...shared(spec, queryHeads),
@@ -110,9 +109,7 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
           page_slots: paged.pageSlots,
           pages_per_slab: paged.pagesPerSlab,
           table_width: paged.table.shape[1] ?? 0,
-          column_slab: columns?.number ?? 0,
-          column_pages_per_slab: paged.columnPagesPerSlab,
-          column_table_width: paged.columnTable.shape[2] ?? 0,
+          column_table_width: columnTableWidth,
         }),
         bindings: {
           qkv: whole(source),
@@ -120,13 +117,7 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
           page_table: table,
           lengths,
           slab: whole(slab.tensor),
-          ...(columns === undefined
-            ? {}
-            : {
-                column_table: columnTable,
-                positions: whole(newPositions.tensor),
-                column_slab: whole(columns.tensor),
-              }),
+          ...(columns === null ? {} : { column_table: columnTable, positions: whole(newPositions.tensor), columns }),
         },
         grid: [kvHeads, 1, 1],
       },
@@ -150,19 +141,21 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
         grid: flatGrid(Math.ceil((qkv.count * (turned + 2 * kvHeads) * params.half) / APPEND_THREADS), limits),
       };
     }),
-    ...columnSlabs.map(({ number, tensor }): Dispatch => ({
-      kernel: APPEND_COLUMNS,
-      params: APPEND_COLUMNS_PARAMS.pack({
-        rows: qkv.count,
-        first_position: newPositions.first,
-        slab: number,
-        page_slots: paged.pageSlots,
-        column_pages_per_slab: paged.columnPagesPerSlab,
-        column_table_width: paged.columnTable.shape[2] ?? 0,
-      }),
-      bindings: { column_table: columnTable, lengths, positions: whole(newPositions.tensor), slab: whole(tensor) },
-      grid: [Math.ceil(qkv.count / APPEND_COLUMNS_THREADS), STORED_COLUMNS.length, kvHeads],
-    })),
+    ...(columns === null
+      ? []
+      : [
+          {
+            kernel: APPEND_COLUMNS,
+            params: APPEND_COLUMNS_PARAMS.pack({
+              rows: qkv.count,
+              first_position: newPositions.first,
+              page_slots: paged.pageSlots,
+              column_table_width: columnTableWidth,
+            }),
+            bindings: { column_table: columnTable, lengths, positions: whole(newPositions.tensor), columns },
+            grid: [Math.ceil(qkv.count / APPEND_COLUMNS_THREADS), STORED_COLUMNS.length, kvHeads] as const,
+          },
+        ]),
     {
       kernel: APPEND_LENGTHS,
       params: APPEND_LENGTHS_PARAMS.pack({ rows: qkv.count, kv_heads: kvHeads }),

@@ -1,50 +1,67 @@
 import type { GpuLimits } from "../../device/limits";
-import { scratch, whole } from "../../dispatch/binding";
+import { scratch, whole, type Binding } from "../../dispatch/binding";
 import type { Dispatch } from "../../dispatch/dispatch";
-import { tensorOperand } from "../../dispatch/operands";
-import { slabsOf } from "../../dispatch/slabs";
-import type { GroupRows } from "./group-rows";
-import { ACCUMULATE_PARAMS, ACCUMULATE_SLOTS, ATTEND_ACCUMULATE } from "./attend-accumulate.wgsl";
+import { boundRows, tensorOperand } from "../../dispatch/operands";
+import { ACCUMULATE_PARAMS, ACCUMULATE_SLOTS, attendAccumulateKernel } from "./attend-accumulate.wgsl";
 import { planSeen, type RecordOutput } from "./attend-record";
 import type { PagedSource } from "./attend-sources";
+import type { GroupRows } from "./group-rows";
+
+/** Scores that the split of a group left behind. */
+export interface SplitScores {
+  readonly binding: Binding;
+  /** Of head h: the tiles of the heads before it. */
+  readonly tiles: Uint32Array;
+}
 
 /** Add what the group's rows give each kept slot to the columns that its head stores. */
-export function planAccumulate(rows: GroupRows, paged: PagedSource, limits: GpuLimits): Dispatch[] {
+export function planAccumulate(
+  rows: GroupRows,
+  paged: PagedSource,
+  scores: SplitScores | null,
+  limits: GpuLimits,
+): Dispatch[] {
   const { kv, longest } = paged;
-  const columnSlabs = slabsOf("column slab", kv.columnSlabs);
-  if (columnSlabs.length === 0) return [];
-  const { kvHeads } = rows.spec.heads;
-  const seen = (name: string, reduce: "sum" | "max", takes: RecordOutput["takes"]): RecordOutput => ({
+  if (kv.columns === null) return [];
+  const { queryHeads, kvHeads } = rows.spec.heads;
+  const seen = (name: string, reduce: "sum" | "max", newest: boolean): RecordOutput => ({
     into: scratch(`attend.${name}`, kvHeads * longest * 4),
     room: longest,
     reduce,
-    takes,
+    takes: (row) => (row === rows.count - 1) === newest,
   });
-  const sums = seen("sums", "sum", () => true);
-  const greatest = seen("greatest", "max", () => true);
-  const newest = seen("newest", "sum", (row) => row === rows.count - 1);
-  const table = tensorOperand("column table", kv.columnTable, ["u32"]);
+  const sums = seen("sums", "sum", false);
+  const greatest = seen("greatest", "max", false);
+  const newestSums = seen("newestSums", "sum", true);
+  const newestGreatest = seen("newestGreatest", "max", true);
   return [
-    ...planSeen(rows, [sums, greatest, newest], paged, limits),
-    ...columnSlabs.map(({ number, tensor }): Dispatch => ({
-      kernel: ATTEND_ACCUMULATE,
+    ...(scores === null ? planSeen(rows, [sums, greatest, newestSums, newestGreatest], paged, limits) : []),
+    {
+      kernel: attendAccumulateKernel({ from: scores === null ? "weights" : "scores" }),
       params: ACCUMULATE_PARAMS.pack({
+        query_heads: queryHeads,
         kv_heads: kvHeads,
+        rows: rows.count,
         slots: longest,
-        slab: number,
         page_slots: kv.pageSlots,
-        pages_per_slab: kv.columnPagesPerSlab,
-        table_width: kv.columnTable.shape[2] ?? 0,
+        column_table_width: kv.columnTable.tensor.shape[2] ?? 0,
+        pending: kv.pending ? 1 : 0,
       }),
       bindings: {
-        column_table: whole(table),
+        column_table: boundRows("column table", kv.columnTable, ["u32"]),
         lengths: whole(paged.lengths),
-        sums: sums.into,
-        greatest: greatest.into,
-        newest: newest.into,
-        slab: whole(tensor),
+        columns: whole(tensorOperand("columns", kv.columns, ["f32"])),
+        ...(scores === null
+          ? {
+              sums: sums.into,
+              greatest: greatest.into,
+              newest_sums: newestSums.into,
+              newest_greatest: newestGreatest.into,
+            }
+          : { scores: scores.binding, log_sums: rows.logSums }),
       },
+      ...(scores === null ? {} : { data: scores.tiles }),
       grid: [Math.ceil(longest / ACCUMULATE_SLOTS), kvHeads, 1],
-    })),
+    },
   ];
 }

@@ -3,8 +3,7 @@ import type { AttendRecord, RowRange } from "@winnow/core-tensor";
 import type { GpuLimits } from "../../device/limits";
 import { scratch, whole, type Binding } from "../../dispatch/binding";
 import type { Dispatch } from "../../dispatch/dispatch";
-import { tensorOperand } from "../../dispatch/operands";
-import { slabsOf } from "../../dispatch/slabs";
+import { boundRows, tensorOperand } from "../../dispatch/operands";
 import type { KvStorage } from "../../wgsl/kv";
 import type { GroupRows } from "./group-rows";
 import {
@@ -232,7 +231,6 @@ function planPass(rows: GroupRows, recording: Recording, pass: RecordPass, limit
 function planPositions(rows: GroupRows, paged: PagedSource, rowPositions: Binding, positions: Binding): Dispatch[] {
   const { kvHeads } = rows.spec.heads;
   const { kv, longest } = paged;
-  const table = tensorOperand("column table", kv.columnTable, ["u32"]);
   const shared = { kv_heads: kvHeads, slots: longest, rows: rows.count };
   return [
     {
@@ -241,18 +239,24 @@ function planPositions(rows: GroupRows, paged: PagedSource, rowPositions: Bindin
       bindings: { row_positions: rowPositions, positions },
       grid: [Math.ceil(Math.max(longest, rows.count) / POSITION_SLOTS), kvHeads + 1, 1],
     },
-    ...slabsOf("column slab", kv.columnSlabs).map(({ number, tensor }): Dispatch => ({
-      kernel: STORED_POSITIONS,
-      params: STORED_POSITIONS_PARAMS.pack({
-        ...shared,
-        slab: number,
-        page_slots: kv.pageSlots,
-        pages_per_slab: kv.columnPagesPerSlab,
-        table_width: kv.columnTable.shape[2] ?? 0,
-      }),
-      bindings: { column_table: whole(table), slab: whole(tensor), positions },
-      grid: [Math.ceil(longest / POSITION_SLOTS), kvHeads, 1],
-    })),
+    ...(kv.columns === null
+      ? []
+      : [
+          {
+            kernel: STORED_POSITIONS,
+            params: STORED_POSITIONS_PARAMS.pack({
+              ...shared,
+              page_slots: kv.pageSlots,
+              column_table_width: kv.columnTable.tensor.shape[2] ?? 0,
+            }),
+            bindings: {
+              column_table: boundRows("column table", kv.columnTable, ["u32"]),
+              columns: whole(tensorOperand("columns", kv.columns, ["f32"])),
+              positions,
+            },
+            grid: [Math.ceil(longest / POSITION_SLOTS), kvHeads, 1] as const,
+          },
+        ]),
   ];
 }
 

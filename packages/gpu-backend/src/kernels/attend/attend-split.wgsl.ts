@@ -13,6 +13,8 @@ export interface AttendSplitVariant {
   readonly storage: KvStorage;
   /** Room for the query vectors of a KV head: rows times the query heads that share it. */
   readonly vectors: number;
+  /** Whether each slot's scores are left behind too, by tile, key and vector: the lowest number where it is not seen. */
+  readonly scores: boolean;
 }
 
 export const SPLIT_PARAMS = paramBlock({
@@ -47,6 +49,7 @@ export const attendSplitKernel = kernelVariants((variant: AttendSplitVariant) =>
       page_table: { access: "read", type: "array<u32>" },
       lengths: { access: "read", type: "array<u32>" },
       slab: { access: "read", type: slabOf(variant).type },
+      ...(variant.scores ? ({ kept_scores: { access: "write", type: "array<f32>" } } as const) : {}),
     },
     data: "array<u32>",
     code: attendSplitWgsl(variant),
@@ -62,7 +65,7 @@ function slabOf({ headDim, storage }: Pick<AttendSplitVariant, "headDim" | "stor
   return kvVectors("slab", storage, lanesOf(headDim).width);
 }
 
-function attendSplitWgsl({ headDim, vectors, storage }: AttendSplitVariant): string {
+function attendSplitWgsl({ headDim, vectors, storage, scores }: AttendSplitVariant): string {
   const slab = slabOf({ headDim, storage });
   const { type, units } = lanesOf(headDim);
   const slices = splitSlices(headDim);
@@ -108,9 +111,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let length = lengths[head];
   var products = array<V, VECTORS>();
   var seen = 0u;
+  var here = false;
   if (slot < length) {
     let page = page_table[head * params.table_width + slot / params.page_slots];
-    if (page / params.pages_per_slab == params.slab) {
+    here = page / params.pages_per_slab == params.slab;
+    if (here) {
       let k_at = ((page % params.pages_per_slab) * 2u * params.page_slots + slot % params.page_slots) * UNITS;
       values_at[thread] = k_at + params.page_slots * UNITS;
       for (var i = 0u; i < UNITS; i++) {
@@ -128,7 +133,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var v = 0u; v < VECTORS; v++) {
     let score = select(${LOWEST}, dot(products[v], V(1.0)), (seen & (1u << v)) != 0u);
     scores[thread * VECTORS + v] = score;
-    reduced[thread * VECTORS + v] = score;
+    reduced[thread * VECTORS + v] = score;${
+      scores ? "\n    if (here && v < vectors) { kept_scores[(tile * KEYS + thread) * vectors + v] = score; }" : ""
+    }
   }
   for (var half = KEYS / 2u; half > 0u; half /= 2u) {
     workgroupBarrier();

@@ -8,7 +8,7 @@ import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { flatGrid } from "../../dispatch/grid";
 import { rowOperand, type RowOperand } from "../../dispatch/operands";
 import type { Slab } from "../../dispatch/slabs";
-import { planAccumulate } from "./attend-accumulate";
+import { planAccumulate, type SplitScores } from "./attend-accumulate";
 import type { GroupRows } from "./group-rows";
 import { MERGE_PARAMS, attendMergeKernel } from "./attend-merge.wgsl";
 import { planRecord } from "./attend-record";
@@ -45,14 +45,25 @@ function planGroup(
   };
   const sources = sourcesOf(spec.heads, group);
   const records = layRecords(rows, sources, limits);
+  const accumulates = spec.accumulate === true && sources.paged !== null && sources.paged.kv.columns !== null;
+  const scores = accumulates ? splitScores(rows, records) : null;
   const plan = [
-    ...(sources.paged?.slabs ?? []).map((slab, pass) => ofSlab(rows, sources.paged, slab, pass, records, limits)),
+    ...(sources.paged?.slabs ?? []).map((slab, pass) =>
+      ofSlab(rows, sources.paged, slab, pass, records, scores, limits),
+    ),
     ...sources.scratch.map((source, pass) => ofScratch(rows, source, pass, records, limits)),
     merge(rows, sources, records, out.tensor, spec.out.start + group.start),
   ].filter((dispatch) => dispatch !== null);
   if (spec.record !== undefined) plan.push(...planRecord(rows, spec.record, sources, limits));
-  if (spec.accumulate === true && sources.paged !== null) plan.push(...planAccumulate(rows, sources.paged, limits));
+  if (accumulates) plan.push(...planAccumulate(rows, sources.paged, scores, limits));
   return plan;
+}
+
+/** Where a split leaves its scores, so that nobody has to compute them again. */
+function splitScores({ spec, count }: GroupRows, { tiles }: Records): SplitScores | null {
+  if (tiles === null) return null;
+  const vectors = (count * spec.heads.queryHeads) / spec.heads.kvHeads;
+  return { binding: scratch("attend.scores", (tiles.at(-1) ?? 0) * SPLIT_KEYS * vectors * 4), tiles };
 }
 
 /** Where the passes leave their records. */
@@ -110,6 +121,7 @@ function ofSlab(
   slab: Slab,
   pass: number,
   records: Records,
+  scores: SplitScores | null,
   limits: GpuLimits,
 ): Dispatch | null {
   if (paged === null) return null;
@@ -147,9 +159,14 @@ function ofSlab(
     };
   }
   return {
-    kernel: attendSplitKernel({ headDim, storage: paged.storage, vectors: 2 ** Math.ceil(Math.log2(vectors)) }),
+    kernel: attendSplitKernel({
+      headDim,
+      storage: paged.storage,
+      vectors: 2 ** Math.ceil(Math.log2(vectors)),
+      scores: scores !== null,
+    }),
     params: SPLIT_PARAMS.pack(params),
-    bindings,
+    bindings: scores === null ? bindings : { ...bindings, kept_scores: scores.binding },
     data: records.tiles,
     grid: flatGrid(records.tiles.at(-1) ?? 0, limits),
   };

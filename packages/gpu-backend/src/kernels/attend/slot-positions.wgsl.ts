@@ -2,6 +2,7 @@ import { STORED_COLUMNS } from "@winnow/core-tensor";
 
 import { defineKernel } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
+import { COLUMN_PLACES } from "../../wgsl/paged";
 
 /** Slots of a workgroup, one a thread. */
 export const POSITION_SLOTS = 64;
@@ -36,33 +37,27 @@ export const STORED_POSITIONS_PARAMS = paramBlock({
   kv_heads: "u32",
   slots: "u32",
   rows: "u32",
-  slab: "u32",
   page_slots: "u32",
-  pages_per_slab: "u32",
-  table_width: "u32",
+  column_table_width: "u32",
 });
 
-/** The positions of slots whose head stores them, as far as they lie in one column slab. */
+/** The positions of slots whose head stores them. */
 export const STORED_POSITIONS = defineKernel({
   label: "attend.positions",
   params: STORED_POSITIONS_PARAMS,
   storage: {
     column_table: { access: "read", type: "array<u32>" },
-    slab: { access: "read", type: "array<u32>" },
+    columns: { access: "read", type: "array<u32>" },
     positions: { access: "write", type: "array<u32>" },
   },
-  code: `
+  code: `${COLUMN_PLACES}
 @compute @workgroup_size(${POSITION_SLOTS})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let slot = id.x;
   let head = id.y;
-  // Position is the first of the stored columns; a head that has it not says so in the first entry.
-  let pages = head * ${STORED_COLUMNS.length}u * params.table_width;
-  if (slot >= params.slots || slot / params.page_slots >= params.table_width) { return; }
-  if (column_table[pages] == 0xffffffffu) { return; }
-  let page = column_table[pages + slot / params.page_slots];
-  if (page / params.pages_per_slab != params.slab) { return; }
-  let at = (page % params.pages_per_slab) * params.page_slots + slot % params.page_slots;
-  positions[params.rows + head * params.slots + slot] = slab[at];
+  if (slot >= params.slots) { return; }
+  let place = column_place(head, ${STORED_COLUMNS.indexOf("position")}u, slot);
+  if (place == NOWHERE || place >= arrayLength(&columns)) { return; }
+  positions[params.rows + head * params.slots + slot] = columns[place];
 }`,
 });

@@ -4,11 +4,13 @@ import type { GpuCapabilities } from "../../device/capabilities";
 import type { GpuLimits } from "../../device/limits";
 import { scratch, whole } from "../../dispatch/binding";
 import type { Dispatch, Plan } from "../../dispatch/dispatch";
-import { tensorOperand } from "../../dispatch/operands";
-import { slabsOf, storageOf } from "../../dispatch/slabs";
+import { boundRows, tensorOperand } from "../../dispatch/operands";
+import { slabsOf, storageOf, type Slab } from "../../dispatch/slabs";
+import { slabBindings, slabGroup, slabNumbers } from "../../wgsl/slab-group";
 import { vectorOf } from "../../wgsl/vector";
 import { keptLists, listKept, type KeptLists } from "../move-slots/kept-lists";
 import { moveColumns } from "../move-slots/move-columns";
+import { PAGES_BUFFERS, PAGES_LANES, compactPagesKernel } from "./compact-pages.wgsl";
 import { COMPACT_LANES, COMPACT_PARAMS, compactSlabKernel } from "./compact-slab.wgsl";
 import { STAGE_THREADS, compactStageKernel } from "./compact-stage.wgsl";
 
@@ -17,18 +19,71 @@ const STAGED_BYTES = 32 * 2 ** 20;
 
 /** Move the kept slots of each head down over the dropped ones, in order, with their columns: the table's, else their own. */
 export function planCompact(spec: CompactSpec, { limits }: GpuCapabilities): Plan {
-  const room = Math.max(0, ...spec.paged.bounds.slice(0, spec.heads.kvHeads));
+  const { heads, paged, slots } = spec;
+  const room = Math.max(0, ...paged.bounds.slice(0, heads.kvHeads));
   if (room === 0) return [];
-  const lists = keptLists(spec.heads, room);
-  return [listKept(spec, "kept", lists), ...moveSlots(spec, lists, limits), ...moveColumns(spec, lists, true)];
+  const slabs = slabsOf("slab", paged.slabs);
+  if (slots.kind === "pages" && slabs.length + PAGES_BUFFERS <= limits.maxStorageBuffersPerShaderStage) {
+    const counts = slots.counts.slice(spec.firstRow, spec.firstRow + heads.kvHeads);
+    return [moveAll(spec, slabs, Uint32Array.from(counts))];
+  }
+  const lists = keptLists(heads, room);
+  return [
+    listKept(spec, lists),
+    ...moveSlots(spec, slabs, lists, limits),
+    ...moveColumns(spec, lists, slots.kind === "table" ? slots : null, true),
+  ];
 }
 
-function moveSlots({ heads, paged }: CompactSpec, lists: KeptLists, limits: GpuLimits): Dispatch[] {
-  const { kvHeads, headDim } = heads;
+/** Slots move as words, whatever they mean. */
+function wordsOfHead({ heads: { headDim } }: CompactSpec, slabs: readonly Slab[]): number {
+  return storageOf(slabs) === "f16" ? headDim / 2 : headDim;
+}
+
+/** Everything at once: slabs can be bound together, and nothing is written that was not there before. */
+function moveAll(spec: CompactSpec, slabs: readonly Slab[], counts: Uint32Array): Dispatch {
+  const { heads, paged, keep, firstRow } = spec;
+  const words = wordsOfHead(spec, slabs);
+  const vector = vectorOf(words);
+  const units = words / vector.width;
+  const group = slabGroup(slabs.length);
+  const { columns } = paged;
+  const kernel = compactPagesKernel({ vector, slabs: group, columns: columns !== null });
+  return {
+    kernel,
+    params: kernel.params.pack({
+      words: keep.shape[1] ?? 0,
+      first_row: firstRow,
+      units,
+      lanes: 2 * units,
+      page_slots: paged.pageSlots,
+      pages_per_slab: paged.pagesPerSlab,
+      table_width: paged.table.shape[1] ?? 0,
+      column_table_width: paged.columnTable.tensor.shape[2] ?? 0,
+      ...slabNumbers(group, slabs),
+    }),
+    bindings: {
+      keep: whole(tensorOperand("keep", keep, ["u32"])),
+      lengths: whole(tensorOperand("lengths", paged.lengths, ["u32"])),
+      page_table: whole(tensorOperand("page table", paged.table, ["u32"])),
+      ...(columns === null
+        ? {}
+        : {
+            column_table: boundRows("column table", paged.columnTable, ["u32"]),
+            columns: whole(tensorOperand("columns", columns, ["f32"])),
+          }),
+      ...slabBindings(group, slabs),
+    },
+    data: counts,
+    grid: [Math.ceil((2 * units) / PAGES_LANES) + 1, heads.kvHeads, 1],
+  };
+}
+
+function moveSlots(spec: CompactSpec, slabs: readonly Slab[], lists: KeptLists, limits: GpuLimits): Dispatch[] {
+  const { heads, paged } = spec;
+  const { kvHeads } = heads;
   const pageTable = whole(tensorOperand("page table", paged.table, ["u32"]));
-  const slabs = slabsOf("slab", paged.slabs);
-  // Slots move as words, whatever they mean.
-  const words = storageOf(slabs) === "f16" ? headDim / 2 : headDim;
+  const words = wordsOfHead(spec, slabs);
   const vector = vectorOf(words);
   const units = words / vector.width;
   const bytesOfLane = kvHeads * lists.room * vector.width * 4;

@@ -1,3 +1,5 @@
+import { NOT_A_TOKEN } from "@winnow/core-tensor";
+
 import { scalarReader, vectorReader, type FloatReader, type FloatStorage } from "../../wgsl/elements";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 
@@ -14,7 +16,7 @@ export function tableReader({ vector, table }: EmbedVariant): FloatReader {
   return vector === 4 ? vectorReader("table", table) : scalarReader("table", table);
 }
 
-/** Copies rows of a piece of the table; tokens outside the vocabulary are skipped and reported. */
+/** Copies rows of a piece of the table; tokens outside the vocabulary are skipped and reported, but for NOT_A_TOKEN. */
 export function embedWgsl(variant: EmbedVariant): string {
   const table = tableReader(variant);
   return `${FLAT_WORKGROUP}
@@ -28,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (row >= params.rows) { return; }
   let id = ids[params.first_id + row];
   if (id >= params.vocabulary) {
-    report_fault(id, params.vocabulary);
+    if (id != ${NOT_A_TOKEN}u) { report_fault(id, params.vocabulary); }
     return;
   }
   if (id < params.first || id - params.first >= params.count) { return; }

@@ -12,7 +12,7 @@ import { GATHER_PARAMS, GATHER_THREADS, gatherKernel } from "./gather.wgsl";
 
 /** Copy the kept scratch rows of each head behind its kept slots, with the table's columns; those it lacks are 0. */
 export function planGather(spec: GatherSpec, { limits }: GpuCapabilities): Plan {
-  const { heads, scratch, start, count, paged } = spec;
+  const { heads, scratch, start, count, paged, slots } = spec;
   const { kvHeads, headDim } = heads;
   const keys = whole(tensorOperand("scratch keys", scratch.k, ["f32"]));
   const values = whole(tensorOperand("scratch values", scratch.v, ["f32"]));
@@ -25,7 +25,7 @@ export function planGather(spec: GatherSpec, { limits }: GpuCapabilities): Plan 
   const units = headDim / vector.width;
   const groups = Math.min(limits.maxComputeWorkgroupsPerDimension, Math.ceil((count * units) / GATHER_THREADS));
   return [
-    listKept(spec, "fresh", lists),
+    listKept(spec, lists, slots.counts),
     ...slabs.map(({ number, tensor }): Dispatch => ({
       kernel: gatherKernel({ vector, storage }),
       params: GATHER_PARAMS.pack({
@@ -41,6 +41,6 @@ export function planGather(spec: GatherSpec, { limits }: GpuCapabilities): Plan 
       bindings: { lists: lists.binding, page_table: pageTable, keys, values, slab: whole(tensor) },
       grid: [groups, kvHeads, 1],
     })),
-    ...moveColumns(spec, lists, false),
+    ...moveColumns(spec, lists, slots, false),
   ];
 }

@@ -1,4 +1,4 @@
-import type { DeviceTensor, HeadShape, PagedKv, SlotTable } from "@winnow/core-tensor";
+import type { DeviceTensor, HeadShape, PagedKv } from "@winnow/core-tensor";
 
 import { scratch, whole, type ScratchBinding } from "../../dispatch/binding";
 import type { Dispatch } from "../../dispatch/dispatch";
@@ -9,9 +9,8 @@ import { LIST_HEADER, LIST_KEPT_PARAMS, listKeptKernel } from "./list-kept.wgsl"
 export interface SlotMove {
   readonly heads: HeadShape;
   readonly paged: PagedKv;
-  readonly slots: SlotTable;
   readonly keep: DeviceTensor;
-  /** Row of the table for the layer's first head. */
+  /** Row of the selection for the layer's first head. */
   readonly firstRow: number;
 }
 
@@ -27,17 +26,21 @@ export function keptLists({ kvHeads }: HeadShape, room: number): KeptLists {
   return { binding: scratch("move.lists", kvHeads * (LIST_HEADER + room) * 4), room };
 }
 
-/** List what the heads keep, and set their lengths. */
-export function listKept(move: SlotMove, columns: "kept" | "fresh", { binding, room }: KeptLists): Dispatch {
-  const { heads, paged, slots, keep, firstRow } = move;
+/**
+ * List what the heads keep, and set their lengths.
+ *
+ * @param counts of a table whose rows end with the fresh columns that are listed; without one, kept slots are.
+ */
+export function listKept(move: SlotMove, { binding, room }: KeptLists, counts?: DeviceTensor): Dispatch {
+  const { heads, paged, keep, firstRow } = move;
   return {
-    kernel: listKeptKernel({ columns }),
+    kernel: listKeptKernel({ columns: counts === undefined ? "kept" : "fresh" }),
     params: LIST_KEPT_PARAMS.pack({ words: keep.shape[1] ?? 0, first_row: firstRow, room }),
     bindings: {
       keep: whole(tensorOperand("keep", keep, ["u32"])),
       lengths: whole(tensorOperand("lengths", paged.lengths, ["u32"])),
       lists: binding,
-      ...(columns === "fresh" ? { counts: whole(tensorOperand("counts", slots.counts, ["u32"])) } : {}),
+      ...(counts === undefined ? {} : { counts: whole(tensorOperand("counts", counts, ["u32"])) }),
     },
     grid: [heads.kvHeads, 1, 1],
   };

@@ -6,20 +6,18 @@ import { COLUMN_SLOTS } from "./write-columns.wgsl";
 
 export const STAGE_COLUMNS_PARAMS = paramBlock({
   room: "u32",
-  slab: "u32",
   page_slots: "u32",
-  column_pages_per_slab: "u32",
   column_table_width: "u32",
 });
 
-/** Copies what is stored beside kept slots out of one column slab, before anything is written there. */
+/** Copies what is stored beside kept slots, before anything is written there. */
 export const STAGE_COLUMNS = defineKernel({
   label: "move.stageColumns",
   params: STAGE_COLUMNS_PARAMS,
   storage: {
     lists: { access: "read", type: "array<u32>" },
     column_table: { access: "read", type: "array<u32>" },
-    slab: { access: "read", type: "array<u32>" },
+    columns: { access: "read", type: "array<u32>" },
     // [kv_heads, columns, room], by the slot that the entry goes to.
     staged: { access: "write", type: "array<u32>" },
   },
@@ -31,10 +29,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let column = id.y;
   let head = id.z;
   if (i >= kept_count(head)) { return; }
-  let slot = kept_column(head, i);
-  let page = column_page(head, column, slot);
-  if (page / params.column_pages_per_slab != params.slab) { return; }
-  staged[(head * COLUMNS + column) * params.room + i] = slab[column_place(page, slot)];
+  let place = column_place(head, column, kept_column(head, i));
+  if (place == NOWHERE) { return; }
+  staged[(head * COLUMNS + column) * params.room + i] = columns[place];
 }
 `,
 });

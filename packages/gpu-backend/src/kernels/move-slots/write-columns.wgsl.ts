@@ -16,21 +16,23 @@ export const TABLE_COLUMNS = STORED_COLUMNS.filter(
 export interface WriteColumnsVariant {
   /** Columns that come from the slot table. */
   readonly given: readonly StoredColumn[];
-  /** Whether the others were staged; else they are 0. */
-  readonly staged: boolean;
+  /** What other columns get: what was staged, 0, or nothing, because an earlier pass has written them. */
+  readonly rest: "staged" | "zero" | "written";
+  /** Whether positions come from the slot table too. */
+  readonly positions: boolean;
+  /** Columns that later passes write. */
+  readonly later: readonly StoredColumn[];
 }
 
 export const WRITE_COLUMNS_PARAMS = paramBlock({
   room: "u32",
   capacity: "u32",
   first_row: "u32",
-  slab: "u32",
   page_slots: "u32",
-  column_pages_per_slab: "u32",
   column_table_width: "u32",
 });
 
-/** Writes what is stored beside kept slots where its page lies in one column slab: from the table, else as staged. */
+/** Writes what is stored beside kept slots: from the table, else as staged. */
 export const writeColumnsKernel = kernelVariants((variant: WriteColumnsVariant) => {
   const given = variant.given.map((name) => [`of_${name}`, { access: "read", type: "array<u32>" }] as const);
   return defineKernel({
@@ -40,16 +42,22 @@ export const writeColumnsKernel = kernelVariants((variant: WriteColumnsVariant) 
       lists: { access: "read", type: "array<u32>" },
       column_table: { access: "read", type: "array<u32>" },
       // f32 but for the positions; only bits are moved here.
-      slab: { access: "write", type: "array<u32>" },
-      positions: { access: "read", type: "array<u32>" },
+      columns: { access: "write", type: "array<u32>" },
+      ...(variant.positions ? ({ positions: { access: "read", type: "array<u32>" } } as const) : {}),
       ...Object.fromEntries(given),
-      ...(variant.staged ? ({ staged: { access: "read", type: "array<u32>" } } as const) : {}),
+      ...(variant.rest === "staged" ? ({ staged: { access: "read", type: "array<u32>" } } as const) : {}),
     },
     code: writeColumnsWgsl(variant),
   });
 });
 
-function writeColumnsWgsl({ given, staged }: WriteColumnsVariant): string {
+function writeColumnsWgsl({ given, rest, positions, later }: WriteColumnsVariant): string {
+  const number = (name: StoredColumn): string => `${STORED_COLUMNS.indexOf(name)}u`;
+  const others = {
+    staged: "value = staged[(head * COLUMNS + column) * params.room + i];",
+    zero: "",
+    written: "return;",
+  }[rest];
   return `${KEPT_LISTS}
 ${COLUMN_PLACES}
 @compute @workgroup_size(${COLUMN_SLOTS})
@@ -58,17 +66,17 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let column = id.y;
   let head = id.z;
   if (i >= kept_count(head)) { return; }
-  let slot = first_slot(head) + i;
-  let page = column_page(head, column, slot);
-  if (page / params.column_pages_per_slab != params.slab) { return; }
+  let place = column_place(head, column, first_slot(head) + i);
+  if (place == NOWHERE) { return; }
   let entry = (params.first_row + head) * params.capacity + kept_column(head, i);
   var value = 0u;
   switch (column) {
-    case ${STORED_COLUMNS.indexOf("position")}u: { value = positions[entry]; }
-    ${given.map((name) => `case ${STORED_COLUMNS.indexOf(name)}u: { value = of_${name}[entry]; }`).join("\n    ")}
-    default: { ${staged ? "value = staged[(head * COLUMNS + column) * params.room + i];" : ""} }
+    ${positions ? `case ${number("position")}: { value = positions[entry]; }` : ""}
+    ${given.map((name) => `case ${number(name)}: { value = of_${name}[entry]; }`).join("\n    ")}
+    ${later.length === 0 ? "" : `case ${later.map(number).join(", ")}: { return; }`}
+    default: { ${others} }
   }
-  slab[column_place(page, slot)] = value;
+  columns[place] = value;
 }
 `;
 }

@@ -3,7 +3,7 @@ import { BoolOp } from "@winnow/core-tensor";
 /**
  * Programs run on one slot: what `runBoolProgram` of core-tensor does on the host.
  *
- * Goes with `RANK_TESTS`. The kernel binds `slot_flags` too, and its params have `now`.
+ * Goes with `RANK_TESTS` and `slotWgsl`. The kernel's params have `now` too.
  */
 export const BOOL_PROGRAM = `
 fn push(stack: i32, value: bool) -> i32 { return (stack << 1u) | select(0i, 1i, value); }
@@ -17,7 +17,7 @@ fn holds(first: u32, end: u32, slot: Slot) -> bool {
     let operand = word >> 8u;
     switch word & 0xffu {
       case ${BoolOp.constant}u: { stack = push(stack, operand != 0u); }
-      case ${BoolOp.hasClass}u: { stack = push(stack, (slot_flags[slot.at] & operand) != 0u); }
+      case ${BoolOp.hasClass}u: { stack = push(stack, (flags_of(slot) & operand) != 0u); }
       case ${BoolOp.before}u: { stack = push(stack, slot.position < operand); }
       case ${BoolOp.every}u: {
         i++;

@@ -1,13 +1,14 @@
 import {
   BoolOp,
   WinnowError,
+  STORED_COLUMNS,
   columnsOf,
   runBoolProgram,
   type BoolProgram,
   type Expr,
   type RankTest,
   type SelectProgram,
-  type SlotTable,
+  type SelectSlots,
 } from "@winnow/core-tensor";
 
 import { scoreColumns, scoreConstants } from "./score";
@@ -19,7 +20,7 @@ const ROW_WORDS = 4;
 const REFERENCE_WORDS = 2;
 
 export interface RankRequest {
-  readonly slots: SlotTable;
+  readonly slots: SelectSlots;
   readonly headsPerLayer: number;
   /** The rows planned for: whole layers. */
   readonly firstRow: number;
@@ -38,6 +39,8 @@ export interface RankPlan {
   /** Where the rows begin among them: for each its tests' first word, their number, and the words of its `keep`. */
   readonly rowsAt: number;
   readonly constantsAt: number;
+  /** Where the rows' slots are counted, if they are in pages. */
+  readonly countsAt: number;
   readonly firstRow: number;
   readonly rowCount: number;
   readonly tasks: number;
@@ -178,10 +181,11 @@ class Planner {
   #useScore(score: number): void {
     const expression = this.request.scores[score];
     if (expression === undefined || this.#scores.has(score)) return;
-    const { columns } = this.request.slots;
+    const { slots } = this.request;
+    const columns: readonly string[] = slots.kind === "table" ? Object.keys(slots.columns) : STORED_COLUMNS;
     for (const name of columnsOf(expression)) {
-      if (columns[name] === undefined) {
-        const there = Object.keys(columns).sort().join(", ") || "none";
+      if (!columns.includes(name)) {
+        const there = [...columns].sort().join(", ") || "none";
         throw new WinnowError("range", `a score reads the column "${name}", which is not there; stored here: ${there}`);
       }
     }
@@ -204,7 +208,7 @@ class Planner {
   }
 
   #encode(): RankPlan {
-    const { firstRow, rowCount, programs } = this.request;
+    const { firstRow, rowCount, programs, slots } = this.request;
     const tasks = new Map<string, Ranking[]>();
     for (const ranking of this.#rankings.values()) {
       const task = tasks.get(ranking.task);
@@ -267,21 +271,23 @@ class Planner {
         if (found === undefined || first === undefined) words.push(0, NONE);
         else {
           const { ranking, k } = found;
-          words.push(ranking.keys + (firstRow + i - ranking.firstRow) * this.request.slots.capacity, first + k);
+          words.push(ranking.keys + (firstRow + i - ranking.firstRow) * slots.capacity, first + k);
         }
       }
     });
     const constantsAt = listAt(scoreConstants(scores));
+    const countsAt = slots.kind === "pages" ? listAt(slots.counts.slice(firstRow, firstRow + rowCount)) : 0;
     return {
       words: Uint32Array.from([...words, ...heap]),
       rowsAt,
       constantsAt,
+      countsAt,
       firstRow,
       rowCount,
       tasks: tasks.size,
       keys: this.#keys,
       thresholds,
-      rivals: Math.max(0, ...rankings.map(({ rows }) => rows)) * this.request.slots.capacity,
+      rivals: Math.max(0, ...rankings.map(({ rows }) => rows)) * slots.capacity,
       scores,
       columns: scoreColumns(scores),
     };

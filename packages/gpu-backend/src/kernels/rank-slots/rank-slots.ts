@@ -1,4 +1,4 @@
-import type { SlotTable } from "@winnow/core-tensor";
+import type { SelectSlots } from "@winnow/core-tensor";
 
 import type { GpuLimits } from "../../device/limits";
 import { scratch, whole, type Binding } from "../../dispatch/binding";
@@ -8,9 +8,10 @@ import { tensorOperand } from "../../dispatch/operands";
 import { COPY, COPY_PARAMS, COPY_THREADS } from "../copy/copy.wgsl";
 import type { RankPlan } from "./rank-plan";
 import { RANK_PARAMS, rankColumns, rankKernel } from "./rank.wgsl";
+import { SLOT_BUFFERS, slotBindings, slotParams } from "./slot-source";
 
-/** Buffers of the ranking kernel beside the columns. */
-const OTHER_BUFFERS = 6;
+/** Buffers of the ranking kernel beside the columns of a table: keys, thresholds and the plan's words. */
+const OTHER_BUFFERS = SLOT_BUFFERS + 3;
 
 const THREADS = 256;
 /** From so many slots on that compete together, a workgroup is as large as the device allows, or as this. */
@@ -32,38 +33,31 @@ export interface Ranks {
 }
 
 /** Do the plan's rankings. */
-export function rankSlots(plan: RankPlan, slots: SlotTable, place: RankPlace, limits: GpuLimits): Ranks {
+export function rankSlots(plan: RankPlan, slots: SelectSlots, place: RankPlace, limits: GpuLimits): Ranks {
   const keys = scratch("rank.keys", Math.max(1, plan.keys) * 4);
   const thresholds = scratch("rank.thresholds", Math.max(1, plan.thresholds) * 12);
   if (plan.tasks === 0) return { keys, thresholds, dispatches: [] };
-  const packed = packsColumns(plan, limits);
-  const columns = plan.columns.flatMap((name) => {
-    const column = slots.columns[name];
-    return column === undefined ? [] : [whole(tensorOperand(name, column, ["f32"]))];
-  });
+  const source = slots.kind === "pages" ? "pages" : packsColumns(plan, limits) ? "packed" : "table";
+  const columns = tableColumns(plan, slots);
   const slotsOfPlan = plan.rowCount * slots.capacity;
-  const skipped = plan.firstRow * slots.capacity;
-  const together = scratch("rank.columns", columns.length * slotsOfPlan * 4);
-  const bound = packed ? [together] : columns;
-  const names = rankColumns({ scores: plan.scores, packed });
+  const together = scratch("rank.columns", Math.max(1, columns.length) * slotsOfPlan * 4);
+  const bound = source === "packed" ? [together] : columns;
+  const variant = { scores: plan.scores, columns: source } as const;
+  const names = rankColumns(variant);
   const rank: Dispatch = {
-    kernel: rankKernel({ threads: threadsOf(plan, limits), scores: plan.scores, packed }),
+    kernel: rankKernel({ threads: threadsOf(plan, limits), ...variant }),
     params: RANK_PARAMS.pack({
+      ...slotParams(slots, plan),
       tasks: plan.tasks,
-      capacity: slots.capacity,
       now: place.now,
-      table_row: plan.firstRow,
       seed_row: place.seedRow + plan.firstRow,
       rows_at: plan.rowsAt,
       constants_at: plan.constantsAt,
       packed_stride: slotsOfPlan,
-      packed_skip: skipped,
       zero: 0,
     }),
     bindings: {
-      counts: whole(tensorOperand("counts", slots.counts, ["u32"])),
-      positions: whole(tensorOperand("positions", slots.position, ["u32"])),
-      slot_flags: whole(tensorOperand("flags", slots.flags, ["u32"])),
+      ...slotBindings(slots),
       keys,
       thresholds,
       ...Object.fromEntries(bound.map((binding, i) => [names[i] ?? "", binding])),
@@ -71,18 +65,29 @@ export function rankSlots(plan: RankPlan, slots: SlotTable, place: RankPlace, li
     data: plan.words,
     grid: flatGrid(plan.tasks, limits),
   };
+  if (source !== "packed") return { keys, thresholds, dispatches: [rank] };
+  const first = plan.firstRow * slots.capacity;
   const pack = columns.map((column, i): Dispatch => ({
     kernel: COPY,
-    params: COPY_PARAMS.pack({ first: skipped, count: slotsOfPlan, to: i * slotsOfPlan }),
+    params: COPY_PARAMS.pack({ first, count: slotsOfPlan, to: i * slotsOfPlan }),
     bindings: { source: column, into: together },
     grid: flatGrid(Math.ceil(slotsOfPlan / COPY_THREADS), limits),
   }));
-  return { keys, thresholds, dispatches: packed ? [...pack, rank] : [rank] };
+  return { keys, thresholds, dispatches: [...pack, rank] };
+}
+
+function tableColumns(plan: RankPlan, slots: SelectSlots): Binding[] {
+  if (slots.kind === "pages") return [];
+  return plan.columns.flatMap((name) => {
+    const column = slots.columns[name];
+    return column === undefined ? [] : [whole(tensorOperand(name, column, ["f32"]))];
+  });
 }
 
 /** Bytes of the largest buffer that a plan's rankings need. */
-export function rankBytes(plan: RankPlan, capacity: number, limits: GpuLimits): number {
-  const packed = packsColumns(plan, limits) ? plan.columns.length * plan.rowCount * capacity : 0;
+export function rankBytes(plan: RankPlan, { kind, capacity }: SelectSlots, limits: GpuLimits): number {
+  const packs = kind === "table" && packsColumns(plan, limits);
+  const packed = packs ? plan.columns.length * plan.rowCount * capacity : 0;
   return 4 * Math.max(plan.keys, packed);
 }
 

@@ -6,8 +6,8 @@
  */
 export const RANK_TESTS = `
 struct Slot {
-  // Row among those of the plan, the slot's number in it, its token's position, and its place in the table's columns.
-  row: u32, number: u32, position: u32, at: u32,
+  // Row among those of the plan, the slot's number in it, and its token's position.
+  row: u32, number: u32, position: u32,
 }
 
 /// Whether a comes no later than b.

@@ -4,29 +4,39 @@ import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 import { BOOL_PROGRAM } from "./bool-program";
 import { RANK_TESTS } from "./rank-tests";
 import { scoreColumns, scoreWgsl, type ScoreShape } from "./score";
+import { SLOT_PARAMS, slotStorage, slotWgsl, type SlotSource } from "./slot-source";
 
 export interface RankVariant extends ScoreShape {
   readonly threads: number;
 }
 
 export const RANK_PARAMS = paramBlock({
+  ...SLOT_PARAMS,
   tasks: "u32",
-  capacity: "u32",
-  // Position of the newest row; the table's row of the plan's first, and its number over all layers.
+  // Position of the newest row; the number of the plan's first over all layers.
   now: "u32",
-  table_row: "u32",
   seed_row: "u32",
   // Where the plan's rows and the scores' constants begin among the words.
   rows_at: "u32",
   constants_at: "u32",
   packed_stride: "u32",
-  packed_skip: "u32",
   zero: "u32",
 });
 
-/** The columns as they are bound: those that scores read, or all of them in one. */
-export function rankColumns({ scores, packed }: ScoreShape): string[] {
-  return packed ? ["packed_columns"] : scoreColumns(scores).map((_, number) => `column_${number}`);
+/** A table's columns as they are bound: those that scores read, or all of them in one. */
+export function rankColumns({ scores, columns }: ScoreShape): string[] {
+  switch (columns) {
+    case "table":
+      return scoreColumns(scores).map((_, number) => `column_${number}`);
+    case "packed":
+      return ["packed_columns"];
+    case "pages":
+      return [];
+  }
+}
+
+function sourceOf({ columns }: ScoreShape): SlotSource {
+  return columns === "pages" ? "pages" : "table";
 }
 
 /**
@@ -46,9 +56,7 @@ export const rankKernel = kernelVariants((variant: RankVariant) => {
     label: "rank",
     params: RANK_PARAMS,
     storage: {
-      counts: { access: "read", type: "array<u32>" },
-      positions: { access: "read", type: "array<u32>" },
-      slot_flags: { access: "read", type: "array<u32>" },
+      ...slotStorage(sourceOf(variant)),
       keys: { access: "write", type: "array<u32>" },
       thresholds: { access: "write", type: "array<u32>" },
       ...Object.fromEntries(columns),
@@ -58,10 +66,10 @@ export const rankKernel = kernelVariants((variant: RankVariant) => {
   });
 });
 
-function rankWgsl({ threads, scores, packed }: RankVariant): string {
+function rankWgsl(variant: RankVariant): string {
   return `${FLAT_WORKGROUP}
 
-const THREADS = ${threads}u;
+const THREADS = ${variant.threads}u;
 /// The key of a slot that does not compete; those of slots that do are less.
 const NO_KEY = 0xffffffffu;
 const NONE = 0xffffffffu;
@@ -87,8 +95,9 @@ var<workgroup> competitors: u32;
 // The next digit of the last slot that passes, how many pass of those that have it, and how many have it.
 var<workgroup> chosen: vec3u;
 ${RANK_TESTS}
+${slotWgsl(sourceOf(variant))}
 ${BOOL_PROGRAM}
-${scoreWgsl({ scores, packed })}
+${scoreWgsl(variant)}
 fn ranking_at(at: u32) -> Ranking {
   return Ranking(data[at], data[at + 1u], data[at + 2u], data[at + 3u], data[at + 4u], data[at + 5u],
     data[at + 6u], data[at + 7u], data[at + 8u]);
@@ -103,8 +112,6 @@ fn falling_key(score: f32) -> u32 {
   return select(0x7fffffffu - bits, bits, bits >= 0x80000000u);
 }
 
-fn slots_of(row: u32) -> u32 { return min(counts[params.table_row + row], params.capacity); }
-
 /// Give the ranking's slots their keys, and return how many compete. A thread sees the same slots here and ever after.
 fn key_slots(ranking: Ranking, thread: u32) -> u32 {
   var own = 0u;
@@ -112,8 +119,7 @@ fn key_slots(ranking: Ranking, thread: u32) -> u32 {
     let row = ranking.first_row + i;
     let count = slots_of(row);
     for (var number = thread; number < count; number += THREADS) {
-      let at = (params.table_row + row) * params.capacity + number;
-      let slot = Slot(row, number, positions[at], at);
+      let slot = Slot(row, number, position_of(row, number));
       var key = NO_KEY;
       if (ranking.within == NONE || holds(ranking.within, ranking.within_end, slot)) {
         key = falling_key(score_of(ranking.score, slot));
@@ -138,7 +144,7 @@ fn count_digits(ranking: Ranking, limit: vec3u, part: u32, shift: u32, thread: u
       if (word == NO_KEY) { continue; }
       if (part > 0u) {
         if (word != limit.x) { continue; }
-        word = positions[(params.table_row + row) * params.capacity + number];
+        word = position_of(row, number);
         if (part > 1u) {
           if (word != limit.y) { continue; }
           word = at;

@@ -1,21 +1,29 @@
-import { columnsOf, type BinaryOperator, type Expr, type UnaryOperator } from "@winnow/core-tensor";
+import {
+  STORED_COLUMNS,
+  WAITING,
+  columnsOf,
+  type BinaryOperator,
+  type Expr,
+  type UnaryOperator,
+} from "@winnow/core-tensor";
 
 import { NAN } from "../../wgsl/nan";
 
 export interface ScoreShape {
   readonly scores: readonly Expr[];
-  /** The columns lie one behind the other in one buffer, where there are too many to bind. */
-  readonly packed: boolean;
+  /** Columns of a table, bound one by one; or behind one another in one buffer, where they are too many; or in pages. */
+  readonly columns: "table" | "packed" | "pages";
 }
 
 /**
  * Scores as a function of a slot.
  *
- * The kernel binds what {@link scoreColumns} names, as `column_0`, `column_1`, … or as `packed_columns`, and has a
- * `RankPlan`'s words as its data; params have `now`, `seed_row`, `packed_stride`, `packed_skip`, `constants_at` and `zero`.
+ * Goes with `slotWgsl`. The kernel binds what {@link scoreColumns} names, as `column_0`, `column_1`, … or as
+ * `packed_columns`, if they are not in pages, and has a `RankPlan`'s words as its data; params have `now`, `seed_row`,
+ * `packed_stride`, `constants_at` and `zero`.
  */
-export function scoreWgsl({ scores, packed }: ScoreShape): string {
-  const columns = scoreColumns(scores);
+export function scoreWgsl({ scores, columns }: ScoreShape): string {
+  const names = scoreColumns(scores);
   let constants = 0;
   const print = (expr: Expr): string => {
     switch (expr.op) {
@@ -26,10 +34,11 @@ export function scoreWgsl({ scores, packed }: ScoreShape): string {
       case "column": {
         if (expr.name === "position") return "f32(slot.position)";
         if (expr.name === "age") return "f32(bitcast<i32>(params.now - slot.position))";
-        const number = columns.indexOf(expr.name);
-        return packed
-          ? `bitcast<f32>(packed_columns[${number}u * params.packed_stride + slot.at - params.packed_skip])`
-          : `bitcast<f32>(column_${number}[slot.at])`;
+        const number = names.indexOf(expr.name);
+        if (columns === "pages") return storedColumn(expr.name);
+        return columns === "table"
+          ? `bitcast<f32>(column_${number}[slot_place(slot.row, slot.number)])`
+          : `bitcast<f32>(packed_columns[${number}u * params.packed_stride + slot.row * params.capacity + slot.number])`;
       }
       case "neg":
       case "abs":
@@ -51,6 +60,17 @@ ${scores.map((score, number) => `    case ${number}u: { return ${print(score)}; 
   }
 }
 `;
+}
+
+/** What is stored under a name, with what waits to be added to it. */
+function storedColumn(name: string): string {
+  const column = STORED_COLUMNS.find((stored) => stored === name);
+  if (column === undefined) return "not_a_number()";
+  const number = `${STORED_COLUMNS.indexOf(column)}u`;
+  const waiting = WAITING[column];
+  if (waiting === undefined) return `stored(slot, ${number})`;
+  const more = `waiting(slot, ${STORED_COLUMNS.indexOf(waiting.column)}u, ${number})`;
+  return waiting.reduce === "sum" ? `total(stored(slot, ${number}), ${more})` : `max(stored(slot, ${number}), ${more})`;
 }
 
 /** The stored columns that scores read, in the order in which they are bound. */

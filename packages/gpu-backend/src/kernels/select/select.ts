@@ -8,12 +8,13 @@ import { flatGrid } from "../../dispatch/grid";
 import { tensorOperand } from "../../dispatch/operands";
 import { planRanks, ranksIn } from "../rank-slots/rank-plan";
 import { rankBytes, rankSlots } from "../rank-slots/rank-slots";
-import { SELECT, SELECT_PARAMS } from "./select.wgsl";
+import { slotBindings, slotParams } from "../rank-slots/slot-source";
+import { SELECT_PARAMS, selectKernel } from "./select.wgsl";
 
 /** Memory that the ranks of layers selected together may take; more layers than fit are selected one part after another. */
 const RANK_BYTES = 64 * 2 ** 20;
 
-/** Run every head's program over its row of the table: the ranks of all layers, then who is kept. */
+/** Run every head's program over its slots: the ranks of all layers, then who is kept. */
 export function planSelect(spec: SelectSpec, { limits }: GpuCapabilities): Plan {
   const { slots, headsPerLayer, programs, keep, kept } = spec;
   expectShape("select", "keep", keep.shape, [slots.rowCount, Math.ceil(slots.capacity / 32)]);
@@ -38,7 +39,7 @@ function planLayers(spec: SelectSpec, firstLayer: number, layers: number, limits
     wanted: (row) => ranksIn(programs[row]?.keep ?? []),
   });
   const room = Math.min(RANK_BYTES, limits.maxStorageBufferBindingSize);
-  if (layers > 1 && rankBytes(plan, slots.capacity, limits) > room) {
+  if (layers > 1 && rankBytes(plan, slots, limits) > room) {
     const half = Math.ceil(layers / 2);
     return [
       ...planLayers(spec, firstLayer, half, limits),
@@ -49,19 +50,16 @@ function planLayers(spec: SelectSpec, firstLayer: number, layers: number, limits
   return [
     ...dispatches,
     {
-      kernel: SELECT,
+      kernel: selectKernel({ slots: slots.kind }),
       params: SELECT_PARAMS.pack({
+        ...slotParams(slots, plan),
         rows: rowCount,
-        table_row: firstRow,
         rows_at: plan.rowsAt,
-        capacity: slots.capacity,
         keep_words: keep.shape[1] ?? 0,
         now,
       }),
       bindings: {
-        counts: whole(tensorOperand("counts", slots.counts, ["u32"])),
-        positions: whole(tensorOperand("positions", slots.position, ["u32"])),
-        slot_flags: whole(tensorOperand("flags", slots.flags, ["u32"])),
+        ...slotBindings(slots),
         keys,
         thresholds,
         keep: whole(tensorOperand("keep", keep, ["u32"])),

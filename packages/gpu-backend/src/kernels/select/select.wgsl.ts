@@ -1,37 +1,40 @@
-import { defineKernel } from "../../dispatch/kernel";
+import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 import { BOOL_PROGRAM } from "../rank-slots/bool-program";
 import { RANK_TESTS } from "../rank-slots/rank-tests";
+import { SLOT_PARAMS, slotStorage, slotWgsl, type SlotSource } from "../rank-slots/slot-source";
 
 const THREADS = 256;
 
+export interface SelectVariant {
+  readonly slots: SlotSource;
+}
+
 export const SELECT_PARAMS = paramBlock({
-  // Rows of the plan, and where they begin in the table and among the words.
+  ...SLOT_PARAMS,
+  // Rows of the plan, and where they begin among the words.
   rows: "u32",
-  table_row: "u32",
   rows_at: "u32",
-  capacity: "u32",
   // Words of a row of keep.
   keep_words: "u32",
   now: "u32",
 });
 
 /** Runs each row's program on its slots, once the ranks are there. One workgroup a row. */
-export const SELECT = defineKernel({
-  label: "select",
-  params: SELECT_PARAMS,
-  storage: {
-    counts: { access: "read", type: "array<u32>" },
-    positions: { access: "read", type: "array<u32>" },
-    slot_flags: { access: "read", type: "array<u32>" },
-    keys: { access: "read", type: "array<u32>" },
-    thresholds: { access: "read", type: "array<u32>" },
-    keep: { access: "write", type: "array<u32>" },
-    kept: { access: "write", type: "array<u32>" },
-  },
-  data: "array<u32>",
-  code: `${FLAT_WORKGROUP}
+export const selectKernel = kernelVariants(({ slots }: SelectVariant) =>
+  defineKernel({
+    label: "select",
+    params: SELECT_PARAMS,
+    storage: {
+      ...slotStorage(slots),
+      keys: { access: "read", type: "array<u32>" },
+      thresholds: { access: "read", type: "array<u32>" },
+      keep: { access: "write", type: "array<u32>" },
+      kept: { access: "write", type: "array<u32>" },
+    },
+    data: "array<u32>",
+    code: `${FLAT_WORKGROUP}
 
 const THREADS = ${THREADS}u;
 const WORDS = THREADS / 32u;
@@ -41,13 +44,14 @@ const WORDS = THREADS / 32u;
 var<workgroup> bits: array<atomic<u32>, WORDS>;
 var<workgroup> total: atomic<u32>;
 ${RANK_TESTS}
+${slotWgsl(slots)}
 ${BOOL_PROGRAM}
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let row = flat_workgroup(group, groups);
   if (row >= params.rows) { return; }
   let table_row = params.table_row + row;
-  let count = min(counts[table_row], params.capacity);
+  let count = slots_of(row);
   let first = data[params.rows_at + row * 4u + 2u];
   let end = data[params.rows_at + row * 4u + 3u];
   var own = 0u;
@@ -57,8 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     workgroupBarrier();
     let number = base + thread;
     if (number < count) {
-      let at = table_row * params.capacity + number;
-      if (holds(first, end, Slot(row, number, positions[at], at))) {
+      if (holds(first, end, Slot(row, number, position_of(row, number)))) {
         atomicOr(&bits[thread / 32u], 1u << (thread % 32u));
         own++;
       }
@@ -74,4 +77,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (thread == 0u) { kept[table_row] = atomicLoad(&total); }
 }
 `,
-});
+  }),
+);

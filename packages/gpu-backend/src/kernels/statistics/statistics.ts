@@ -1,6 +1,7 @@
 import {
   COMPUTED_COLUMNS,
   STORED_COLUMNS,
+  WAITING,
   WinnowError,
   type StatisticsSpec,
   type StoredColumn,
@@ -9,7 +10,7 @@ import {
 import { scratch, whole, type Binding } from "../../dispatch/binding";
 import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import type { Grid } from "../../dispatch/grid";
-import { tensorOperand } from "../../dispatch/operands";
+import { boundRows, tensorOperand } from "../../dispatch/operands";
 import { slabsOf } from "../../dispatch/slabs";
 import { kvStorage, type KvStorage } from "../../wgsl/kv";
 import { KEY_PARAMS, keyColumnKernel, keyMeanKernel, type KeySource } from "./key-columns.wgsl";
@@ -129,35 +130,43 @@ function planStored(layer: Layer): Dispatch[] {
       grid,
     };
     if (record?.reduce === "replace") return [begin];
-    return [begin, ...storedIn(layer, name, record?.reduce ?? "set", output)];
+    const stored = storedIn(layer, name, record?.reduce ?? "set", output);
+    const waiting = WAITING[name];
+    if (waiting === undefined || spec.paged?.pending !== true) return [begin, ...stored];
+    return [begin, ...stored, ...storedIn(layer, waiting.column, waiting.reduce, output, name)];
   });
 }
 
-/** One column of the kept slots, column slab by column slab. */
+/** One column of the kept slots, of the heads that store a second one too. */
 function storedIn(
   { spec, grid }: Layer,
   name: StoredColumn,
   reduce: StoredColumnVariant["reduce"],
   output: Binding,
+  beside = name,
 ): Dispatch[] {
   const { paged, into, firstRow } = spec;
-  if (paged === undefined) return [];
-  const lengths = whole(tensorOperand("lengths", paged.lengths, ["u32"]));
-  const table = whole(tensorOperand("column table", paged.columnTable, ["u32"]));
-  return slabsOf("column slab", paged.columnSlabs).map(({ number, tensor }) => ({
-    kernel: storedColumnKernel({ reduce }),
-    params: STORED_PARAMS.pack({
-      first_row: firstRow,
-      capacity: into.capacity,
-      column: STORED_COLUMNS.indexOf(name),
-      slab: number,
-      page_slots: paged.pageSlots,
-      column_pages_per_slab: paged.columnPagesPerSlab,
-      column_table_width: paged.columnTable.shape[2] ?? 0,
-    }),
-    bindings: { lengths, column_table: table, slab: whole(tensor), table_column: output },
-    grid,
-  }));
+  if (paged === undefined || paged.columns === null) return [];
+  return [
+    {
+      kernel: storedColumnKernel({ reduce }),
+      params: STORED_PARAMS.pack({
+        first_row: firstRow,
+        capacity: into.capacity,
+        column: STORED_COLUMNS.indexOf(name),
+        beside: STORED_COLUMNS.indexOf(beside),
+        page_slots: paged.pageSlots,
+        column_table_width: paged.columnTable.tensor.shape[2] ?? 0,
+      }),
+      bindings: {
+        lengths: whole(tensorOperand("lengths", paged.lengths, ["u32"])),
+        column_table: boundRows("column table", paged.columnTable, ["u32"]),
+        columns: whole(tensorOperand("columns", paged.columns, ["f32"])),
+        table_column: output,
+      },
+      grid,
+    },
+  ];
 }
 
 /** Keys and values in one place. */

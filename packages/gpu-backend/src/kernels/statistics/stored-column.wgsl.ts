@@ -58,13 +58,13 @@ export const STORED_PARAMS = paramBlock({
   first_row: "u32",
   capacity: "u32",
   column: "u32",
-  slab: "u32",
+  // The column whose heads alone are looked at: one that is added to another is of no use by itself.
+  beside: "u32",
   page_slots: "u32",
-  column_pages_per_slab: "u32",
   column_table_width: "u32",
 });
 
-/** What heads store in a column beside kept slots, as far as it lies in one column slab. */
+/** What heads store in a column beside kept slots. */
 export const storedColumnKernel = kernelVariants(({ reduce }: StoredColumnVariant) => {
   const type = reduce === "set" ? "array<u32>" : "array<f32>";
   const put = {
@@ -78,7 +78,7 @@ export const storedColumnKernel = kernelVariants(({ reduce }: StoredColumnVarian
     storage: {
       lengths: { access: "read", type: "array<u32>" },
       column_table: { access: "read", type: "array<u32>" },
-      slab: { access: "read", type },
+      columns: { access: "read", type },
       table_column: { access: "write", type },
     },
     code: `
@@ -89,10 +89,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let slot = id.x;
   let head = id.y;
   if (slot >= min(lengths[head], params.capacity)) { return; }
-  let page = column_page(head, params.column, slot);
-  if (page / params.column_pages_per_slab != params.slab) { return; }
+  let place = column_place(head, params.column, slot);
+  if (place == NOWHERE || column_place(head, params.beside, slot) == NOWHERE) { return; }
   let at = (params.first_row + head) * params.capacity + slot;
-  let stored = slab[column_place(page, slot)];
+  let stored = columns[place];
   ${put}
 }`,
   });

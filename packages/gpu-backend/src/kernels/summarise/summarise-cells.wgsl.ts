@@ -79,7 +79,7 @@ fn edges_behind(first: u32, end: u32, slot: Slot) -> u32 {
 
 fn bucket_of(head: u32, column: u32) -> u32 {
   let at = head * params.capacity + column;
-  let slot = Slot(head, column, positions[at], at);
+  let slot = Slot(head, column, positions[at]);
   var bucket = 0u;
   ${buckets.join("\n  ")}
   return bucket;

@@ -1,0 +1,82 @@
+import { createWebGpuBackend, requestGpu, type RecorderCounts, type WebGpuBackend } from "@winnow/gpu-backend";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+
+import { loadModel, type Model } from "../model";
+import { idsPart } from "../prompt/parts";
+import type { SessionOptions } from "../session/session-options";
+import { DEMO } from "../testing/models";
+import { LONG_IDS } from "../testing/session-uses";
+
+const PROMPT_TOKENS = 100;
+const WARM_TOKENS = 24;
+const TOKENS = 40;
+/** The embedding, the head, and two to draw a token. */
+const AROUND_LAYERS = 4;
+
+describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("tokens on WebGPU", () => {
+  let backend: WebGpuBackend;
+  let model: Model;
+  let created = 0;
+
+  beforeAll(async () => {
+    vi.spyOn(process, "emitWarning").mockReturnValue();
+    backend = createWebGpuBackend(await requestGpu({ allowSoftware: true }));
+    const { device } = backend.gpu;
+    const createBuffer = device.createBuffer.bind(device);
+    vi.spyOn(device, "createBuffer").mockImplementation((descriptor) => {
+      created++;
+      return createBuffer(descriptor);
+    });
+    model = await loadModel(DEMO, { backend });
+  });
+
+  afterAll(() => {
+    model[Symbol.dispose]();
+    vi.restoreAllMocks();
+  });
+
+  /** What some tokens cost, once the first ones have made what all use. */
+  async function costOf(options: SessionOptions): Promise<RecorderCounts & { readonly buffers: number }> {
+    using session = model.createSession(options);
+    const prompt = idsPart(model.tokenizer, LONG_IDS.slice(0, PROMPT_TOKENS));
+    const now = (): RecorderCounts & { readonly buffers: number } => ({
+      ...backend.counts,
+      buffers: created,
+    });
+    let drawn = 0;
+    let first = now();
+    for await (const { kind } of session.generate([prompt], { maxTokens: WARM_TOKENS + TOKENS + 1, ignoreEos: true })) {
+      if (kind !== "token") continue;
+      drawn++;
+      if (drawn === WARM_TOKENS) first = now();
+      if (drawn !== WARM_TOKENS + TOKENS) continue;
+      const last = now();
+      return {
+        pipelines: last.pipelines - first.pipelines,
+        bindGroups: last.bindGroups - first.bindGroups,
+        dispatches: last.dispatches - first.dispatches,
+        submissions: last.submissions - first.submissions,
+        buffers: last.buffers - first.buffers,
+      };
+    }
+    throw new Error("the answer ended early");
+  }
+
+  const layers = (): number => model.engine.store.layout.layers;
+
+  test("take at most eight dispatches a layer, and make nothing", async () => {
+    // Four products, the append, attention and its merge; an eighth where weights are added up.
+    const cost = await costOf({ policy: "full" });
+    expect(cost.dispatches / TOKENS).toBe(7 * layers() + AROUND_LAYERS);
+    expect(cost.submissions / TOKENS).toBe(2);
+    expect(cost).toMatchObject({ pipelines: 0, bindGroups: 0, buffers: 0 });
+  });
+
+  test("take two dispatches for a sweep, and one for each layer that can lose slots", async () => {
+    const interval = 4;
+    const cost = await costOf({ policy: "frequent(40)", interval });
+    const ofSweeps = (TOKENS / interval) * (2 + layers());
+    expect(cost.dispatches).toBe(TOKENS * (8 * layers() + AROUND_LAYERS) + ofSweeps);
+    expect(cost).toMatchObject({ pipelines: 0, bindGroups: 0, buffers: 0 });
+  });
+});
