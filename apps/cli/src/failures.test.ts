@@ -196,6 +196,20 @@ describe("something else is wrong: one line, exit code 1", () => {
     expect(outcome.stderr).toMatch(message);
   });
 
+  test.each(["f16", "q8"])("a cache in %s on the CPU", async (type) => {
+    const outcome = await winnow(["run", "--model", DEMO, ...HELLO, "--backend", "cpu", "--kv-type", type]);
+    expect(outcome.code).toBe(2);
+    expectOneLine(outcome);
+    expect(outcome.stderr).toContain(`a cache in ${type} needs WebGPU`);
+  });
+
+  test("a type of cache that there is not", async () => {
+    const outcome = await winnow(["run", "--model", DEMO, ...HELLO, "--kv-type", "q4"]);
+    expect(outcome.code).toBe(2);
+    expectOneLine(outcome);
+    expect(outcome.stderr).toMatch(/f32, f16, q8/);
+  });
+
   test("an estimate for a page that no cache has", async () => {
     const outcome = await winnow(["estimate", "--model", DEMO, "--page", "9"]);
     expect(outcome.code).toBe(2);

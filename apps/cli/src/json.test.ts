@@ -222,3 +222,13 @@ test("an estimate of the full cache is what a run of that length would hold", as
   const { stdout } = await winnow(["estimate", "--model", DEMO, "--context", "100", "--policy", "full", "--json"]);
   expect(JSON.parse(stdout)).toMatchObject({ fullBytes: 7 * 16 * 16 * 2 * 32 * 4, bytesPerToken: 4096 });
 });
+
+test("an estimate in q8 counts a byte an element, and a scale for each key and value", async () => {
+  const args = ["--context", "100", "--policy", "full", "--kv-type", "q8", "--json"];
+  const { stdout } = await winnow(["estimate", "--model", DEMO, ...args]);
+  expect(JSON.parse(stdout)).toMatchObject({
+    kvType: "q8",
+    fullBytes: 7 * 16 * 16 * 2 * (32 + 4),
+    bytesPerToken: 4 * 4 * 2 * (32 + 4),
+  });
+});

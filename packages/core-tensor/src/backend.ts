@@ -106,8 +106,8 @@ export const NO_PAGE = 0xffffffff;
  */
 export interface PagedKv {
   /**
-   * f32, or f16 where the backend stores it, [pagesPerSlab, 2, pageSlots, headDim] each; null where that slab does not
-   * exist.
+   * By slab, null where it does not exist: f32 [pagesPerSlab, 2, pageSlots, headDim], or what else the backend stores: f16
+   * of that shape, or u32 [pagesPerSlab, 2, pageSlots, headDim/4 + 1], the rows that `quantiseRows` makes.
    */
   readonly slabs: readonly (DeviceTensor | null)[];
   readonly pagesPerSlab: number;

@@ -11,5 +11,6 @@ for (const [device, without] of DEVICES) {
       kvType: "f16",
       tolerance: TOLERANCES.f16,
     });
+    backendSuite("webgpu, the cache in q8", () => testBackend(without), { ...options, kvType: "q8" });
   });
 }

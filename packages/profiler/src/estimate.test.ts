@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 
 import { estimateCache } from "./estimate";
 
-const shape = { layers: 3, kvHeads: 2, headDim: 16, pageSlots: 8 };
+const shape = { layers: 3, kvHeads: 2, headDim: 16, pageSlots: 8, kvType: "f32" } as const;
 
 test("the full cache is what a page pool would hand out", () => {
   fc.assert(
@@ -17,6 +17,23 @@ test("the full cache is what a page pool would hand out", () => {
       expect(estimateCache(shape, fullPreset(), tokens, batch).fullBytes).toBe(pool.livePages * pageBytes);
     }),
   );
+});
+
+test.each([
+  ["f32", 64],
+  ["f16", 32],
+  ["q8", 20],
+] as const)("in %s a key takes %i bytes, and columns stay f32", (kvType, keyBytes) => {
+  const found = estimateCache({ ...shape, kvType }, sinkRecent(4, 10), 100);
+  expect(found).toMatchObject({
+    bytesPerToken: 3 * 2 * 2 * keyBytes,
+    fullBytes: 3 * 2 * 104 * 2 * keyBytes,
+    mostBytes: 3 * 2 * 16 * (2 * keyBytes + 4),
+  });
+});
+
+test("heads that the type does not allow are refused", () => {
+  expect(() => estimateCache({ ...shape, headDim: 6, kvType: "q8" }, fullPreset(), 10)).toThrow(/q8.*multiple of four/);
 });
 
 test("a policy without scores is exact", () => {

@@ -1,4 +1,4 @@
-import { WinnowError, bytesOf, withWaiting } from "@winnow/core-tensor";
+import { WinnowError, bytesOf, kvRowBytes, withWaiting, type KvType } from "@winnow/core-tensor";
 import { columnsNeeded, slotsOf, type Policy, type PolicyNode, type Preset } from "@winnow/kv-policies";
 
 /** What decides the size of a cache. */
@@ -8,6 +8,7 @@ export interface CacheShape {
   readonly headDim: number;
   /** Slots a page. */
   readonly pageSlots: number;
+  readonly kvType: KvType;
 }
 
 /** Bytes of a cache that has not been made, between bounds where the prompt decides. */
@@ -22,10 +23,10 @@ export interface CacheEstimate {
 }
 
 /**
- * KV bytes of `batch` sequences of `tokens` tokens, in f32, before anything is loaded. Pages are rounded up per head,
+ * KV bytes of `batch` sequences of `tokens` tokens before anything is loaded. Pages are rounded up per head,
  * and the columns that a policy needs beside its slots are counted.
  *
- * @throws WinnowError `range` when a number is not a whole number of at least 1.
+ * @throws WinnowError `range` when a number is not a whole number of at least 1, `dtype` where heads do not allow the type.
  */
 export function estimateCache(shape: CacheShape, preset: Preset, tokens: number, batch = 1): CacheEstimate {
   for (const [name, value] of Object.entries({ tokens, batch })) {
@@ -33,9 +34,10 @@ export function estimateCache(shape: CacheShape, preset: Preset, tokens: number,
       throw new WinnowError("range", `${name} is ${value}; expected a whole number of at least 1`);
   }
   const heads = shape.layers * shape.kvHeads * batch;
+  const slotBytes = 2 * kvRowBytes(shape.kvType, shape.headDim);
   const bytes = (slots: number, columns: number): number => {
     const pages = Math.ceil(slots / shape.pageSlots);
-    return pages * shape.pageSlots * heads * (bytesOf("f32", 2 * shape.headDim) + bytesOf("f32", columns));
+    return pages * shape.pageSlots * heads * (slotBytes + bytesOf("f32", columns));
   };
   const each = preset.candidates.map((policy) => {
     const columns = storedColumns(policy, preset);
@@ -43,7 +45,7 @@ export function estimateCache(shape: CacheShape, preset: Preset, tokens: number,
     return { least: bytes(least, columns), most: bytes(most, columns) };
   });
   return {
-    bytesPerToken: heads * bytesOf("f32", 2 * shape.headDim),
+    bytesPerToken: heads * slotBytes,
     fullBytes: bytes(tokens, 0),
     leastBytes: Math.min(...each.map(({ least }) => least)),
     mostBytes: Math.max(...each.map(({ most }) => most)),

@@ -1,14 +1,8 @@
 export type { CachePolicy, Decision, RowsOption } from "./cache/cache-policy";
 export type { ExtendReport, ProbeSource } from "./cache/extend";
 export type { Generation } from "./session/generation";
-export {
-  KvStore,
-  defaultPageSlots,
-  expectPageSlots,
-  fullCacheBytes,
-  type KvLayout,
-  type KvType,
-} from "./cache/kv-store";
+export { KvStore, defaultPageSlots, expectPageSlots, fullCacheBytes, type KvLayout } from "./cache/kv-store";
+export type { KvType } from "@winnow/core-tensor";
 export { replayChunks } from "./cache/probe";
 export { Sequence, type HeadState } from "./cache/sequence";
 export type { Engine } from "./engine";

@@ -1,8 +1,15 @@
-import { WinnowError, createCpuBackend, type Backend, type SamplingParams } from "@winnow/core-tensor";
+import {
+  WinnowError,
+  createCpuBackend,
+  fitsKvType,
+  type Backend,
+  type KvType,
+  type SamplingParams,
+} from "@winnow/core-tensor";
 import { TokenClasses } from "@winnow/kv-policies";
 import type { ModelFingerprint } from "@winnow/profiler";
 
-import { KvStore, defaultPageSlots, expectPageSlots, type KvType } from "./cache/kv-store";
+import { KvStore, defaultPageSlots, expectPageSlots } from "./cache/kv-store";
 import type { Engine } from "./engine";
 import { readModelConfig, type ModelConfig } from "./files/config";
 import { filesAt } from "./files/files-at";
@@ -24,7 +31,7 @@ export interface LoadOptions {
   readonly backend?: Backend | undefined;
   /** Slots a page: a power of two from 8 to 256. Default: 16 for contexts up to 4,096 tokens, 64 above. */
   readonly pageSlots?: number | undefined;
-  /** How the cache stores keys and values. Default: f16 on WebGPU, where heads allow it, and f32 on the CPU. */
+  /** How the cache stores keys and values. Default: f16 on WebGPU, where heads allow it, and f32 on the CPU. f16 and q8 need WebGPU. */
   readonly kvType?: KvType | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called as layers are loaded. */
@@ -150,15 +157,15 @@ export class Model implements Disposable {
 
 /** @throws WinnowError `usage` when the backend or the model's heads do not allow the type. */
 function resolveKvType(asked: KvType | undefined, backend: Backend, headDim: number): KvType {
-  const fits = headDim % 4 === 0;
-  if (asked === "f16" && backend.name === "cpu") {
-    throw new WinnowError("usage", "a cache in f16 needs WebGPU; the CPU backend stores f32");
+  if (asked === undefined) return backend.name === "webgpu" && fitsKvType("f16", headDim) ? "f16" : "f32";
+  if (asked !== "f32" && backend.name === "cpu") {
+    throw new WinnowError("usage", `a cache in ${asked} needs WebGPU; the CPU backend stores f32`);
   }
-  if (asked === "f16" && !fits) {
+  if (!fitsKvType(asked, headDim)) {
     throw new WinnowError(
       "usage",
-      `a cache in f16 needs heads whose size is a multiple of four, and the model's have ${headDim} elements; use f32`,
+      `a cache in ${asked} needs heads whose size is a multiple of four, and the model's have ${headDim} elements; use f32`,
     );
   }
-  return asked ?? (backend.name === "webgpu" && fits ? "f16" : "f32");
+  return asked;
 }

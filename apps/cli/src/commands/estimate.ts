@@ -1,10 +1,11 @@
-import { WinnowError } from "@winnow/core-tensor";
+import { WinnowError, type KvType } from "@winnow/core-tensor";
 import { resolvePolicy } from "@winnow/kv-policies";
 import { estimateCache, formatBytes, formatShare } from "@winnow/profiler";
 import { defaultPageSlots, expectPageSlots, readModelConfig } from "@winnow/runtime";
 import { Command } from "commander";
 
 import { loadPlugins } from "../options/cache";
+import { kvTypeOption } from "../options/model";
 import { collect, whole } from "../options/numbers";
 import { printJson } from "../output/result";
 
@@ -15,13 +16,15 @@ interface EstimateFlags {
   readonly policy: string;
   readonly plugin: readonly string[];
   readonly page?: number;
+  readonly kvType: KvType;
   readonly json?: boolean;
 }
 
 const EXAMPLES = `
 Examples:
   winnow estimate --model models/demo
-  winnow estimate --model models/demo --context 512 --batch 8 --policy "sink(4) | recent(128)"`;
+  winnow estimate --model models/demo --context 512 --batch 8 --policy "sink(4) | recent(128)"
+  winnow estimate --model models/demo --kv-type q8`;
 
 export function estimateCommand(): Command {
   return new Command("estimate")
@@ -32,6 +35,7 @@ export function estimateCommand(): Command {
     .option("--policy <text>", "a preset or an expression", "adaptive")
     .option("--plugin <file>", "a module of policies; may be repeated", collect, [])
     .option("--page <slots>", "slots a page", whole(1))
+    .addOption(kvTypeOption("how the cache is stored").default("f32"))
     .option("--json", "print one JSON object and nothing else")
     .option("--debug", "show where an error came from")
     .addHelpText("after", EXAMPLES)
@@ -51,17 +55,17 @@ async function estimate(flags: EstimateFlags): Promise<void> {
   const tokens = flags.context ?? config.context;
   const pageSlots = flags.page ?? defaultPageSlots(config.context);
   expectPageSlots(pageSlots);
-  const shape = { ...config, pageSlots };
+  const shape = { ...config, pageSlots, kvType: flags.kvType };
   const found = estimateCache(shape, preset, tokens, flags.batch);
   if (flags.json === true) {
-    printJson({ model: flags.model, policy: preset.text, tokens, batch: flags.batch, ...found });
+    printJson({ model: flags.model, policy: preset.text, tokens, batch: flags.batch, kvType: flags.kvType, ...found });
     return;
   }
   const share = (bytes: number): string =>
     `${formatBytes(bytes).padStart(9)}  ${formatShare(bytes / found.fullBytes).padStart(8)}`;
   process.stdout.write(
     [
-      `${flags.batch} × ${tokens} tokens, ${config.layers} layers of ${config.kvHeads} KV heads of size ${config.headDim}, f32`,
+      `${flags.batch} × ${tokens} tokens, ${config.layers} layers of ${config.kvHeads} KV heads of size ${config.headDim}, ${flags.kvType}`,
       `  a token       ${formatBytes(found.bytesPerToken).padStart(9)}`,
       `  full cache    ${share(found.fullBytes)}`,
       `  ${preset.text}`,

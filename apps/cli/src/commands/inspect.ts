@@ -1,4 +1,4 @@
-import { bytesOf, elementCount } from "@winnow/core-tensor";
+import { KV_TYPES, elementCount, fitsKvType, kvRowBytes } from "@winnow/core-tensor";
 import {
   ScoreTable,
   TokenClasses,
@@ -113,10 +113,14 @@ async function inspectModel(dir: string): Promise<void> {
     ["vocabulary", `${tokenizer.size} tokens, ${tokenizer.specialIds.size} of them special`],
     ["context", `${config.context} tokens`],
     ["sampling", `temperature ${sampling.temperature}, top-k ${sampling.topK}, top-p ${sampling.topP}`],
-    [
-      "KV cache",
-      `${formatBytes(layers * kvHeads * bytesOf("f32", 2 * headDim))} a token, ${formatBytes(config.context * layers * kvHeads * bytesOf("f32", 2 * headDim))} for the whole context`,
-    ],
+    ...KV_TYPES.filter((type) => fitsKvType(type, headDim)).map((type, i) => {
+      const bytes = 2 * layers * kvHeads * kvRowBytes(type, headDim);
+      const whole = formatBytes(config.context * bytes);
+      return [
+        i === 0 ? "KV cache" : "",
+        `${formatBytes(bytes)} a token in ${type}, ${whole} for the whole context`,
+      ] as const;
+    }),
   ]);
 }
 

@@ -1,4 +1,5 @@
-import { loadModel, openBackend, type BackendName, type KvType, type Model } from "@winnow/runtime";
+import { KV_TYPES, type KvType } from "@winnow/core-tensor";
+import { loadModel, openBackend, type BackendName, type Model } from "@winnow/runtime";
 import { Option, type Command } from "commander";
 
 import { progressBar } from "../output/progress";
@@ -21,13 +22,12 @@ export function withModel(command: Command): Command {
         .default("auto"),
     )
     .option("--page <slots>", "slots a page of the cache: a power of two from 8 to 256", whole(1))
-    .addOption(
-      new Option("--kv-type <type>", "how the cache is stored (default: f16 on WebGPU, f32 on the CPU)").choices([
-        "f32",
-        "f16",
-      ]),
-    )
+    .addOption(kvTypeOption("how the cache is stored: f16 and q8 on WebGPU only (default: f16 there, f32 on the CPU)"))
     .option("--debug", "show where an error came from");
+}
+
+export function kvTypeOption(description: string): Option {
+  return new Option("--kv-type <type>", description).choices(KV_TYPES);
 }
 
 /** Load the model that the flags name, with a bar on a terminal. */

@@ -2,9 +2,11 @@ import type { Backend } from "../backend";
 import type { DeviceTensor } from "../device-tensor";
 import { randomUnit } from "../expr";
 import { numberToF16 } from "../half";
+import { kvRow, type KvType } from "../kv-type";
+import { dequantiseRows, quantiseRows } from "../q8";
 import type { Shape } from "../shape";
 import { elementCount } from "../shape";
-import { tensor } from "../tensor";
+import { tensor, type Tensor } from "../tensor";
 
 /** Numbers in [-1, 1) that f32 holds exactly, the same for the same seed. */
 export function randoms(seed: number, count: number): Float32Array {
@@ -42,7 +44,7 @@ export class Fixture implements Disposable {
   /** @param kvType how caches store keys and values. */
   constructor(
     readonly backend: Backend,
-    readonly kvType: "f32" | "f16" = "f32",
+    readonly kvType: KvType = "f32",
   ) {}
 
   /** Numbers on the device; zeros where none are given. */
@@ -51,11 +53,17 @@ export class Fixture implements Disposable {
     return this.#keep(this.backend.upload(tensor("f32", shape, data), { label: "numbers", category: "activations" }));
   }
 
-  /** Keys and values, which halves hold exactly. */
+  /** Keys and values; the last dimension is that of a head. */
   kv(shape: Shape, values: Float32Array): DeviceTensor {
-    if (this.kvType === "f32") return this.f32(shape, values);
-    const halves = tensor("f16", shape, Uint16Array.from(values, numberToF16));
-    return this.#keep(this.backend.upload(halves, { label: "halves", category: "kv" }));
+    return this.#keep(this.backend.upload(this.#stored(shape, values), { label: "slab", category: "kv" }));
+  }
+
+  /** What a slab of keys and values stands for; with null, of columns. */
+  async readFloats(slab: DeviceTensor, headDim: number | null): Promise<Float32Array> {
+    const data = await this.backend.download(slab);
+    if (data instanceof Float32Array) return data;
+    if (headDim === null) throw new TypeError(`the slab "${slab.label}" holds words, and columns are f32`);
+    return dequantiseRows(data, headDim);
   }
 
   u32(shape: Shape, values?: ArrayLike<number>): DeviceTensor {
@@ -74,6 +82,19 @@ export class Fixture implements Disposable {
 
   [Symbol.dispose](): void {
     this.backend[Symbol.dispose]();
+  }
+
+  #stored(shape: Shape, values: Float32Array): Tensor {
+    switch (this.kvType) {
+      case "f32":
+        return tensor("f32", shape, Float32Array.from(values));
+      case "f16":
+        return tensor("f16", shape, Uint16Array.from(values, numberToF16));
+      case "q8": {
+        const headDim = shape.at(-1) ?? 0;
+        return tensor("u32", [...shape.slice(0, -1), kvRow("q8", headDim).width], quantiseRows(values, headDim));
+      }
+    }
   }
 
   #keep(made: DeviceTensor): DeviceTensor {

@@ -30,10 +30,13 @@ export interface PageOptions {
 
 const PAGES_PER_SLAB = 3;
 
-/** Random slots at positions 0, 1, … */
+/** Random slots at positions 0, 1, …; a cache of every type holds them exactly. */
 export function randomSlots(seed: number, count: number, headDim: number): Slot[] {
-  // A half holds these exactly.
-  const numbers = randoms(seed, count * headDim * 2).map((value) => Math.round(value * 512) / 512);
+  // Bytes times 1/128; one of each row is the greatest, which makes that its scale. No byte is -0.
+  const numbers = randoms(seed, count * headDim * 2).map((value, i) => {
+    const byte = (i + seed) % headDim === 0 ? 127 * Math.sign(value) : Math.round(value * 127) + 0;
+    return byte / 128;
+  });
   return Array.from({ length: count }, (_, i) => ({
     key: Array.from(numbers.subarray(2 * i * headDim, (2 * i + 1) * headDim)),
     value: Array.from(numbers.subarray((2 * i + 1) * headDim, (2 * i + 2) * headDim)),
@@ -136,10 +139,10 @@ export class PagedFixture {
   /** What the cache holds now. */
   async read(): Promise<Head[]> {
     const lengths = await this.fixture.read(this.kv.lengths);
-    const slabs = await this.#download(this.kv.slabs);
-    const [columnData = new Float32Array(0)] = await this.#download([this.kv.columns]);
-    const columnWords = new Uint32Array(columnData.buffer, columnData.byteOffset, columnData.length);
     const { headDim } = this.options;
+    const slabs = await this.#download(this.kv.slabs, headDim);
+    const [columnData = new Float32Array(0)] = await this.#download([this.kv.columns], null);
+    const columnWords = new Uint32Array(columnData.buffer, columnData.byteOffset, columnData.length);
     return this.#columnTable.map((columns, head) => ({
       columns: STORED_COLUMNS.filter((_, column) => columns[column] !== null),
       slots: Array.from({ length: at(lengths, head) }, (_, s) => {
@@ -161,11 +164,11 @@ export class PagedFixture {
     }));
   }
 
-  async #download(slabs: readonly (DeviceTensor | null)[]): Promise<Float32Array[]> {
+  /** @param headDim of keys and values; null for columns, which are f32 whatever the cache's type. */
+  async #download(slabs: readonly (DeviceTensor | null)[], headDim: number | null): Promise<Float32Array[]> {
     const found: Float32Array[] = [];
     for (const slab of slabs) {
-      const data = slab === null ? new Float32Array(0) : await this.fixture.backend.download(slab);
-      if (data instanceof Float32Array) found.push(data);
+      found.push(slab === null ? new Float32Array(0) : await this.fixture.readFloats(slab, headDim));
     }
     return found;
   }

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { afterAll, afterEach, beforeAll } from "vitest";
 
 import type { Backend } from "../backend";
+import type { KvType } from "../kv-type";
 import { Fixture } from "./fixture";
 import { TOLERANCES, type Tolerance } from "./tolerances";
 
@@ -16,12 +17,14 @@ export interface BackendSuiteOptions {
   /** Generated cases a property; 20 unless told otherwise. */
   readonly numRuns?: number;
   /** How caches store keys and values; f32 unless told otherwise. */
-  readonly kvType?: "f32" | "f16";
+  readonly kvType?: KvType;
 }
 
 /** The backend under test, made before the first test of a `describe` and disposed after its last. */
 export class SuiteContext {
   readonly tolerance: Tolerance;
+  /** Of keys and values that were put into pages, against what they were. */
+  readonly stored: Tolerance;
   /** For fast-check. */
   readonly runs: { readonly numRuns: number };
   /** Half the size of a head. Few sizes, of twos and of fours: a device compiles a kernel for each. */
@@ -31,8 +34,10 @@ export class SuiteContext {
 
   constructor(makeBackend: () => Backend | Promise<Backend>, options: BackendSuiteOptions) {
     this.tolerance = options.tolerance ?? TOLERANCES.f32;
-    // Two halves share a word, so caches in f16 have heads of fours only.
-    this.halves = options.kvType === "f16" ? fc.constantFrom(2, 8) : fc.constantFrom(1, 2, 3, 8);
+    const kvType = options.kvType ?? "f32";
+    this.stored = kvType === "f32" ? this.tolerance : TOLERANCES[kvType];
+    // What shares a word is written by one thread, so the other types have heads of fours only.
+    this.halves = kvType === "f32" ? fc.constantFrom(1, 2, 3, 8) : fc.constantFrom(2, 8);
     this.runs = { numRuns: options.numRuns ?? 20 };
     this.#lawTolerance = (options.bitEqual ?? true) ? { rtol: 0, atol: 0 } : this.tolerance;
     beforeAll(async () => {

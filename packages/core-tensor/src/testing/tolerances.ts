@@ -12,4 +12,6 @@ export const TOLERANCES = {
   f32: { rtol: 1e-5, atol: 1e-5 },
   f16: { rtol: 2e-3, atol: 2e-3 },
   bf16: { rtol: 2e-2, atol: 2e-2 },
+  // Half of max|x|/127, where elements of size one are turned by pairs: none is greater than the root of two.
+  q8: { rtol: 1e-5, atol: Math.SQRT2 / 254 + 1e-5 },
 } as const satisfies Record<string, Tolerance>;

@@ -1,7 +1,7 @@
-import type { DeviceTensor } from "@winnow/core-tensor";
+import type { DeviceTensor, KvType } from "@winnow/core-tensor";
 
 import type { GpuTensor } from "../buffers/gpu-tensor";
-import { KV_TYPES, kvStorage, type KvStorage } from "../wgsl/kv";
+import { SLAB_TYPES, kvTypeOf } from "../wgsl/kv";
 import { tensorOperand } from "./operands";
 
 /** One slab of a pool of pages. */
@@ -14,11 +14,11 @@ export interface Slab {
 /** The slabs that exist. */
 export function slabsOf(name: string, slabs: readonly (DeviceTensor | null)[]): Slab[] {
   return slabs.flatMap((handle, number) =>
-    handle === null ? [] : [{ number, tensor: tensorOperand(name, handle, KV_TYPES) }],
+    handle === null ? [] : [{ number, tensor: tensorOperand(name, handle, SLAB_TYPES) }],
   );
 }
 
 /** How the slabs store keys and values; all of a cache do it alike. */
-export function storageOf([first]: readonly Slab[]): KvStorage {
-  return first === undefined ? "f32" : kvStorage(first.tensor);
+export function storageOf([first]: readonly Slab[]): KvType {
+  return first === undefined ? "f32" : kvTypeOf(first.tensor);
 }

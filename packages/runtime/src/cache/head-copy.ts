@@ -1,9 +1,18 @@
-import { STORED_COLUMNS, WAITING, type Backend, type StoredColumn } from "@winnow/core-tensor";
+import {
+  STORED_COLUMNS,
+  WAITING,
+  dequantiseRows,
+  kvRow,
+  quantiseRows,
+  type Backend,
+  type StoredColumn,
+} from "@winnow/core-tensor";
 
+import type { KvLayout } from "./kv-store";
 import type { LayerCache } from "./layer-cache";
 import type { PagePlace } from "./slab-pool";
 
-/** A head's slots on the host, without pages. */
+/** A head's slots on the host, without pages and whatever the cache's type. */
 export interface HeadCopy {
   /** f32 [slots, headDim] */
   readonly keys: Float32Array;
@@ -13,37 +22,37 @@ export interface HeadCopy {
   readonly columns: Readonly<Partial<Record<StoredColumn, Float32Array>>>;
 }
 
-/** What pages look like, which a copy does not depend on. */
-interface PageShape {
-  readonly pageSlots: number;
-  readonly headDim: number;
-}
+/** What pages look like. */
+type PageShape = Pick<KvLayout, "kvType" | "pageSlots" | "heads">;
 
 /** Copy a head's slots to the host. */
 export async function copyHead(backend: Backend, layer: LayerCache, head: number, shape: PageShape): Promise<HeadCopy> {
-  const { pageSlots, headDim } = shape;
+  const { kvType, pageSlots, heads } = shape;
   const slots = layer.lengths[head] ?? 0;
-  const half = pageSlots * headDim;
+  const { width } = kvRow(kvType, heads.headDim);
+  const half = pageSlots * width;
   const places = layer.kvPlaces(head);
   const columns: Partial<Record<StoredColumn, Float32Array>> = {};
   for (const column of layer.columnsOf(head)) {
     columns[column] = await download(backend, layer.columnPlaces(head, column), 0, pageSlots, slots);
   }
   if (layer.pending) addWaiting(columns);
-  return {
-    keys: await download(backend, places, 0, half, slots * headDim),
-    values: await download(backend, places, half, half, slots * headDim),
-    columns,
+  const rows = async (skip: number): Promise<Float32Array> => {
+    const stored = await download(backend, places, skip, half, slots * width);
+    return kvType === "q8" ? dequantiseRows(new Uint32Array(stored.buffer), heads.headDim) : stored;
   };
+  return { keys: await rows(0), values: await rows(half), columns };
 }
 
 /** Put slots back into a head that has their number of slots, and their columns. */
 export function pasteHead(backend: Backend, layer: LayerCache, head: number, copy: HeadCopy, shape: PageShape): void {
-  const { pageSlots, headDim } = shape;
-  const half = pageSlots * headDim;
+  const { kvType, pageSlots, heads } = shape;
+  const half = pageSlots * kvRow(kvType, heads.headDim).width;
   const places = layer.kvPlaces(head);
-  upload(backend, places, 0, half, copy.keys);
-  upload(backend, places, half, half, copy.values);
+  const stored = (rows: Float32Array): Float32Array | Uint32Array =>
+    kvType === "q8" ? quantiseRows(rows, heads.headDim) : rows;
+  upload(backend, places, 0, half, stored(copy.keys));
+  upload(backend, places, half, half, stored(copy.values));
   for (const column of layer.columnsOf(head)) {
     const values = copy.columns[column];
     if (values !== undefined) upload(backend, layer.columnPlaces(head, column), 0, pageSlots, values);
@@ -87,7 +96,7 @@ function upload(
   places: readonly PagePlace[],
   skip: number,
   perPage: number,
-  data: Float32Array,
+  data: Float32Array | Uint32Array,
 ): void {
   places.forEach(({ slab, offset }, page) => {
     backend.write(slab, data.subarray(page * perPage, (page + 1) * perPage), offset + skip);

@@ -1,13 +1,11 @@
-import { WinnowError, bytesOf, type Backend, type HeadShape } from "@winnow/core-tensor";
+import { WinnowError, kvRow, kvRowBytes, type Backend, type HeadShape, type KvType } from "@winnow/core-tensor";
 
 import { ColumnPool } from "./column-pool";
 import { SlabPool } from "./slab-pool";
 
-/** How keys and values are stored: f16 needs a backend that stores it, and heads whose size is a multiple of four. */
-export type KvType = "f32" | "f16";
-
 /** What decides the layout of every cache of a model. */
 export interface KvLayout {
+  /** One that the backend stores. */
   readonly kvType: KvType;
   readonly layers: number;
   readonly heads: HeadShape;
@@ -33,12 +31,12 @@ export class KvStore implements Disposable {
     readonly layout: KvLayout,
   ) {
     const { kvHeads, headDim } = layout.heads;
+    const { dtype, width } = kvRow(layout.kvType, headDim);
     const fullPages = Math.ceil(layout.context / layout.pageSlots) * kvHeads;
     const pagesPerSlab = Math.max(1, Math.ceil(fullPages / SLABS_PER_LAYER));
     this.layers = Array.from(
       { length: layout.layers },
-      (_, layer) =>
-        new SlabPool(backend, `kv.layer${layer}`, layout.kvType, [2, layout.pageSlots, headDim], pagesPerSlab),
+      (_, layer) => new SlabPool(backend, `kv.layer${layer}`, dtype, [2, layout.pageSlots, width], pagesPerSlab),
     );
     this.columns = new ColumnPool(backend, layout.pageSlots);
   }
@@ -74,5 +72,5 @@ export function expectPageSlots(slots: number): void {
 export function fullCacheBytes(layout: KvLayout, tokens: number): number {
   const { kvHeads, headDim } = layout.heads;
   const pages = Math.ceil(tokens / layout.pageSlots) * kvHeads * layout.layers;
-  return pages * bytesOf(layout.kvType, 2 * layout.pageSlots * headDim);
+  return pages * 2 * layout.pageSlots * kvRowBytes(layout.kvType, headDim);
 }

@@ -101,10 +101,7 @@ export async function saveSession(session: Session, model: Model, path: string, 
         for (const head of heads.keys()) {
           const layer = sequence.layers[l];
           if (layer === undefined) continue;
-          const copy = await copyHead(backend, layer, head, {
-            pageSlots: store.layout.pageSlots,
-            headDim: store.layout.heads.headDim,
-          });
+          const copy = await copyHead(backend, layer, head, store.layout);
           const parts = [copy.keys, copy.values, ...layer.columnsOf(head).map((column) => copy.columns[column])];
           for (const part of parts) if (part !== undefined) await file.write(bytesOf(part));
         }
@@ -213,7 +210,7 @@ function fill(
       const columns: Partial<Record<StoredColumn, Float32Array>> = {};
       for (const column of stored) columns[column] = take(slots);
       const copy: HeadCopy = { keys, values, columns };
-      pasteHead(backend, layer, head, copy, { pageSlots: store.layout.pageSlots, headDim });
+      pasteHead(backend, layer, head, copy, store.layout);
     });
     layer.writeLengths();
   });

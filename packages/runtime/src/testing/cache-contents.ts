@@ -5,11 +5,10 @@ import type { Session } from "../session/session";
 /** What a session's pages hold, by layer and KV head. */
 export async function cacheContents(model: Model, session: Session): Promise<HeadCopy[][]> {
   const { backend, store } = model.engine;
-  const shape = { pageSlots: store.layout.pageSlots, headDim: store.layout.heads.headDim };
   const contents: HeadCopy[][] = [];
   for (const layer of session.sequence.layers) {
     const heads: HeadCopy[] = [];
-    for (const head of layer.lengths.keys()) heads.push(await copyHead(backend, layer, head, shape));
+    for (const head of layer.lengths.keys()) heads.push(await copyHead(backend, layer, head, store.layout));
     contents.push(heads);
   }
   return contents;

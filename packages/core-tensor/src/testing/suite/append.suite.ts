@@ -109,8 +109,8 @@ export function appendSuite(context: SuiteContext): void {
               expect(slot).toMatchObject({ key: known[s]?.key, value: known[s]?.value, position: known[s]?.position });
             });
             slots.slice(known.length).forEach((slot, row) => {
-              expect(slot.key).toBeAllclose(expected(row, heads.queryHeads + head), context.tolerance);
-              expect(slot.value).toBeAllclose(expected(row, heads.queryHeads + kvHeads + head), context.tolerance);
+              expect(slot.key).toBeAllclose(expected(row, heads.queryHeads + head), context.stored);
+              expect(slot.value).toBeAllclose(expected(row, heads.queryHeads + kvHeads + head), context.stored);
               if (columns.includes("position")) expect(slot.position).toBe(positions[row]);
               expect(Object.values(slot.columns)).toEqual(columns.filter((name) => name !== "position").map(() => 0));
             });

@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import type { AttendGroup } from "../../backend";
 import { rows } from "../../device-tensor";
 import { Stage, all, naive, scenesOf, type Scene } from "../attend-scene";
-import { at, randoms } from "../fixture";
-import { naiveAttention } from "../naive";
+import { at, randomIntegers, randoms } from "../fixture";
+import { naiveAttention, unflatten } from "../naive";
 import { PagedFixture, randomSlots, scratchOf } from "../paged-fixture";
 import type { SuiteContext } from "../suite-context";
 
@@ -54,11 +54,20 @@ export function attendSuite(context: SuiteContext): void {
         fc.asyncProperty(scenes, async (scene) => {
           const { backend, fixture } = context;
           const { heads, scale, count } = scene;
+          const { queryHeads, kvHeads, headDim } = heads;
           // One cache reads its rows one by one into pages, the other reads all into scratch.
-          const kept = Array.from({ length: heads.kvHeads }, () => []);
-          const fromScratch = new Stage(context, { ...scene, kept, context: 0 });
-          const stepped = new Stage(context, { ...scene, kept, context: 0 });
-          const rotation = rows(fixture.f32([count, heads.headDim], randoms(scene.seed, count * heads.headDim)));
+          const kept = Array.from({ length: kvHeads }, () => []);
+          // Numbers that every cache holds exactly, turned by quarters.
+          const vectors = randomSlots(scene.seed, count * (queryHeads + 2 * kvHeads), headDim).map(({ key }) => key);
+          const quarters = randomIntegers(scene.seed, (count * headDim) / 2, 4);
+          const turns = unflatten(quarters, headDim / 2).flatMap((row) => [
+            ...row.map((quarter) => [1, 0, -1, 0][quarter] ?? NaN),
+            ...row.map((quarter) => [0, 1, 0, -1][quarter] ?? NaN),
+          ]);
+          const same = { ...scene, kept, context: 0, qkv: Float32Array.from(vectors.flat()) };
+          const fromScratch = new Stage(context, same);
+          const stepped = new Stage(context, same);
+          const rotation = rows(fixture.f32([count, headDim], turns));
           const positions = fixture.u32(
             [count],
             Array.from({ length: count }, (_, i) => i),
@@ -182,9 +191,9 @@ export function attendSuite(context: SuiteContext): void {
     });
 
     it("lets no later row's numbers into an earlier row", async () => {
-      const heads = { queryHeads: 1, kvHeads: 1, headDim: 2 };
-      const fresh = randomSlots(1, 4, 2).map((slot, i) =>
-        i < 3 ? slot : { ...slot, key: [NaN, 0], value: [Infinity, NaN] },
+      const heads = { queryHeads: 1, kvHeads: 1, headDim: 4 };
+      const fresh = randomSlots(1, 4, 4).map((slot, i) =>
+        i < 3 ? slot : { ...slot, key: [NaN, 0, 0, 0], value: [Infinity, NaN, -Infinity, 0] },
       );
       const scene: Scene = {
         heads,
@@ -193,29 +202,29 @@ export function attendSuite(context: SuiteContext): void {
         fresh: [fresh],
         context: 0,
         count: 4,
-        qkv: randoms(2, 24),
+        qkv: randoms(2, 48),
         seed: 1,
       };
       const stage = new Stage(context, scene);
       stage.attend();
       const found = await stage.read();
-      expect(found.slice(0, 6)).toBeAllclose(
+      expect(found.slice(0, 12)).toBeAllclose(
         [0, 1, 2].flatMap((row) => naive(scene, row, 0).out),
         context.tolerance,
       );
-      expect(found.slice(6)).toEqual([NaN, NaN]);
+      expect(found.slice(12)).toEqual([NaN, NaN, NaN, NaN]);
     });
 
     it("keeps weights that would overflow before the greatest score is taken off", async () => {
-      const heads = { queryHeads: 1, kvHeads: 1, headDim: 2 };
+      const heads = { queryHeads: 1, kvHeads: 1, headDim: 4 };
       const scene: Scene = {
         heads,
         scale: 1e4,
         kept: [[]],
-        fresh: [randomSlots(1, 9, 2)],
+        fresh: [randomSlots(1, 9, 4)],
         context: 0,
         count: 9,
-        qkv: randoms(2, 54),
+        qkv: randoms(2, 108),
         seed: 1,
       };
       const stage = new Stage(context, scene);

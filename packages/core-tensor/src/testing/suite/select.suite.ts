@@ -179,7 +179,7 @@ export function selectSuite(context: SuiteContext): void {
             const cache = new PagedFixture(
               fixture,
               rows.map((slots, row) => ({ slots, columns: at(heads, row).columns })),
-              { headDim: 2, pageSlots: 8, capacity: CAPACITY, seed, pending },
+              { headDim: 4, pageSlots: 8, capacity: CAPACITY, seed, pending },
             );
             const table = rows.map((slots, row): TableRow => {
               const { columns } = at(heads, row);
@@ -258,7 +258,7 @@ export function selectSuite(context: SuiteContext): void {
           async (tableRows, perGroup, bands, scales, shared, seed) => {
             const { backend, fixture } = context;
             const kvHeads = tableRows.length;
-            const heads = { queryHeads: kvHeads * perGroup, kvHeads, headDim: 2 };
+            const heads = { queryHeads: kvHeads * perGroup, kvHeads, headDim: 4 };
             const columns = 41;
             const classCount = 3;
             const classes = Array.from({ length: (shared ? 1 : kvHeads) * CAPACITY }, (_, i) =>

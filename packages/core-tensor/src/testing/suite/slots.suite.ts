@@ -159,10 +159,10 @@ export function slotsSuite(context: SuiteContext): void {
 
     it("refuses what does not fit", async () => {
       const { backend, fixture } = context;
-      const heads = { queryHeads: 1, kvHeads: 1, headDim: 2 };
-      const slots = randomSlots(1, 9, 2);
+      const heads = { queryHeads: 1, kvHeads: 1, headDim: 4 };
+      const slots = randomSlots(1, 9, 4);
       const cache = new PagedFixture(fixture, [{ slots, columns: [] }], {
-        headDim: 2,
+        headDim: 4,
         pageSlots: 8,
         capacity: 16,
         seed: 1,
@@ -185,7 +185,7 @@ export function slotsSuite(context: SuiteContext): void {
       await expect(
         fill(16, { recorded: [{ name: "mass", reduce: "sum", from: fixture.f32([1, 8]) }] }),
       ).rejects.toMatchObject(refused);
-      const kv = scratchOf(fixture, [slots], 2);
+      const kv = scratchOf(fixture, [slots], 4);
       await expect(fill(32, { scratch: { kv, start: 0, count: 9 } })).rejects.toMatchObject(refused);
       await expect(fill(16, { firstRow: 1 })).rejects.toMatchObject({ ...refused, code: "range" });
       await fill(16, {});

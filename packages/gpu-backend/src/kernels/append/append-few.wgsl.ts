@@ -1,9 +1,13 @@
+import type { KvType } from "@winnow/core-tensor";
+
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
-import type { KvStorage } from "../../wgsl/kv";
+import { SLOT_PLACES } from "../../wgsl/paged";
+import { Q8_THREADS } from "../../wgsl/q8";
 import type { Vector } from "../../wgsl/vector";
 import { APPEND_COLUMN } from "./append-columns.wgsl";
-import { APPEND_THREADS, appendVectorWgsl, slabOf, type AppendVariant } from "./append.wgsl";
+import { appendRowWgsl } from "./append-rows.wgsl";
+import { appendVectorWgsl, slabOf } from "./append.wgsl";
 
 /** Rows from which one workgroup a head is too few. */
 export const MOST_FEW_ROWS = 16;
@@ -11,7 +15,7 @@ export const MOST_FEW_ROWS = 16;
 export interface AppendFewVariant {
   /** Divides half a head. */
   readonly vector: Vector;
-  readonly storage: KvStorage;
+  readonly storage: KvType;
   /** Whether any head stores columns. */
   readonly columns: boolean;
 }
@@ -38,7 +42,7 @@ export const APPEND_FEW_PARAMS = paramBlock({
  */
 export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
   const type = `array<${variant.vector.type}>`;
-  const into: AppendVariant = { ...variant, into: "slab" };
+  const { vector, storage } = variant;
   return defineKernel({
     label: "append.few",
     params: APPEND_FEW_PARAMS,
@@ -47,7 +51,7 @@ export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
       rotation: { access: "read", type },
       page_table: { access: "read", type: "array<u32>" },
       lengths: { access: "write", type: "array<u32>" },
-      slab: { access: "write", type: slabOf(into).type },
+      slab: { access: "write", type: storage === "q8" ? "array<u32>" : slabOf({ vector, storage }).type },
       ...(variant.columns
         ? ({
             column_table: { access: "read", type: "array<u32>" },
@@ -57,23 +61,35 @@ export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
         : {}),
     },
     code: `
-${appendVectorWgsl(into)}
+${
+  storage === "q8"
+    ? [appendVectorWgsl({ vector, into: "queries", storage: "f32" }), SLOT_PLACES, appendRowWgsl(vector)].join("\n")
+    : appendVectorWgsl({ vector, into: "slab", storage })
+}
 ${variant.columns ? APPEND_COLUMN : ""}
 
-@compute @workgroup_size(${APPEND_THREADS})
+@compute @workgroup_size(${Q8_THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let head = group.x;
   let queries = params.query_heads / params.kv_heads;
-  let vectors = queries + 2u;
-  for (var i = thread; i < params.rows * vectors * params.half; i += ${APPEND_THREADS}u) {
+  let vectors = queries${storage === "q8" ? "" : " + 2u"};
+  for (var i = thread; i < params.rows * vectors * params.half; i += ${Q8_THREADS}u) {
     let vector = i / params.half % vectors;
     var index = head * queries + vector;
     if (vector >= queries) { index = params.query_heads + (vector - queries) * params.kv_heads + head; }
     append_vector(i / (vectors * params.half), index, i % params.half);
   }
   ${
+    storage === "q8"
+      ? `for (var first = 0u; first < params.rows * 2u; first += ROWS) {
+    let i = first + thread / LANES;
+    append_row(i < params.rows * 2u, i / 2u, params.query_heads + i % 2u * params.kv_heads + head, thread);
+  }`
+      : ""
+  }
+  ${
     variant.columns
-      ? `for (var i = thread; i < params.rows * COLUMNS; i += ${APPEND_THREADS}u) { append_column(i / COLUMNS, head, i % COLUMNS); }`
+      ? `for (var i = thread; i < params.rows * COLUMNS; i += ${Q8_THREADS}u) { append_column(i / COLUMNS, head, i % COLUMNS); }`
       : ""
   }
   storageBarrier();

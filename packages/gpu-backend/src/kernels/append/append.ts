@@ -1,4 +1,4 @@
-import { STORED_COLUMNS, WinnowError, expectShape, type AppendSpec } from "@winnow/core-tensor";
+import { STORED_COLUMNS, WinnowError, expectShape, kvRow, type AppendSpec } from "@winnow/core-tensor";
 
 import type { GpuCapabilities } from "../../device/capabilities";
 import type { GpuLimits } from "../../device/limits";
@@ -7,10 +7,12 @@ import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { flatGrid } from "../../dispatch/grid";
 import { boundRows, rowOperand, tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf } from "../../dispatch/slabs";
+import { Q8_ROWS } from "../../wgsl/q8";
 import { vectorOf } from "../../wgsl/vector";
 import { APPEND_COLUMNS, APPEND_COLUMNS_PARAMS, APPEND_COLUMNS_THREADS } from "./append-columns.wgsl";
 import { APPEND_FEW_PARAMS, MOST_FEW_ROWS, appendFewKernel } from "./append-few.wgsl";
 import { APPEND_LENGTHS, APPEND_LENGTHS_PARAMS, APPEND_LENGTHS_THREADS } from "./append-lengths.wgsl";
+import { appendRowsKernel } from "./append-rows.wgsl";
 import { APPEND_PARAMS, APPEND_THREADS, appendKernel } from "./append.wgsl";
 
 type Into<Kind> = Extract<AppendSpec["into"], { kind: Kind }>;
@@ -86,6 +88,8 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
   if (slabs.length === 0) {
     throw new WinnowError("range", "append: the KV cache has no slab for new slots; resize the row first");
   }
+  const storage = storageOf(slabs);
+  kvRow(storage, headDim);
   const source = rowOperand("qkv", qkv, ["f32"]).tensor;
   const angles = rowOperand("rotation", rotation, ["f32"]).tensor;
   const table = whole(tensorOperand("page table", paged.table, ["u32"]));
@@ -99,7 +103,7 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
       {
         kernel: appendFewKernel({
           vector: vectorOf(headDim / 2),
-          storage: storageOf(slabs),
+          storage,
           columns: columns !== null,
         }),
         params: APPEND_FEW_PARAMS.pack({
@@ -123,10 +127,18 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
       },
     ];
   }
+  const vector = vectorOf(headDim / 2);
+  const queries: Dispatch = {
+    kernel: appendKernel({ vector, into: "queries", storage: "f32" }),
+    params: APPEND_PARAMS.pack(shared(spec, queryHeads)),
+    bindings: { qkv: whole(source), rotation: whole(angles) },
+    grid: flatGrid(Math.ceil((qkv.count * headDim * queryHeads) / 2 / vector.width / APPEND_THREADS), limits),
+  };
   return [
+    ...(storage === "q8" ? [queries] : []),
     ...slabs.map(({ number, tensor }, pass): Dispatch => {
       // Queries turn in place: once.
-      const turned = pass === 0 ? queryHeads : 0;
+      const turned = pass === 0 && storage !== "q8" ? queryHeads : 0;
       const params = {
         ...shared(spec, turned),
         slab: number,
@@ -134,11 +146,15 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
         pages_per_slab: paged.pagesPerSlab,
         table_width: paged.table.shape[1] ?? 0,
       };
+      const groups =
+        storage === "q8"
+          ? (qkv.count * 2 * kvHeads) / Q8_ROWS
+          : (qkv.count * (turned + 2 * kvHeads) * params.half) / APPEND_THREADS;
       return {
-        kernel: appendKernel({ vector: vectorOf(headDim / 2), into: "slab", storage: storageOf(slabs) }),
+        kernel: storage === "q8" ? appendRowsKernel(vector) : appendKernel({ vector, into: "slab", storage }),
         params: APPEND_PARAMS.pack(params),
         bindings: { qkv: whole(source), rotation: whole(angles), page_table: table, lengths, slab: whole(tensor) },
-        grid: flatGrid(Math.ceil((qkv.count * (turned + 2 * kvHeads) * params.half) / APPEND_THREADS), limits),
+        grid: flatGrid(Math.ceil(groups), limits),
       };
     }),
     ...(columns === null

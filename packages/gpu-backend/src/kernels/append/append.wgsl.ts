@@ -1,6 +1,6 @@
-import { defineKernel, kernelVariants } from "../../dispatch/kernel";
+import { defineKernel, kernelVariants, type StorageVariable } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
-import { kvVectors, type KvStorage, type KvVectors } from "../../wgsl/kv";
+import { plainVectors, type PlainKvType, type PlainVectors } from "../../wgsl/kv";
 import { SLOT_PLACES } from "../../wgsl/paged";
 import type { Vector } from "../../wgsl/vector";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
@@ -11,9 +11,10 @@ export const APPEND_THREADS = 64;
 export interface AppendVariant {
   /** Divides half a head. */
   readonly vector: Vector;
-  readonly into: "scratch" | "slab";
+  /** `queries`: nothing is put anywhere, and there are neither keys nor values to look at. */
+  readonly into: "scratch" | "slab" | "queries";
   /** Of the slab. */
-  readonly storage: KvStorage;
+  readonly storage: PlainKvType;
 }
 
 export const APPEND_PARAMS = paramBlock({
@@ -48,21 +49,32 @@ export const appendKernel = kernelVariants((variant: AppendVariant) => {
     storage: {
       qkv: { access: "write", type },
       rotation: { access: "read", type },
-      ...(variant.into === "slab"
-        ? ({
-            page_table: { access: "read", type: "array<u32>" },
-            lengths: { access: "read", type: "array<u32>" },
-            slab: { access: "write", type: slabOf(variant).type },
-          } as const)
-        : ({ keys: { access: "write", type }, values: { access: "write", type } } as const)),
+      ...targetOf(variant),
     },
     code: appendWgsl(variant),
   });
 });
 
+function targetOf(variant: AppendVariant): Record<string, StorageVariable> {
+  switch (variant.into) {
+    case "slab":
+      return {
+        page_table: { access: "read", type: "array<u32>" },
+        lengths: { access: "read", type: "array<u32>" },
+        slab: { access: "write", type: slabOf(variant).type },
+      };
+    case "scratch": {
+      const type = `array<${variant.vector.type}>`;
+      return { keys: { access: "write", type }, values: { access: "write", type } };
+    }
+    case "queries":
+      return {};
+  }
+}
+
 /** How the slab is written. */
-export function slabOf({ vector, storage }: AppendVariant): KvVectors {
-  return kvVectors("slab", storage, vector.width);
+export function slabOf({ vector, storage }: Pick<AppendVariant, "vector" | "storage">): PlainVectors {
+  return plainVectors("slab", storage, vector.width);
 }
 
 function appendWgsl(variant: AppendVariant): string {
@@ -72,7 +84,7 @@ ${appendVectorWgsl(variant)}
 @compute @workgroup_size(${APPEND_THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let i = flat_workgroup(group, groups) * ${APPEND_THREADS}u + thread;
-  let heads = params.turned_heads + 2u * params.kv_heads;
+  let heads = params.turned_heads${variant.into === "queries" ? "" : " + 2u * params.kv_heads"};
   let row = i / (heads * params.half);
   if (row >= params.rows) { return; }
   // Queries that are not turned here are skipped over.
@@ -87,17 +99,21 @@ export function appendVectorWgsl(variant: AppendVariant): string {
   const slab = into === "slab";
   const write = (place: string, kind: "keys" | "values", value: string): string =>
     slab ? slabOf(variant).write(place, value) : `${kind}[${place}] = ${value};`;
+  const putValue = `if (index >= params.query_heads + params.kv_heads) {
+    ${placeWgsl("index - params.query_heads - params.kv_heads", slab, "v")}
+    ${write("to", "values", "a")}
+    ${write("to + params.half", "values", "b")}
+    return;
+  }`;
+  const putKey = `${placeWgsl("index - params.query_heads", slab, "k")}
+  ${write("to", "keys", "turned_a")}
+  ${write("to + params.half", "keys", "turned_b")}`;
   return `${slab ? SLOT_PLACES : ""}
 fn append_vector(row: u32, index: u32, lane: u32) {
   let at = (((params.first_row + row) * (params.query_heads + 2u * params.kv_heads) + index) * 2u) * params.half + lane;
   let a = qkv[at];
   let b = qkv[at + params.half];
-  if (index >= params.query_heads + params.kv_heads) {
-    ${placeWgsl("index - params.query_heads - params.kv_heads", slab, "v")}
-    ${write("to", "values", "a")}
-    ${write("to + params.half", "values", "b")}
-    return;
-  }
+  ${into === "queries" ? "" : putValue}
   let angles = (params.first_rotation + row) * 2u * params.half + lane;
   let cosines = rotation[angles];
   let sines = rotation[angles + params.half];
@@ -108,9 +124,7 @@ fn append_vector(row: u32, index: u32, lane: u32) {
     qkv[at + params.half] = turned_b;
     return;
   }
-  ${placeWgsl("index - params.query_heads", slab, "k")}
-  ${write("to", "keys", "turned_a")}
-  ${write("to + params.half", "keys", "turned_b")}
+  ${into === "queries" ? "" : putKey}
 }`;
 }
 

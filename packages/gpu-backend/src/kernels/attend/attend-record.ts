@@ -1,10 +1,9 @@
-import type { AttendRecord, RowRange } from "@winnow/core-tensor";
+import type { AttendRecord, KvType, RowRange } from "@winnow/core-tensor";
 
 import type { GpuLimits } from "../../device/limits";
 import { scratch, whole, type Binding } from "../../dispatch/binding";
 import type { Dispatch } from "../../dispatch/dispatch";
 import { boundRows, tensorOperand } from "../../dispatch/operands";
-import type { KvStorage } from "../../wgsl/kv";
 import type { GroupRows } from "./group-rows";
 import {
   MOST_OUTPUTS,
@@ -107,7 +106,7 @@ const NOWHERE = {
 
 interface RecordPass {
   readonly source: "slab" | "scratch";
-  readonly storage: KvStorage;
+  readonly storage: KvType;
   readonly paged: boolean;
   readonly params: typeof NOWHERE;
   readonly inputs: Readonly<Record<string, Binding>>;

@@ -1,6 +1,8 @@
+import type { KvType } from "@winnow/core-tensor";
+
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
-import { kvVectors, type KvStorage, type KvVectors } from "../../wgsl/kv";
+import { kvVectors, type KvVectors } from "../../wgsl/kv";
 import { lanesOf } from "../../wgsl/lanes";
 
 /** Columns of a workgroup, one a thread. */
@@ -14,7 +16,7 @@ export interface AttendRecordVariant {
   /** Where the keys of the recorded columns lie. */
   readonly source: "slab" | "scratch";
   /** Of the slab. */
-  readonly storage: KvStorage;
+  readonly storage: KvType;
   /** Whether there are kept slots, which come before the scratch's columns. */
   readonly paged: boolean;
   /** Bands of the mass table; 0 where none is recorded. */
@@ -90,8 +92,8 @@ export const attendRecordKernel = kernelVariants((variant: AttendRecordVariant) 
 });
 
 function keysOf({ headDim, source, storage }: AttendRecordVariant): KvVectors {
-  const { width } = lanesOf(headDim);
-  return source === "slab" ? kvVectors("slab", storage, width) : kvVectors("keys", "f32", width);
+  const { width, units } = lanesOf(headDim);
+  return source === "slab" ? kvVectors("slab", storage, width, units) : kvVectors("keys", "f32", width, units);
 }
 
 function attendRecordWgsl(variant: AttendRecordVariant): string {
@@ -104,6 +106,8 @@ function attendRecordWgsl(variant: AttendRecordVariant): string {
   return `
 alias V = ${type};
 const UNITS = ${units}u;
+// Vectors of the source from one row to the next.
+const STRIDE = ${keys.stride}u;
 
 @compute @workgroup_size(${RECORD_COLUMNS})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -117,7 +121,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (place >= kept) { return; }
   let page = page_table[head * params.table_width + place / params.page_slots];
   if (page / params.pages_per_slab != params.slab) { return; }
-  let at = ((page % params.pages_per_slab) * 2u * params.page_slots + place % params.page_slots) * UNITS;
+  let at = ((page % params.pages_per_slab) * 2u * params.page_slots + place % params.page_slots) * STRIDE;
   let column = place;
   // The first row that sees the column.
   let first = select(0u, place + params.appended - kept, place + params.appended > kept);
@@ -127,14 +131,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let own = place >= params.context_count;
   let number = select(params.context_start + place, params.own_start + place - params.context_count, own);
   if (number >= params.column_rows) { return; }
-  let at = (head * params.capacity + number) * UNITS;
+  let at = (head * params.capacity + number) * STRIDE;
   let column = kept + number;
   let first = select(0u, place - params.context_count, own);
   ${banded ? "let position = positions[params.slot_positions + number];" : ""}`
   }
   if (column >= params.columns) { return; }
+  let key_scale = ${keys.scale("at")};
   var key: array<V, UNITS>;
-  for (var i = 0u; i < UNITS; i++) { key[i] = ${keys.read("at + i")}; }
+  for (var i = 0u; i < UNITS; i++) { key[i] = ${keys.read("at + i")} * key_scale; }
   ${columns.map((_, i) => `var total${i} = 0.0;`).join("\n  ")}
   for (var g = 0u; g < per_group; g++) {
     let query_head = head * per_group + g;

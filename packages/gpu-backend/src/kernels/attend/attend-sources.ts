@@ -1,15 +1,14 @@
-import type { AttendGroup, HeadShape, KvScratch, PagedKv } from "@winnow/core-tensor";
+import type { AttendGroup, HeadShape, KvScratch, KvType, PagedKv } from "@winnow/core-tensor";
 
 import type { GpuTensor } from "../../buffers/gpu-tensor";
 import { tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf, type Slab } from "../../dispatch/slabs";
-import type { KvStorage } from "../../wgsl/kv";
 
 /** The kept slots that a group sees, slab by slab. */
 export interface PagedSource {
   readonly kv: PagedKv;
   readonly slabs: readonly Slab[];
-  readonly storage: KvStorage;
+  readonly storage: KvType;
   readonly table: GpuTensor;
   readonly lengths: GpuTensor;
   readonly tableWidth: number;

@@ -1,7 +1,9 @@
+import type { KvType } from "@winnow/core-tensor";
+
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import { lanesOf } from "../../wgsl/lanes";
-import { kvVectors, type KvStorage, type KvVectors } from "../../wgsl/kv";
+import { kvVectors, type KvVectors } from "../../wgsl/kv";
 import { LOWEST } from "../../wgsl/lowest";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 
@@ -10,7 +12,7 @@ export const SPLIT_KEYS = 64;
 
 export interface AttendSplitVariant {
   readonly headDim: number;
-  readonly storage: KvStorage;
+  readonly storage: KvType;
   /** Room for the query vectors of a KV head: rows times the query heads that share it. */
   readonly vectors: number;
   /** Whether each slot's scores are left behind too, by tile, key and vector: the lowest number where it is not seen. */
@@ -62,7 +64,8 @@ export function splitSlices(headDim: number): number {
 }
 
 function slabOf({ headDim, storage }: Pick<AttendSplitVariant, "headDim" | "storage">): KvVectors {
-  return kvVectors("slab", storage, lanesOf(headDim).width);
+  const { width, units } = lanesOf(headDim);
+  return kvVectors("slab", storage, width, units);
 }
 
 function attendSplitWgsl({ headDim, vectors, storage, scores }: AttendSplitVariant): string {
@@ -72,6 +75,8 @@ function attendSplitWgsl({ headDim, vectors, storage, scores }: AttendSplitVaria
   return `
 alias V = ${type};
 const UNITS = ${units}u;
+// Vectors of a slab from one row to the next.
+const STRIDE = ${slab.stride}u;
 const KEYS = ${SPLIT_KEYS}u;
 const VECTORS = ${vectors}u;
 const SLICES = ${slices}u;
@@ -110,14 +115,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let slot = (tile - first_tile(head)) * KEYS + thread;
   let length = lengths[head];
   var products = array<V, VECTORS>();
+  var key_scale = 1.0;
   var seen = 0u;
   var here = false;
   if (slot < length) {
     let page = page_table[head * params.table_width + slot / params.page_slots];
     here = page / params.pages_per_slab == params.slab;
     if (here) {
-      let k_at = ((page % params.pages_per_slab) * 2u * params.page_slots + slot % params.page_slots) * UNITS;
-      values_at[thread] = k_at + params.page_slots * UNITS;
+      let k_at = ((page % params.pages_per_slab) * 2u * params.page_slots + slot % params.page_slots) * STRIDE;
+      values_at[thread] = k_at + params.page_slots * STRIDE;
+      key_scale = ${slab.scale("k_at")};
       for (var i = 0u; i < UNITS; i++) {
         let key = ${slab.read("k_at + i")};
         for (var v = 0u; v < VECTORS; v++) { products[v] += queries[v * UNITS + i] * key; }
@@ -131,7 +138,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   seen_by[thread] = seen;
   for (var v = 0u; v < VECTORS; v++) {
-    let score = select(${LOWEST}, dot(products[v], V(1.0)), (seen & (1u << v)) != 0u);
+    let score = select(${LOWEST}, dot(products[v], V(1.0)) * key_scale, (seen & (1u << v)) != 0u);
     scores[thread * VECTORS + v] = score;
     reduced[thread * VECTORS + v] = score;${
       scores ? "\n    if (here && v < vectors) { kept_scores[(tile * KEYS + thread) * vectors + v] = score; }" : ""
@@ -146,7 +153,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   workgroupBarrier();
   for (var i = thread; i < KEYS * VECTORS; i += KEYS) {
     let weight = exp(scores[i] - greatest[i % VECTORS]);
-    scores[i] = weight;
+    scores[i] = weight * ${slab.scale("values_at[i / VECTORS]")};
     reduced[i] = select(0.0, weight, (seen_by[i / VECTORS] & (1u << (i % VECTORS))) != 0u);
   }
   for (var half = KEYS / 2u; half > 0u; half /= 2u) {

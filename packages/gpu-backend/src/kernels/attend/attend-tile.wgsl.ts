@@ -1,7 +1,9 @@
+import type { KvType } from "@winnow/core-tensor";
+
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import { lanesOf } from "../../wgsl/lanes";
-import { kvVectors, type KvStorage, type KvVectors } from "../../wgsl/kv";
+import { kvVectors, type KvVectors } from "../../wgsl/kv";
 import { LOWEST } from "../../wgsl/lowest";
 
 /** Query vectors of a workgroup, one a thread: rows times the query heads that share a KV head. */
@@ -12,7 +14,7 @@ export interface AttendTileVariant {
   /** Where the keys lie: in one slab of a paged cache, or in the rows being read. */
   readonly source: "slab" | "scratch";
   /** Of the slab. */
-  readonly storage: KvStorage;
+  readonly storage: KvType;
   /** Keys that a workgroup has in its own memory at a time. */
   readonly keys: number;
 }
@@ -65,30 +67,32 @@ export const attendTileKernel = kernelVariants((variant: AttendTileVariant) => {
 
 /** How keys and values are read. */
 function keysOf({ headDim, source, storage }: AttendTileVariant): readonly [keys: KvVectors, values: KvVectors] {
-  const { width } = lanesOf(headDim);
-  if (source === "scratch") return [kvVectors("keys", "f32", width), kvVectors("values", "f32", width)];
-  const slab = kvVectors("slab", storage, width);
+  const { width, units } = lanesOf(headDim);
+  if (source === "scratch") return [kvVectors("keys", "f32", width, units), kvVectors("values", "f32", width, units)];
+  const slab = kvVectors("slab", storage, width, units);
   return [slab, slab];
 }
 
 function attendTileWgsl(variant: AttendTileVariant): string {
   const { headDim, source, keys } = variant;
   const { type, units } = lanesOf(headDim);
+  const [keyData, valueData] = keysOf(variant);
   const load =
     source === "slab"
       ? `
       let page = page_table[head * params.table_width + slot / params.page_slots];
       present = page / params.pages_per_slab == params.slab;
-      k_at = ((page % params.pages_per_slab) * 2u * params.page_slots + slot % params.page_slots) * UNITS;
-      v_at = k_at + params.page_slots * UNITS;`
+      k_at = ((page % params.pages_per_slab) * 2u * params.page_slots + slot % params.page_slots) * STRIDE;
+      v_at = k_at + params.page_slots * STRIDE;`
       : `
       let row = select(params.own_start + slot - params.context_count, params.context_start + slot, slot < params.context_count);
-      k_at = (head * params.capacity + row) * UNITS;
+      k_at = (head * params.capacity + row) * STRIDE;
       v_at = k_at;`;
-  const [keyData, valueData] = keysOf(variant);
   return `
 alias V = ${type};
 const UNITS = ${units}u;
+// Vectors of the source from one row to the next.
+const STRIDE = ${keyData.stride}u;
 const VECTORS = ${TILE_VECTORS}u;
 const KEYS = ${keys}u;
 
@@ -131,8 +135,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var k_at: u32;
         var v_at: u32;${load}
         if (present) {
-          tile_k[i] = ${keyData.read("k_at + i % UNITS")};
-          tile_v[i] = ${valueData.read("v_at + i % UNITS")};
+          tile_k[i] = ${keyData.read("k_at + i % UNITS")} * ${keyData.scale("k_at")};
+          tile_v[i] = ${valueData.read("v_at + i % UNITS")} * ${valueData.scale("v_at")};
         }
       }
       if (i % UNITS == 0u) { tile_present[i / UNITS] = u32(present); }

@@ -1,4 +1,4 @@
-import type { CompactSpec } from "@winnow/core-tensor";
+import { kvRowBytes, type CompactSpec } from "@winnow/core-tensor";
 
 import type { GpuCapabilities } from "../../device/capabilities";
 import type { GpuLimits } from "../../device/limits";
@@ -37,7 +37,7 @@ export function planCompact(spec: CompactSpec, { limits }: GpuCapabilities): Pla
 
 /** Slots move as words, whatever they mean. */
 function wordsOfHead({ heads: { headDim } }: CompactSpec, slabs: readonly Slab[]): number {
-  return storageOf(slabs) === "f16" ? headDim / 2 : headDim;
+  return kvRowBytes(storageOf(slabs), headDim) / 4;
 }
 
 /** Everything at once: slabs can be bound together, and nothing is written that was not there before. */

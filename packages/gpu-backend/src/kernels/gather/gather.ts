@@ -1,13 +1,15 @@
-import type { GatherSpec } from "@winnow/core-tensor";
+import { kvRow, type GatherSpec } from "@winnow/core-tensor";
 
 import type { GpuCapabilities } from "../../device/capabilities";
 import { whole } from "../../dispatch/binding";
 import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf } from "../../dispatch/slabs";
+import { Q8_ROWS } from "../../wgsl/q8";
 import { vectorOf } from "../../wgsl/vector";
 import { keptLists, listKept } from "../move-slots/kept-lists";
 import { moveColumns } from "../move-slots/move-columns";
+import { GATHER_ROWS } from "./gather-rows.wgsl";
 import { GATHER_PARAMS, GATHER_THREADS, gatherKernel } from "./gather.wgsl";
 
 /** Copy the kept scratch rows of each head behind its kept slots, with the table's columns; those it lacks are 0. */
@@ -20,14 +22,16 @@ export function planGather(spec: GatherSpec, { limits }: GpuCapabilities): Plan 
   if (count === 0) return [];
   const slabs = slabsOf("slab", paged.slabs);
   const storage = storageOf(slabs);
+  kvRow(storage, headDim);
   const lists = keptLists(heads, count);
   const vector = vectorOf(headDim);
   const units = headDim / vector.width;
-  const groups = Math.min(limits.maxComputeWorkgroupsPerDimension, Math.ceil((count * units) / GATHER_THREADS));
+  const needed = storage === "q8" ? count / Q8_ROWS : (count * units) / GATHER_THREADS;
+  const groups = Math.min(limits.maxComputeWorkgroupsPerDimension, Math.ceil(needed));
   return [
     listKept(spec, lists, slots.counts),
     ...slabs.map(({ number, tensor }): Dispatch => ({
-      kernel: gatherKernel({ vector, storage }),
+      kernel: storage === "q8" ? GATHER_ROWS : gatherKernel({ vector, storage }),
       params: GATHER_PARAMS.pack({
         room: lists.room,
         units,

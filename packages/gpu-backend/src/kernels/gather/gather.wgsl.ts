@@ -1,6 +1,6 @@
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
-import { kvVectors, type KvStorage, type KvVectors } from "../../wgsl/kv";
+import { plainVectors, type PlainKvType, type PlainVectors } from "../../wgsl/kv";
 import { SLOT_PLACES } from "../../wgsl/paged";
 import type { Vector } from "../../wgsl/vector";
 import { KEPT_LISTS } from "../move-slots/kept-lists.wgsl";
@@ -21,12 +21,12 @@ export const GATHER_PARAMS = paramBlock({
 
 export interface GatherVariant {
   readonly vector: Vector;
-  readonly storage: KvStorage;
+  readonly storage: PlainKvType;
 }
 
 /** Copies the kept scratch rows into those slots behind the kept ones whose pages lie in one slab. */
 export const gatherKernel = kernelVariants(({ vector, storage }: GatherVariant) => {
-  const slab = kvVectors("slab", storage, vector.width);
+  const slab = plainVectors("slab", storage, vector.width);
   const type = `array<${vector.type}>`;
   return defineKernel({
     label: "gather",
@@ -42,7 +42,7 @@ export const gatherKernel = kernelVariants(({ vector, storage }: GatherVariant) 
   });
 });
 
-function gatherWgsl(slab: KvVectors): string {
+function gatherWgsl(slab: PlainVectors): string {
   return `${KEPT_LISTS}
 ${SLOT_PLACES}
 @compute @workgroup_size(${GATHER_THREADS})

@@ -1,9 +1,8 @@
-import type { ComputedColumn } from "@winnow/core-tensor";
+import type { ComputedColumn, KvType } from "@winnow/core-tensor";
 
 import { defineKernel, kernelVariants, type StorageVariable } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
-import { scalarReader, type FloatReader } from "../../wgsl/elements";
-import type { KvStorage } from "../../wgsl/kv";
+import { kvElements, type KvElements } from "../../wgsl/kv";
 import { SLOT_PLACES } from "../../wgsl/paged";
 import { SLOT_THREADS } from "./slot-facts.wgsl";
 
@@ -28,7 +27,7 @@ export const KEY_PARAMS = paramBlock({
 export interface KeyVariant {
   readonly source: KeySource;
   /** Of the slab. */
-  readonly storage: KvStorage;
+  readonly storage: KvType;
   /** Whether there are kept slots, which come before the scratch's rows. */
   readonly paged: boolean;
 }
@@ -63,7 +62,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var square = 0.0;
   ${column === "keyDiff" ? "var product = 0.0;\n  var mean_square = 0.0;" : ""}
   for (var d = 0u; d < params.head_dim; d++) {
-    let value = ${readerOf(variant, ofValues).read("found.at + d")};
+    let value = ${readerOf(variant, ofValues).read("found.at", "d")};
     square += value * value;
     ${
       column === "keyDiff"
@@ -111,7 +110,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var sum = ${variant.first ? "0.0" : "means[head * params.head_dim + element]"};
   for (var i = 0u; i < count; i++) {
     let found = find(i, head);
-    if (found.here) { sum += ${readerOf(variant, false).read("found.at + element")} / f32(count); }
+    if (found.here) { sum += ${readerOf(variant, false).read("found.at", "element")} / f32(count); }
   }
   means[head * params.head_dim + element] = sum;
 }`,
@@ -123,8 +122,8 @@ function nameOf({ source }: KeyVariant, ofValues: boolean): string {
   return ofValues ? "values" : "keys";
 }
 
-function readerOf(variant: KeyVariant, ofValues: boolean): FloatReader {
-  return scalarReader(nameOf(variant, ofValues), variant.source === "slab" ? variant.storage : "f32");
+function readerOf(variant: KeyVariant, ofValues: boolean): KvElements {
+  return kvElements(nameOf(variant, ofValues), variant.source === "slab" ? variant.storage : "f32");
 }
 
 function sourceStorage(variant: KeyVariant, ofValues: boolean): Record<string, StorageVariable> {
@@ -139,8 +138,9 @@ function sourceStorage(variant: KeyVariant, ofValues: boolean): Record<string, S
 /** `find(i, head)`: the i-th place of the source, which slot it is, and where its key (or value) begins. */
 function placesWgsl(variant: KeyVariant, ofValues: boolean): string {
   const { source, paged } = variant;
+  const { declarations, begin } = readerOf(variant, ofValues);
   return `
-${readerOf(variant, ofValues).declarations}
+${declarations}
 struct Found { here: bool, slot: u32, at: u32 }
 
 ${source === "slab" ? SLOT_PLACES : ""}
@@ -152,9 +152,9 @@ fn find(i: u32, head: u32) -> Found {
       ? `let page = slot_page(head, i);
   let here = i < min(kept, params.table_capacity) && page / params.pages_per_slab == params.slab;
   let place = slot_place(page, i)${ofValues ? " + params.page_slots" : ""};
-  return Found(here, i, place * params.head_dim);`
+  return Found(here, i, ${begin("place")});`
       : `let here = i < params.fresh && kept + i < params.table_capacity;
-  return Found(here, kept + i, (head * params.capacity + params.start + i) * params.head_dim);`
+  return Found(here, kept + i, ${begin("head * params.capacity + params.start + i")});`
   }
 }`;
 }

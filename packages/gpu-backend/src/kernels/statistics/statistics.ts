@@ -3,6 +3,7 @@ import {
   STORED_COLUMNS,
   WAITING,
   WinnowError,
+  type KvType,
   type StatisticsSpec,
   type StoredColumn,
 } from "@winnow/core-tensor";
@@ -12,7 +13,7 @@ import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import type { Grid } from "../../dispatch/grid";
 import { boundRows, tensorOperand } from "../../dispatch/operands";
 import { slabsOf } from "../../dispatch/slabs";
-import { kvStorage, type KvStorage } from "../../wgsl/kv";
+import { kvTypeOf } from "../../wgsl/kv";
 import { KEY_PARAMS, keyColumnKernel, keyMeanKernel, type KeySource } from "./key-columns.wgsl";
 import { FACTS_PARAMS, SLOT_FLAGS, SLOT_THREADS, slotFactsKernel } from "./slot-facts.wgsl";
 import {
@@ -172,7 +173,7 @@ function storedIn(
 /** Keys and values in one place. */
 interface KeyPlace {
   readonly source: KeySource;
-  readonly storage: KvStorage;
+  readonly storage: KvType;
   readonly params: Readonly<
     Record<"slab" | "page_slots" | "pages_per_slab" | "table_width" | "start" | "fresh" | "capacity", number>
   >;
@@ -241,7 +242,7 @@ function keyPlaces({ spec, fresh }: Layer): KeyPlace[] {
           };
           return {
             source: "slab",
-            storage: kvStorage(tensor),
+            storage: kvTypeOf(tensor),
             params: {
               ...nowhere,
               slab: number,

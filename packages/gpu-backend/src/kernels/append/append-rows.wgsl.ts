@@ -1,0 +1,75 @@
+import { defineKernel, kernelVariants } from "../../dispatch/kernel";
+import { SLOT_PLACES } from "../../wgsl/paged";
+import { Q8_ROWS_WGSL, Q8_THREADS } from "../../wgsl/q8";
+import type { Vector } from "../../wgsl/vector";
+import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
+import { APPEND_PARAMS } from "./append.wgsl";
+
+/**
+ * Puts turned keys and values into those slots behind the kept ones whose pages lie in one slab, in q8: a few threads a
+ * key or value. Queries are left alone.
+ *
+ * @param vector divides half a head, and is no single element.
+ */
+export const appendRowsKernel = kernelVariants((vector: Vector) => {
+  const type = `array<${vector.type}>`;
+  return defineKernel({
+    label: "append.rows",
+    params: APPEND_PARAMS,
+    storage: {
+      qkv: { access: "read", type },
+      rotation: { access: "read", type },
+      page_table: { access: "read", type: "array<u32>" },
+      lengths: { access: "read", type: "array<u32>" },
+      slab: { access: "write", type: "array<u32>" },
+    },
+    code: `${FLAT_WORKGROUP}
+${SLOT_PLACES}
+${appendRowWgsl(vector)}
+
+@compute @workgroup_size(${Q8_THREADS})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = flat_workgroup(group, groups) * ROWS + thread / LANES;
+  let heads = 2u * params.kv_heads;
+  append_row(i < params.rows * heads, i / heads, params.query_heads + i % heads, thread);
+}
+`,
+  });
+});
+
+/** What the threads of a key or value of a row's q, k and v do together. The shader has `SLOT_PLACES`. */
+export function appendRowWgsl({ type, width }: Vector): string {
+  return `${Q8_ROWS_WGSL}
+/// Vector i of a key as it is turned, of a value as it is.
+fn turned(row: u32, index: u32, i: u32) -> ${type} {
+  let at = (((params.first_row + row) * (params.query_heads + 2u * params.kv_heads) + index) * 2u) * params.half + i;
+  let own = qkv[at];
+  if (index >= params.query_heads + params.kv_heads) { return own; }
+  let angles = (params.first_rotation + row) * 2u * params.half + i;
+  if (i < params.half) { return own * rotation[angles] - qkv[at + params.half] * rotation[angles + params.half]; }
+  return own * rotation[angles - params.half] + qkv[at - params.half] * rotation[angles];
+}
+
+/// Four elements.
+fn elements(row: u32, index: u32, i: u32) -> vec4f {
+  return ${width === 4 ? "turned(row, index, i)" : "vec4f(turned(row, index, 2u * i), turned(row, index, 2u * i + 1u))"};
+}
+
+/// In uniform control flow only.
+fn append_row(present: bool, row: u32, index: u32, thread: u32) {
+  let words = params.half${width === 4 ? " * 2u" : ""};
+  var greatest = 0u;
+  for (var i = thread % LANES; present && i < words; i += LANES) { greatest = max(greatest, magnitude(elements(row, index, i))); }
+  let scale = row_scale(greatest, thread);
+  if (!present) { return; }
+  let is_value = index >= params.query_heads + params.kv_heads;
+  let head = index - params.query_heads - select(0u, params.kv_heads, is_value);
+  let slot = lengths[head] + row;
+  let page = slot_page(head, slot);
+  if (page / params.pages_per_slab != params.slab) { return; }
+  let to = (slot_place(page, slot) + select(0u, params.page_slots, is_value)) * (words + 1u);
+  let inverse = row_inverse(scale);
+  for (var i = thread % LANES; i < words; i += LANES) { slab[to + i] = row_word(elements(row, index, i), inverse); }
+  if (thread % LANES == 0u) { slab[to + words] = scale; }
+}`;
+}

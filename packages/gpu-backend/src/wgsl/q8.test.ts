@@ -1,0 +1,242 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+
+import { NO_PAGE, STORED_COLUMNS, rows, type PagedKv } from "@winnow/core-tensor";
+
+import { at, type Fixture } from "../../../core-tensor/src/testing/fixture";
+import { slotTableOf, keepBits } from "../../../core-tensor/src/testing/slot-table";
+import { describeOnDevices, randoms } from "../testing/on-gpu";
+
+const PAGE_SLOTS = 8;
+
+/** An empty cache of one KV head with room for 32 slots, in one slab or in several. */
+function emptyCache(fixture: Fixture, headDim: number, slabs: number): PagedKv {
+  const pagesPerSlab = 4 / slabs;
+  const shape = [pagesPerSlab, 2, PAGE_SLOTS, headDim / 4 + 1];
+  // What is left in pages must not show.
+  const words = new Uint32Array(pagesPerSlab * 2 * PAGE_SLOTS * (headDim / 4 + 1)).fill(0xdeadbeef);
+  return {
+    slabs: Array.from({ length: slabs }, () => fixture.u32(shape, words)),
+    pagesPerSlab,
+    pageSlots: PAGE_SLOTS,
+    table: fixture.u32([1, 4], [2, 0, 3, 1]),
+    lengths: fixture.u32([1], [0]),
+    bounds: [32],
+    columns: null,
+    columnTable: rows(
+      fixture.u32(
+        [1, STORED_COLUMNS.length, 4],
+        STORED_COLUMNS.flatMap(() => [NO_PAGE, 0, 0, 0]),
+      ),
+    ),
+    pending: false,
+  };
+}
+
+interface Row {
+  readonly bytes: readonly number[];
+  readonly scale: number;
+}
+
+/** The keys (or values) of the first slots, bit by bit. */
+async function stored(fixture: Fixture, cache: PagedKv, part: 0 | 1, headDim: number, slots: number): Promise<Row[]> {
+  const words = (await fixture.backend.downloadAll(cache.slabs.filter((slab) => slab !== null))).flatMap((slab) => [
+    ...slab,
+  ]);
+  const width = headDim / 4 + 1;
+  return Array.from({ length: slots }, (_, slot) => {
+    const page = at([2, 0, 3, 1], Math.floor(slot / PAGE_SLOTS));
+    const row = ((page * 2 + part) * PAGE_SLOTS + (slot % PAGE_SLOTS)) * width;
+    const view = new DataView(Uint32Array.from(words.slice(row, row + width)).buffer);
+    return {
+      bytes: Array.from({ length: headDim }, (__, i) => view.getInt8(i)),
+      scale: view.getFloat32(headDim, true),
+    };
+  });
+}
+
+/** The scale in plain numbers: a 127th of the greatest, to 17 significant bits. */
+function scaleOf(vector: readonly number[]): number {
+  const share = Math.fround(Math.max(...vector.map(Math.abs)) * Math.fround(1 / 127));
+  if (share < 2 ** -127) return 0;
+  const step = 2 ** (Math.floor(Math.log2(share)) - 16);
+  const scale = Math.floor(share / step + 0.5) * step;
+  return scale < 2 ** -126 ? 0 : scale;
+}
+
+function expectQuantised(found: readonly Row[], vectors: readonly (readonly number[])[]): void {
+  found.forEach(({ bytes, scale }, slot) => {
+    const vector = at(vectors, slot);
+    expect(scale).toBe(scaleOf(vector));
+    bytes.forEach((byte, i) => {
+      if (scale === 0) {
+        expect(byte).toBe(0);
+        return;
+      }
+      const share = at(vector, i) / scale;
+      expect(Math.abs(byte)).toBeLessThanOrEqual(127);
+      // The nearest; a device divides with an error of a few units in the last place, so near a tie it is either.
+      expect(Math.abs(share - byte)).toBeLessThanOrEqual(0.5 + 1e-4);
+    });
+  });
+}
+
+const kinds = ["random", "zeros", "extremes", "one", "tiny", "subnormal", "large"] as const;
+
+function vectorOf(kind: (typeof kinds)[number], headDim: number, seed: number): number[] {
+  const numbers = Array.from(randoms(seed, headDim));
+  switch (kind) {
+    case "random":
+      return numbers;
+    case "zeros":
+      return numbers.map(() => 0);
+    case "extremes":
+      return numbers.map((value) => Math.sign(value) * 1.7);
+    case "one":
+      return numbers.map((value, i) => (i === seed % headDim ? value : 0));
+    case "tiny":
+      return numbers.map((value) => Math.fround(value * 2 ** -100));
+    case "subnormal":
+      return numbers.map((value) => Math.fround(value * 2 ** -130));
+    case "large":
+      return numbers.map((value) => Math.fround(value * 3e38));
+  }
+}
+
+const cases = fc.record({
+  // A half of 2, 4, 10 and 32: of twos and of fours.
+  headDim: fc.constantFrom(4, 8, 20, 64),
+  slots: fc.array(fc.tuple(fc.constantFrom(...kinds), fc.constantFrom(...kinds)), { minLength: 1, maxLength: 19 }),
+  slabs: fc.constantFrom(1, 2),
+  seed: fc.integer({ min: 1, max: 1e6 }),
+});
+
+function slotsOf({
+  headDim,
+  slots,
+  seed,
+}: {
+  headDim: number;
+  slots: readonly (readonly [Kind, Kind])[];
+  seed: number;
+}) {
+  return slots.map(([key, value], s) => ({
+    key: vectorOf(key, headDim, seed + 2 * s),
+    value: vectorOf(value, headDim, seed + 2 * s + 1),
+  }));
+}
+
+type Kind = (typeof kinds)[number];
+
+describeOnDevices("rows in q8", (context) => {
+  it("are what their elements and their greatest magnitude say, appended", async () => {
+    await fc.assert(
+      fc.asyncProperty(cases, async (made) => {
+        const { backend, fixture } = context;
+        const { headDim } = made;
+        const slots = slotsOf(made);
+        const cache = emptyCache(fixture, headDim, made.slabs);
+        const count = slots.length;
+        const unturned = Array.from({ length: count }, () =>
+          Array.from({ length: headDim }, (_, i) => +(i < headDim / 2)),
+        );
+        const query = Array.from(randoms(made.seed, headDim));
+        const qkv = fixture.f32(
+          [count, 3 * headDim],
+          slots.flatMap(({ key, value }) => [...query, ...key, ...value]),
+        );
+        backend.append({
+          heads: { queryHeads: 1, kvHeads: 1, headDim },
+          qkv: rows(qkv),
+          rotation: rows(fixture.f32([count, headDim], unturned.flat())),
+          into: { kind: "pages", paged: cache, positions: rows(fixture.u32([count])) },
+        });
+        expect(await fixture.read(cache.lengths)).toEqual([count]);
+        expectQuantised(
+          await stored(fixture, cache, 0, headDim, count),
+          slots.map(({ key }) => key),
+        );
+        expectQuantised(
+          await stored(fixture, cache, 1, headDim, count),
+          slots.map(({ value }) => value),
+        );
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it("are what their elements and their greatest magnitude say, gathered", async () => {
+    await fc.assert(
+      fc.asyncProperty(cases, async (made) => {
+        const { backend, fixture } = context;
+        const { headDim, slabs } = made;
+        const slots = slotsOf(made);
+        const cache = emptyCache(fixture, headDim, slabs);
+        const count = slots.length;
+        const kept = slots.map((_, i) => i % 3 !== 1);
+        backend.gather({
+          heads: { queryHeads: 1, kvHeads: 1, headDim },
+          scratch: {
+            k: fixture.f32(
+              [1, count, headDim],
+              slots.flatMap(({ key }) => key),
+            ),
+            v: fixture.f32(
+              [1, count, headDim],
+              slots.flatMap(({ value }) => value),
+            ),
+          },
+          start: 0,
+          count,
+          paged: cache,
+          slots: slotTableOf(
+            fixture,
+            [{ position: kept.map((_, i) => i), flags: kept.map(() => 0), columns: {} }],
+            32,
+            [],
+          ),
+          keep: keepBits(fixture, [kept], 32),
+          firstRow: 0,
+        });
+        const left = slots.filter((_, i) => kept[i]);
+        expectQuantised(
+          await stored(fixture, cache, 0, headDim, left.length),
+          left.map(({ key }) => key),
+        );
+        expectQuantised(
+          await stored(fixture, cache, 1, headDim, left.length),
+          left.map(({ value }) => value),
+        );
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it("have the bytes of known numbers, ties to even", async () => {
+    const { backend, fixture } = context;
+    const cache = emptyCache(fixture, 4, 1);
+    const key = [-254, 2, 3, 5];
+    const value = [0, 0.25, -127, 63.6];
+    backend.append({
+      heads: { queryHeads: 1, kvHeads: 1, headDim: 4 },
+      qkv: rows(fixture.f32([1, 12], [0, 0, 0, 0, ...key, ...value])),
+      rotation: rows(fixture.f32([1, 4], [1, 1, 0, 0])),
+      into: { kind: "pages", paged: cache, positions: rows(fixture.u32([1])) },
+    });
+    expect(await stored(fixture, cache, 0, 4, 1)).toEqual([{ bytes: [-127, 1, 2, 2], scale: 2 }]);
+    expect(await stored(fixture, cache, 1, 4, 1)).toEqual([{ bytes: [0, 0, -127, 64], scale: 1 }]);
+  });
+
+  it("have a scale that is not finite where an element is not", async () => {
+    const { backend, fixture } = context;
+    const cache = emptyCache(fixture, 4, 1);
+    backend.append({
+      heads: { queryHeads: 1, kvHeads: 1, headDim: 4 },
+      qkv: rows(fixture.f32([1, 12], [0, 0, 0, 0, 1, NaN, 2, 3, 1, 2, -Infinity, 3])),
+      rotation: rows(fixture.f32([1, 4], [1, 1, 0, 0])),
+      into: { kind: "pages", paged: cache, positions: rows(fixture.u32([1])) },
+    });
+    expect((await stored(fixture, cache, 0, 4, 1)).map(({ scale }) => scale)).toEqual([NaN]);
+    expect((await stored(fixture, cache, 1, 4, 1)).map(({ scale }) => scale)).toEqual([Infinity]);
+  });
+});
