@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { loadModel, type Model } from "../model";
 import { idsPart } from "../prompt/parts";
 import type { SessionOptions } from "../session/session-options";
-import { DEMO } from "../testing/models";
+import { DEMO, TINY } from "../testing/models";
 import { LONG_IDS } from "../testing/session-uses";
 
 const PROMPT_TOKENS = 100;
@@ -12,6 +12,11 @@ const WARM_TOKENS = 24;
 const TOKENS = 40;
 /** The embedding, the head, and two to draw a token. */
 const AROUND_LAYERS = 4;
+
+interface Cost extends RecorderCounts {
+  /** Buffers made. */
+  readonly buffers: number;
+}
 
 describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("tokens on WebGPU", () => {
   let backend: WebGpuBackend;
@@ -36,13 +41,10 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("tokens on WebGPU", () 
   });
 
   /** What some tokens cost, once the first ones have made what all use. */
-  async function costOf(options: SessionOptions): Promise<RecorderCounts & { readonly buffers: number }> {
-    using session = model.createSession(options);
-    const prompt = idsPart(model.tokenizer, LONG_IDS.slice(0, PROMPT_TOKENS));
-    const now = (): RecorderCounts & { readonly buffers: number } => ({
-      ...backend.counts,
-      buffers: created,
-    });
+  async function costOf(options: SessionOptions, of = { model, backend }, promptTokens = PROMPT_TOKENS): Promise<Cost> {
+    using session = of.model.createSession(options);
+    const prompt = idsPart(of.model.tokenizer, LONG_IDS.slice(0, promptTokens));
+    const now = (): Cost => ({ ...of.backend.counts, buffers: created });
     let drawn = 0;
     let first = now();
     for await (const { kind } of session.generate([prompt], { maxTokens: WARM_TOKENS + TOKENS + 1, ignoreEos: true })) {
@@ -78,5 +80,15 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("tokens on WebGPU", () 
     const ofSweeps = (TOKENS / interval) * (2 + layers());
     expect(cost.dispatches).toBe(TOKENS * (8 * layers() + AROUND_LAYERS) + ofSweeps);
     expect(cost).toMatchObject({ pipelines: 0, bindGroups: 0, buffers: 0 });
+  });
+
+  test("take one more for each further slab of a layer", async () => {
+    const backend = createWebGpuBackend(await requestGpu({ allowSoftware: true }));
+    using model = await loadModel(TINY, { backend });
+    const { layers, context } = model.engine.store.layout;
+    const short = await costOf({ policy: "full" }, { model, backend }, 10);
+    // A slab holds a quarter of the context.
+    const long = await costOf({ policy: "full" }, { model, backend }, context / 4 + 10);
+    expect(long.dispatches - short.dispatches).toBe(TOKENS * layers);
   });
 });

@@ -4,10 +4,11 @@ import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import { SLOT_PLACES } from "../../wgsl/paged";
 import { Q8_THREADS } from "../../wgsl/q8";
+import { slabFields, slabStorage, type SlabGroup } from "../../wgsl/slab-group";
 import type { Vector } from "../../wgsl/vector";
 import { APPEND_COLUMN } from "./append-columns.wgsl";
 import { appendRowWgsl } from "./append-rows.wgsl";
-import { appendVectorWgsl, slabOf } from "./append.wgsl";
+import { appendVectorWgsl, slabType } from "./append.wgsl";
 
 /** Rows from which one workgroup a head is too few. */
 export const MOST_FEW_ROWS = 16;
@@ -16,11 +17,12 @@ export interface AppendFewVariant {
   /** Divides half a head. */
   readonly vector: Vector;
   readonly storage: KvType;
+  readonly slabs: SlabGroup;
   /** Whether any head stores columns. */
   readonly columns: boolean;
 }
 
-export const APPEND_FEW_PARAMS = paramBlock({
+const FIXED_PARAMS = {
   rows: "u32",
   query_heads: "u32",
   kv_heads: "u32",
@@ -29,29 +31,31 @@ export const APPEND_FEW_PARAMS = paramBlock({
   first_row: "u32",
   first_rotation: "u32",
   first_position: "u32",
-  slab: "u32",
   page_slots: "u32",
   pages_per_slab: "u32",
   table_width: "u32",
   column_table_width: "u32",
-});
+} as const;
+
+/** Storage buffers beside the slabs. */
+export const APPEND_FEW_BUFFERS = 7;
 
 /**
- * All that appending a few rows to pages is, where there is one slab: a workgroup has a KV head, the queries that share
- * it, its new slots with what is stored beside them, and its length.
+ * All that appending a few rows to pages is: a workgroup has a KV head, the queries that share it, its new slots with what
+ * is stored beside them, and its length.
  */
 export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
   const type = `array<${variant.vector.type}>`;
-  const { vector, storage } = variant;
+  const { vector, storage, slabs } = variant;
   return defineKernel({
     label: "append.few",
-    params: APPEND_FEW_PARAMS,
+    params: paramBlock({ ...FIXED_PARAMS, ...slabFields(slabs) }),
     storage: {
       qkv: { access: "write", type },
       rotation: { access: "read", type },
       page_table: { access: "read", type: "array<u32>" },
       lengths: { access: "write", type: "array<u32>" },
-      slab: { access: "write", type: storage === "q8" ? "array<u32>" : slabOf({ vector, storage }).type },
+      ...slabStorage(slabs, storage === "q8" ? "array<u32>" : slabType({ vector, storage })),
       ...(variant.columns
         ? ({
             column_table: { access: "read", type: "array<u32>" },
@@ -63,8 +67,10 @@ export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
     code: `
 ${
   storage === "q8"
-    ? [appendVectorWgsl({ vector, into: "queries", storage: "f32" }), SLOT_PLACES, appendRowWgsl(vector)].join("\n")
-    : appendVectorWgsl({ vector, into: "slab", storage })
+    ? [appendVectorWgsl({ vector, into: "queries", storage: "f32" }), SLOT_PLACES, appendRowWgsl(vector, slabs)].join(
+        "\n",
+      )
+    : appendVectorWgsl({ vector, into: "slab", storage }, slabs)
 }
 ${variant.columns ? APPEND_COLUMN : ""}
 

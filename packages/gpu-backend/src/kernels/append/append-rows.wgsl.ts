@@ -3,7 +3,8 @@ import { SLOT_PLACES } from "../../wgsl/paged";
 import { Q8_ROWS_WGSL, Q8_THREADS } from "../../wgsl/q8";
 import type { Vector } from "../../wgsl/vector";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
-import { APPEND_PARAMS } from "./append.wgsl";
+import { inSlab, slabStorage } from "../../wgsl/slab-group";
+import { APPEND_PARAMS, ONE_SLAB } from "./append.wgsl";
 
 /**
  * Puts turned keys and values into those slots behind the kept ones whose pages lie in one slab, in q8: a few threads a
@@ -21,7 +22,7 @@ export const appendRowsKernel = kernelVariants((vector: Vector) => {
       rotation: { access: "read", type },
       page_table: { access: "read", type: "array<u32>" },
       lengths: { access: "read", type: "array<u32>" },
-      slab: { access: "write", type: "array<u32>" },
+      ...slabStorage(ONE_SLAB, "array<u32>"),
     },
     code: `${FLAT_WORKGROUP}
 ${SLOT_PLACES}
@@ -37,9 +38,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   });
 });
 
-/** What the threads of a key or value of a row's q, k and v do together. The shader has `SLOT_PLACES`. */
-export function appendRowWgsl({ type, width }: Vector): string {
+/**
+ * What the threads of a key or value of a row's q, k and v do together. The shader has `SLOT_PLACES`.
+ *
+ * @param slabs those that keys and values may go to.
+ */
+export function appendRowWgsl({ type, width }: Vector, slabs = ONE_SLAB): string {
   return `${Q8_ROWS_WGSL}
+fn put_word(slab: u32, at: u32, word: u32) {
+  ${inSlab(slabs, "slab", (name) => `${name}[at] = word;`)}
+}
+
 /// Vector i of a key as it is turned, of a value as it is.
 fn turned(row: u32, index: u32, i: u32) -> ${type} {
   let at = (((params.first_row + row) * (params.query_heads + 2u * params.kv_heads) + index) * 2u) * params.half + i;
@@ -66,10 +75,10 @@ fn append_row(present: bool, row: u32, index: u32, thread: u32) {
   let head = index - params.query_heads - select(0u, params.kv_heads, is_value);
   let slot = lengths[head] + row;
   let page = slot_page(head, slot);
-  if (page / params.pages_per_slab != params.slab) { return; }
+  let slab = page / params.pages_per_slab;
   let to = (slot_place(page, slot) + select(0u, params.page_slots, is_value)) * (words + 1u);
   let inverse = row_inverse(scale);
-  for (var i = thread % LANES; i < words; i += LANES) { slab[to + i] = row_word(elements(row, index, i), inverse); }
-  if (thread % LANES == 0u) { slab[to + words] = scale; }
+  for (var i = thread % LANES; i < words; i += LANES) { put_word(slab, to + i, row_word(elements(row, index, i), inverse)); }
+  if (thread % LANES == 0u) { put_word(slab, to + words, scale); }
 }`;
 }

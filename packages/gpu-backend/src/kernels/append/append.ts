@@ -8,9 +8,10 @@ import { flatGrid } from "../../dispatch/grid";
 import { boundRows, rowOperand, tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf } from "../../dispatch/slabs";
 import { Q8_ROWS } from "../../wgsl/q8";
+import { slabBindings, slabGroup, slabNumbers } from "../../wgsl/slab-group";
 import { vectorOf } from "../../wgsl/vector";
 import { APPEND_COLUMNS, APPEND_COLUMNS_PARAMS, APPEND_COLUMNS_THREADS } from "./append-columns.wgsl";
-import { APPEND_FEW_PARAMS, MOST_FEW_ROWS, appendFewKernel } from "./append-few.wgsl";
+import { APPEND_FEW_BUFFERS, MOST_FEW_ROWS, appendFewKernel } from "./append-few.wgsl";
 import { APPEND_LENGTHS, APPEND_LENGTHS_PARAMS, APPEND_LENGTHS_THREADS } from "./append-lengths.wgsl";
 import { appendRowsKernel } from "./append-rows.wgsl";
 import { APPEND_PARAMS, APPEND_THREADS, appendKernel } from "./append.wgsl";
@@ -44,7 +45,7 @@ function shared(
     first_rotation: rotation.start,
     capacity: 0,
     at: 0,
-    slab: 0,
+    slab_0: 0,
     page_slots: 1,
     pages_per_slab: 1,
     table_width: 0,
@@ -97,19 +98,18 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
   const lengths = whole(tensorOperand("lengths", paged.lengths, ["u32"]));
   const columns = paged.columns === null ? null : whole(tensorOperand("columns", paged.columns, ["f32"]));
   const columnTableWidth = paged.columnTable.tensor.shape[2] ?? 0;
-  const [slab, ...others] = slabs;
-  if (slab !== undefined && others.length === 0 && qkv.count <= MOST_FEW_ROWS && queryHeads % kvHeads === 0) {
+  const vector = vectorOf(headDim / 2);
+  const bindable = slabs.length + APPEND_FEW_BUFFERS <= limits.maxStorageBuffersPerShaderStage;
+  if (bindable && qkv.count <= MOST_FEW_ROWS && queryHeads % kvHeads === 0) {
+    const group = slabGroup(slabs.length);
+    const kernel = appendFewKernel({ vector, storage, slabs: group, columns: columns !== null });
     return [
       {
-        kernel: appendFewKernel({
-          vector: vectorOf(headDim / 2),
-          storage,
-          columns: columns !== null,
-        }),
-        params: APPEND_FEW_PARAMS.pack({
+        kernel,
+        params: kernel.params.pack({
           ...shared(spec, queryHeads),
           first_position: newPositions.first,
-          slab: slab.number,
+          ...slabNumbers(group, slabs),
           page_slots: paged.pageSlots,
           pages_per_slab: paged.pagesPerSlab,
           table_width: paged.table.shape[1] ?? 0,
@@ -120,14 +120,13 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
           rotation: whole(angles),
           page_table: table,
           lengths,
-          slab: whole(slab.tensor),
+          ...slabBindings(group, slabs),
           ...(columns === null ? {} : { column_table: columnTable, positions: whole(newPositions.tensor), columns }),
         },
         grid: [kvHeads, 1, 1],
       },
     ];
   }
-  const vector = vectorOf(headDim / 2);
   const queries: Dispatch = {
     kernel: appendKernel({ vector, into: "queries", storage: "f32" }),
     params: APPEND_PARAMS.pack(shared(spec, queryHeads)),
@@ -141,7 +140,7 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
       const turned = pass === 0 && storage !== "q8" ? queryHeads : 0;
       const params = {
         ...shared(spec, turned),
-        slab: number,
+        slab_0: number,
         page_slots: paged.pageSlots,
         pages_per_slab: paged.pagesPerSlab,
         table_width: paged.table.shape[1] ?? 0,
@@ -153,7 +152,7 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
       return {
         kernel: storage === "q8" ? appendRowsKernel(vector) : appendKernel({ vector, into: "slab", storage }),
         params: APPEND_PARAMS.pack(params),
-        bindings: { qkv: whole(source), rotation: whole(angles), page_table: table, lengths, slab: whole(tensor) },
+        bindings: { qkv: whole(source), rotation: whole(angles), page_table: table, lengths, slab_0: whole(tensor) },
         grid: flatGrid(Math.ceil(groups), limits),
       };
     }),

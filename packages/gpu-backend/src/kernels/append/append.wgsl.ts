@@ -1,12 +1,16 @@
 import { defineKernel, kernelVariants, type StorageVariable } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
-import { plainVectors, type PlainKvType, type PlainVectors } from "../../wgsl/kv";
+import { plainVectors, type PlainKvType } from "../../wgsl/kv";
 import { SLOT_PLACES } from "../../wgsl/paged";
+import { inSlab, slabGroup, slabStorage, type SlabGroup } from "../../wgsl/slab-group";
 import type { Vector } from "../../wgsl/vector";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 
 /** Pairs of vectors that turn together, one a thread. */
 export const APPEND_THREADS = 64;
+
+/** The slab of a kernel that has one. */
+export const ONE_SLAB = slabGroup(1);
 
 export interface AppendVariant {
   /** Divides half a head. */
@@ -31,7 +35,7 @@ export const APPEND_PARAMS = paramBlock({
   capacity: "u32",
   at: "u32",
   // Of a slab.
-  slab: "u32",
+  slab_0: "u32",
   page_slots: "u32",
   pages_per_slab: "u32",
   table_width: "u32",
@@ -61,7 +65,7 @@ function targetOf(variant: AppendVariant): Record<string, StorageVariable> {
       return {
         page_table: { access: "read", type: "array<u32>" },
         lengths: { access: "read", type: "array<u32>" },
-        slab: { access: "write", type: slabOf(variant).type },
+        ...slabStorage(ONE_SLAB, slabType(variant)),
       };
     case "scratch": {
       const type = `array<${variant.vector.type}>`;
@@ -72,9 +76,9 @@ function targetOf(variant: AppendVariant): Record<string, StorageVariable> {
   }
 }
 
-/** How the slab is written. */
-export function slabOf({ vector, storage }: Pick<AppendVariant, "vector" | "storage">): PlainVectors {
-  return plainVectors("slab", storage, vector.width);
+/** How vectors are put into slabs. */
+export function slabType({ vector, storage }: Pick<AppendVariant, "vector" | "storage">): string {
+  return plainVectors("slab", storage, vector.width).type;
 }
 
 function appendWgsl(variant: AppendVariant): string {
@@ -93,12 +97,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 `;
 }
 
-/** What is done with one pair of vectors of a row's q, k and v. */
-export function appendVectorWgsl(variant: AppendVariant): string {
-  const { into } = variant;
+/**
+ * What is done with one pair of vectors of a row's q, k and v.
+ *
+ * @param slabs those that keys and values may go to.
+ */
+export function appendVectorWgsl({ into, vector, storage }: AppendVariant, slabs = ONE_SLAB): string {
   const slab = into === "slab";
   const write = (place: string, kind: "keys" | "values", value: string): string =>
-    slab ? slabOf(variant).write(place, value) : `${kind}[${place}] = ${value};`;
+    slab ? `put(slab, ${place}, ${value});` : `${kind}[${place}] = ${value};`;
   const putValue = `if (index >= params.query_heads + params.kv_heads) {
     ${placeWgsl("index - params.query_heads - params.kv_heads", slab, "v")}
     ${write("to", "values", "a")}
@@ -108,7 +115,7 @@ export function appendVectorWgsl(variant: AppendVariant): string {
   const putKey = `${placeWgsl("index - params.query_heads", slab, "k")}
   ${write("to", "keys", "turned_a")}
   ${write("to + params.half", "keys", "turned_b")}`;
-  return `${slab ? SLOT_PLACES : ""}
+  return `${slab ? [SLOT_PLACES, putWgsl(vector, storage, slabs)].join("\n") : ""}
 fn append_vector(row: u32, index: u32, lane: u32) {
   let at = (((params.first_row + row) * (params.query_heads + 2u * params.kv_heads) + index) * 2u) * params.half + lane;
   let a = qkv[at];
@@ -128,11 +135,18 @@ fn append_vector(row: u32, index: u32, lane: u32) {
 }`;
 }
 
-/** Where a head's key or value of the row goes; nowhere if its page does not lie in the slab. */
+/** Nothing is put where the page's slab is not bound. */
+function putWgsl({ type, width }: Vector, storage: PlainKvType, slabs: SlabGroup): string {
+  return `fn put(slab: u32, at: u32, value: ${type}) {
+  ${inSlab(slabs, "slab", (name) => plainVectors(name, storage, width).write("at", "value"))}
+}`;
+}
+
+/** Where a head's key or value of the row goes. */
 function placeWgsl(head: string, slab: boolean, kind: "k" | "v"): string {
   if (!slab) return `let to = ((${head}) * params.capacity + params.at + row) * 2u * params.half + lane;`;
   return `let slot = lengths[${head}] + row;
     let page = slot_page(${head}, slot);
-    if (page / params.pages_per_slab != params.slab) { return; }
+    let slab = page / params.pages_per_slab;
     let to = (slot_place(page, slot)${kind === "v" ? " + params.page_slots" : ""}) * 2u * params.half + lane;`;
 }
