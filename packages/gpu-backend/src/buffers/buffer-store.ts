@@ -79,7 +79,7 @@ export class BufferStore implements Disposable {
     return new GpuError(
       "out-of-memory",
       `${this.#gpu.adapter.name} has no memory for "${label}", ${size} bytes beside the ${total} in use; ` +
-        "use a shorter context, a smaller cache type (--kv-type f16) or a smaller model",
+        "use a shorter context, a smaller cache type (--kv-type q8) or a smaller model",
     );
   }
 }

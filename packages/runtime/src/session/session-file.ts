@@ -52,7 +52,8 @@ const headerSchema = z.strictObject({
 type Header = z.infer<typeof headerSchema>;
 
 /**
- * Save a session: its tokens, each head's policy and kept slots. The file is as large as the compressed cache.
+ * Save a session: its tokens, each head's policy and kept slots. The file holds the keys and
+ * values that the cache keeps, in f32 whatever the cache's type.
  *
  * @param extra JSON that is handed back by {@link restoreSession}.
  * @throws WinnowError `file` when it cannot be written; what was there before is then left alone.
