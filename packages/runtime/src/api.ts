@@ -12,6 +12,7 @@ export { percentiles, type FinishReason, type GenerationReport, type KvReport, t
 export { resolveSampling, type SamplingOptions } from "./generate/sampling";
 export { StopStrings } from "./generate/stop-strings";
 export { Model, loadModel, type LoadOptions } from "./model";
+export { expectedTensors } from "./models/load-llama";
 export { ropeFrequencies, rotationOf, type RopeScaling } from "./models/rope";
 export { Conversation, type TurnTexts } from "./prompt/conversation";
 export { openBackend, type BackendName, type OpenBackendOptions } from "./open-backend";
