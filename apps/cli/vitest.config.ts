@@ -1,1 +1,1 @@
-export { default } from "../../tools/vitest-package.ts";
+export { default } from "../../tools/vitest-gpu.ts";

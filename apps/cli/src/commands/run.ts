@@ -10,12 +10,14 @@ import { whole } from "../options/numbers";
 import { readingOf, withPrompt, type PromptFlags, type Reading } from "../options/prompt";
 import { generateOptions, withSampling, type SamplingFlags } from "../options/sampling";
 import { keepSession, openSession } from "../options/session";
+import { KernelTrace } from "../output/kernel-trace";
 import { progressBar } from "../output/progress";
 import { printJson, runResult, summaryLine } from "../output/result";
 
 interface RunFlags extends ModelFlags, PromptFlags, CacheFlags, SamplingFlags {
   readonly session?: string;
   readonly logits?: number;
+  readonly trace?: string;
 }
 
 const EXAMPLES = `
@@ -23,7 +25,8 @@ Examples:
   winnow run --model models/demo --prompt "Tom is 31 years old." --then "How old is Tom?"
   winnow run --model models/demo --prompt-file book.txt --then "Who is Leo?" --policy fastgen --recovery 0.98
   winnow run --model models/demo --raw --prompt "Once upon a time" --max-tokens 50 --temperature 0.8 --seed 7
-  winnow run --model models/demo --prompt "Hello" --policy "sink(4) | recent(30%)" --json`;
+  winnow run --model models/demo --prompt "Hello" --policy "sink(4) | recent(30%)" --json
+  winnow run --model models/demo --prompt "Hello" --backend webgpu --trace trace.json`;
 
 export function runCommand(): Command {
   const command = new Command("run").description("Read a prompt, cut its cache head by head, and write an answer.");
@@ -31,6 +34,7 @@ export function runCommand(): Command {
   return command
     .option("--session <file>", "go on with the session in this file, and save it there")
     .option("--logits <n>", "with --json: the first n logits of the prompt's last row", whole(1))
+    .option("--trace <file>", "take the GPU's time for each kernel: a Chrome trace, and a table on stderr")
     .option("--json", "print one JSON object and nothing else")
     .addHelpText("after", EXAMPLES)
     .action(run);
@@ -39,7 +43,8 @@ export function runCommand(): Command {
 async function run(flags: RunFlags): Promise<void> {
   const json = flags.json === true;
   const { signal, stop } = abortOnInterrupt();
-  using model = await openModel(flags, signal);
+  const trace = flags.trace === undefined ? null : new KernelTrace(flags.trace);
+  using model = await openModel(flags, signal, (backend) => trace?.attach(backend));
   const { session: opened, state } = await openSession(model, flags, flags.session);
   using session = opened;
   const reading = await readingOf(flags, model, session, state, signal);
@@ -57,14 +62,23 @@ async function run(flags: RunFlags): Promise<void> {
       }
     },
   };
+  trace?.start();
   const generation = start(reading, session, options);
-  for await (const { text } of generation) if (!json) process.stdout.write(text);
+  try {
+    for await (const { text } of generation) if (!json) process.stdout.write(text);
+  } catch (error) {
+    // What led to it is worth a look; should the device be lost, there is nothing to look at.
+    await trace?.end().catch(() => undefined);
+    throw error;
+  }
   const report = await generation.report();
+  const times = (await trace?.end()) ?? null;
   bar.stop();
   stop();
-  if (json) printJson(runResult(model, report, logits));
+  if (json) printJson(runResult(model, report, logits, times));
   else {
     process.stdout.write("\n");
+    if (times !== null) process.stderr.write(`${times.table()}\n`);
     process.stderr.write(`${pc.dim(summaryLine(report))}\n`);
   }
   await keepSession(model, session, reading.kind === "chat" ? reading.chat.state : null, flags.session);

@@ -1,4 +1,4 @@
-import { KV_TYPES, type KvType } from "@winnow/core-tensor";
+import { KV_TYPES, type Backend, type KvType } from "@winnow/core-tensor";
 import { loadModel, openBackend, type BackendName, type Model } from "@winnow/runtime";
 import { Option, type Command } from "commander";
 
@@ -30,13 +30,22 @@ export function kvTypeOption(description: string): Option {
   return new Option("--kv-type <type>", description).choices(KV_TYPES);
 }
 
-/** Load the model that the flags name, with a bar on a terminal. */
-export async function openModel(flags: ModelFlags, signal?: AbortSignal): Promise<Model> {
+/**
+ * Load the model that the flags name, with a bar on a terminal.
+ *
+ * @param prepare is given the backend before anything is loaded.
+ */
+export async function openModel(
+  flags: ModelFlags,
+  signal?: AbortSignal,
+  prepare?: (backend: Backend) => Promise<void> | undefined,
+): Promise<Model> {
   const backend = await openBackend(flags.backend, {
     onNote: (line) => process.stderr.write(`winnow: ${line}\n`),
   });
   const bar = progressBar("loading", flags.json === true);
   try {
+    await prepare?.(backend);
     return await loadModel(flags.model, {
       backend,
       pageSlots: flags.page,

@@ -1,8 +1,16 @@
 import { formatBytes, formatShare } from "@winnow/profiler";
+import type { GpuTrace } from "@winnow/gpu-backend";
 import type { GenerationReport, Model } from "@winnow/runtime";
 
+import { traceResult } from "./kernel-trace";
+
 /** What `winnow run --json` prints; later tools rely on it. */
-export function runResult(model: Model, report: GenerationReport, logits: readonly number[] | null): object {
+export function runResult(
+  model: Model,
+  report: GenerationReport,
+  logits: readonly number[] | null,
+  trace: GpuTrace | null,
+): object {
   const { text, tokens, promptTokens, finishReason, backend, policy, recovery, kv, memory, timings } = report;
   return {
     text,
@@ -22,6 +30,7 @@ export function runResult(model: Model, report: GenerationReport, logits: readon
       tokenMs: timings.tokenMs,
     },
     ...(logits === null ? {} : { logits }),
+    ...(trace === null ? {} : { trace: traceResult(trace.totals()) }),
   };
 }
 
