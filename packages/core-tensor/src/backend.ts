@@ -63,11 +63,14 @@ export interface MatmulSpec {
   readonly out: Rows;
 }
 
-/** Keys and values of the rows being read, for the one layer being read: contiguous, and reused by every layer. */
+/**
+ * Keys and values of the rows being read, for the one layer being read: contiguous, and reused by every layer. Both are of
+ * one type: f32, or f16 where the backend stores it.
+ */
 export interface KvScratch {
-  /** f32 [kvHeads, capacity, headDim] */
+  /** [kvHeads, capacity, headDim] */
   readonly k: DeviceTensor;
-  /** f32 [kvHeads, capacity, headDim] */
+  /** [kvHeads, capacity, headDim] */
   readonly v: DeviceTensor;
 }
 

@@ -206,11 +206,11 @@ export function scratchOf(
     return data;
   };
   return {
-    k: fixture.f32(
+    k: fixture.scratch(
       [heads.length, room, headDim],
       fill((slot) => slot.key),
     ),
-    v: fixture.f32(
+    v: fixture.scratch(
       [heads.length, room, headDim],
       fill((slot) => slot.value),
     ),

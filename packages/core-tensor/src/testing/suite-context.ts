@@ -25,6 +25,8 @@ export class SuiteContext {
   readonly tolerance: Tolerance;
   /** Of keys and values that were put into pages, against what they were. */
   readonly stored: Tolerance;
+  /** Of keys and values that were put into scratch. */
+  readonly scratch: Tolerance;
   /** For fast-check. */
   readonly runs: { readonly numRuns: number };
   /** Half the size of a head. Few sizes, of twos and of fours: a device compiles a kernel for each. */
@@ -35,6 +37,7 @@ export class SuiteContext {
   constructor(makeBackend: () => Backend | Promise<Backend>, options: BackendSuiteOptions) {
     this.tolerance = options.tolerance ?? TOLERANCES.f32;
     const kvType = options.kvType ?? "f32";
+    this.scratch = kvType === "f32" ? this.tolerance : TOLERANCES.f16;
     this.stored = kvType === "f32" ? this.tolerance : TOLERANCES[kvType];
     // What shares a word is written by one thread, so the other types have heads of fours only.
     this.halves = kvType === "f32" ? fc.constantFrom(1, 2, 3, 8) : fc.constantFrom(2, 8);

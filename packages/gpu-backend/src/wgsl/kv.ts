@@ -23,6 +23,16 @@ export function kvTypeOf({ dtype, label }: GpuTensor): KvType {
   }
 }
 
+/** Types of a scratch. */
+export const SCRATCH_TYPES = ["f32", "f16"] as const satisfies readonly DType[];
+
+/** @throws WinnowError `dtype` for what is no type of a scratch. */
+export function scratchTypeOf({ dtype, label }: GpuTensor): PlainKvType {
+  const found = SCRATCH_TYPES.find((type) => type === dtype);
+  if (found !== undefined) return found;
+  throw new WinnowError("dtype", `scratch "${label}" holds ${dtype}, expected ${SCRATCH_TYPES.join(" or ")}`);
+}
+
 /** How a kernel reads the rows of pages, vector by vector: what it reads is multiplied by the row's scale. */
 export interface KvVectors {
   /** The variable's WGSL type. */

@@ -2,6 +2,7 @@ import { randomWord } from "@winnow/core-tensor";
 import { createWebGpuBackend, requestGpu, type WebGpuBackend } from "@winnow/gpu-backend";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
+import { watchBuffers, type LiveBuffers } from "../../../gpu-backend/src/testing/live-buffers";
 import { loadModel, type Model } from "../model";
 import { idsPart } from "../prompt/parts";
 import { TINY } from "../testing/models";
@@ -10,10 +11,12 @@ import { LONG_IDS, POLICIES, USES } from "../testing/session-uses";
 describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("sessions on WebGPU", () => {
   let backend: WebGpuBackend;
   let model: Model;
+  let buffers: LiveBuffers;
 
   beforeAll(async () => {
     vi.spyOn(process, "emitWarning").mockReturnValue();
     backend = createWebGpuBackend(await requestGpu({ allowSoftware: true }));
+    buffers = watchBuffers(backend.gpu.device);
     model = await loadModel(TINY, { backend });
   });
 
@@ -36,17 +39,20 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("sessions on WebGPU", (
     return Object.fromEntries(backend.memory.byLabel());
   };
 
-  test("leave nothing behind, however they end", async () => {
+  test("leave nothing behind, a thousand of them, however they end", async () => {
     // The backend's own rings and arenas are as large as they get after one of each.
     for (let i = 0; i < USES.length; i++) await use(i);
     const before = now();
+    const buffersBefore = buffers.count();
     const pages = model.engine.store.livePages;
     expect(pages).toBe(0);
-    for (let i = USES.length; i < 120; i++) {
+    for (let i = USES.length; i < 1000; i++) {
       await use(i);
       expect(model.engine.store.livePages, USES[i % USES.length]?.what).toBe(0);
       expect(backend.memory.snapshot().kv, USES[i % USES.length]?.what).toBe(0);
     }
     expect(now()).toEqual(before);
+    expect(buffers.count()).toBe(buffersBefore);
+    expect(buffers.bytes()).toBe(backend.memory.snapshot().total);
   });
 });

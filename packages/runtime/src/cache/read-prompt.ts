@@ -54,6 +54,8 @@ export async function readPrompt(
     llama.embed(rows(reading.ids), rows(reading.hidden));
     const total = units.length * sequence.layers.length;
     let done = 0;
+    // The host is one unit ahead, so that the device does not wait for it.
+    let under: Promise<void> = Promise.resolve();
     for (const [l, layer] of sequence.layers.entries()) {
       const weights = llama.weights.layers[l];
       if (weights === undefined) throw new WinnowError("model", `layer ${l} has no weights`);
@@ -61,6 +63,7 @@ export async function readPrompt(
       cut.beginLayer();
       for (const unit of units) {
         throwIfAborted(options.signal, "reading the prompt");
+        if (unit.kind === "probe") await under;
         const started = performance.now();
         const hidden = rows(reading.hidden, unit.start, unit.count);
         const qkv = llama.projectQkv(weights, hidden, reading.workspace);
@@ -83,10 +86,14 @@ export async function readPrompt(
         });
         if (!last) llama.finishLayer(weights, attended, hidden, reading.workspace);
         else reading.finishNewestRow(unit, weights);
-        await backend.flush();
+        const before = under;
+        under = backend.flush().then(() => options.onProgress?.(++done, total));
+        // Awaited below, or else what was thrown meanwhile is the error to tell of.
+        under.catch(() => undefined);
+        await (unit.kind === "probe" ? under : before);
         if (unit.kind === "probe") cut.spentMs += performance.now() - started;
-        options.onProgress?.(++done, total);
       }
+      await under;
       await cut.cutLayer(l, reading.scratch, reading.positions, scratchBytes);
     }
     llama.predict(rows(reading.hidden, ids.length - 1, 1), rows(sequence.logits));
@@ -141,14 +148,16 @@ class Reading implements Disposable {
     const count = allIds.length;
     const { heads, width } = llama.shape;
     const options = { label: "reading", category: "activations" } as const;
+    // So that a layer is no larger uncut than its full cache would be; what will be quantised is not yet.
+    const type = sequence.engine.store.layout.kvType === "f32" ? "f32" : "f16";
     const scratchShape = [heads.kvHeads, count, heads.headDim];
     this.ids = backend.upload(tensor("u32", [count], Uint32Array.from(allIds)), options);
     this.positions = backend.upload(tensor("u32", [count], Uint32Array.from(positions)), options);
     this.rotation = backend.upload(tensor("f32", [count, heads.headDim], rotationOf(positions, frequencies)), options);
     this.hidden = backend.allocate("f32", [count, width], options);
     this.scratch = {
-      k: backend.allocate("f32", scratchShape, { label: "kv.scratch", category: "kv" }),
-      v: backend.allocate("f32", scratchShape, { label: "kv.scratch", category: "kv" }),
+      k: backend.allocate(type, scratchShape, { label: "kv.scratch", category: "kv" }),
+      v: backend.allocate(type, scratchShape, { label: "kv.scratch", category: "kv" }),
     };
     this.workspace = new LlamaWorkspace(backend, llama.shape, Math.max(...units.map((unit) => unit.count)));
   }

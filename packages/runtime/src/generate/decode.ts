@@ -116,7 +116,11 @@ async function draw(
     sequence.stepAhead();
     backend.submit();
   }
-  const [ids, logProbabilities, kept] = await reading;
+  const [ids, logProbabilities, kept] = await reading.catch(async (error: unknown) => {
+    // What the step behind it has come to is no later call's to be told.
+    if (!(error instanceof WinnowError && error.code === "aborted")) await backend.flush().catch(() => undefined);
+    throw error;
+  });
   if (sweep !== null && kept !== undefined) sweep.settle(kept);
   const id = ids?.[0] ?? NOT_A_TOKEN;
   if (id === NOT_A_TOKEN) {

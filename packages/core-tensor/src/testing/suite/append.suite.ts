@@ -50,8 +50,8 @@ export function appendSuite(context: SuiteContext): void {
             const { heads, width, headDim, qkv, rotation, expected } = generated(kvHeads, perGroup, half, count, seed);
             const capacity = start + count + 1;
             const scratch = {
-              k: fixture.f32([kvHeads, capacity, headDim]),
-              v: fixture.f32([kvHeads, capacity, headDim]),
+              k: fixture.scratch([kvHeads, capacity, headDim]),
+              v: fixture.scratch([kvHeads, capacity, headDim]),
             };
             const tensor = fixture.f32([count, width * headDim], qkv);
             backend.append({
@@ -69,8 +69,10 @@ export function appendSuite(context: SuiteContext): void {
               }
               for (let head = 0; head < kvHeads; head++) {
                 const place = head * capacity + start + row;
-                expect(keys[place] ?? []).toBeAllclose(expected(row, heads.queryHeads + head), context.tolerance);
-                expect(values[place]).toEqual(expected(row, heads.queryHeads + kvHeads + head));
+                expect(keys[place] ?? []).toBeAllclose(expected(row, heads.queryHeads + head), context.scratch);
+                const value = expected(row, heads.queryHeads + kvHeads + head);
+                if (fixture.kvType === "f32") expect(values[place]).toEqual(value);
+                else expect(values[place] ?? []).toBeAllclose(value, context.scratch);
               }
             }
             for (let head = 0; head < kvHeads; head++) {

@@ -8,7 +8,7 @@ import { slabFields, slabStorage, type SlabGroup } from "../../wgsl/slab-group";
 import type { Vector } from "../../wgsl/vector";
 import { APPEND_COLUMN } from "./append-columns.wgsl";
 import { appendRowWgsl } from "./append-rows.wgsl";
-import { appendVectorWgsl, slabType } from "./append.wgsl";
+import { appendVectorWgsl, storedType } from "./append.wgsl";
 
 /** Rows from which one workgroup a head is too few. */
 export const MOST_FEW_ROWS = 16;
@@ -55,7 +55,7 @@ export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
       rotation: { access: "read", type },
       page_table: { access: "read", type: "array<u32>" },
       lengths: { access: "write", type: "array<u32>" },
-      ...slabStorage(slabs, storage === "q8" ? "array<u32>" : slabType({ vector, storage })),
+      ...slabStorage(slabs, storage === "q8" ? "array<u32>" : storedType({ vector, storage })),
       ...(variant.columns
         ? ({
             column_table: { access: "read", type: "array<u32>" },

@@ -8,6 +8,7 @@ import { flatGrid } from "../../dispatch/grid";
 import { boundRows, rowOperand, tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf } from "../../dispatch/slabs";
 import { Q8_ROWS } from "../../wgsl/q8";
+import { SCRATCH_TYPES, scratchTypeOf } from "../../wgsl/kv";
 import { slabBindings, slabGroup, slabNumbers } from "../../wgsl/slab-group";
 import { vectorOf } from "../../wgsl/vector";
 import { APPEND_COLUMNS, APPEND_COLUMNS_PARAMS, APPEND_COLUMNS_THREADS } from "./append-columns.wgsl";
@@ -62,15 +63,16 @@ function planScratch(spec: AppendSpec, { scratch, at }: Into<"scratch">, limits:
     throw new WinnowError("range", `append: rows ${at} to ${at + qkv.count} lie outside the scratch's ${capacity}`);
   }
   const params = { ...shared(spec, queryHeads), capacity, at };
+  const keys = tensorOperand("scratch keys", scratch.k, SCRATCH_TYPES);
   return [
     {
-      kernel: appendKernel({ vector: vectorOf(headDim / 2), into: "scratch", storage: "f32" }),
+      kernel: appendKernel({ vector: vectorOf(headDim / 2), into: "scratch", storage: scratchTypeOf(keys) }),
       params: APPEND_PARAMS.pack(params),
       bindings: {
         qkv: whole(rowOperand("qkv", qkv, ["f32"]).tensor),
         rotation: whole(rowOperand("rotation", rotation, ["f32"]).tensor),
-        keys: whole(tensorOperand("scratch keys", scratch.k, ["f32"])),
-        values: whole(tensorOperand("scratch values", scratch.v, ["f32"])),
+        keys: whole(keys),
+        values: whole(tensorOperand("scratch values", scratch.v, [keys.dtype])),
       },
       grid: flatGrid(Math.ceil((qkv.count * (queryHeads + 2 * kvHeads) * params.half) / APPEND_THREADS), limits),
     },

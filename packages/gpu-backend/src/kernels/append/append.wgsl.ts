@@ -17,7 +17,7 @@ export interface AppendVariant {
   readonly vector: Vector;
   /** `queries`: nothing is put anywhere, and there are neither keys nor values to look at. */
   readonly into: "scratch" | "slab" | "queries";
-  /** Of the slab. */
+  /** Of the slab or the scratch. */
   readonly storage: PlainKvType;
 }
 
@@ -65,10 +65,10 @@ function targetOf(variant: AppendVariant): Record<string, StorageVariable> {
       return {
         page_table: { access: "read", type: "array<u32>" },
         lengths: { access: "read", type: "array<u32>" },
-        ...slabStorage(ONE_SLAB, slabType(variant)),
+        ...slabStorage(ONE_SLAB, storedType(variant)),
       };
     case "scratch": {
-      const type = `array<${variant.vector.type}>`;
+      const type = storedType(variant);
       return { keys: { access: "write", type }, values: { access: "write", type } };
     }
     case "queries":
@@ -76,8 +76,8 @@ function targetOf(variant: AppendVariant): Record<string, StorageVariable> {
   }
 }
 
-/** How vectors are put into slabs. */
-export function slabType({ vector, storage }: Pick<AppendVariant, "vector" | "storage">): string {
+/** The variables' type that vectors are put into. */
+export function storedType({ vector, storage }: Pick<AppendVariant, "vector" | "storage">): string {
   return plainVectors("slab", storage, vector.width).type;
 }
 
@@ -105,7 +105,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 export function appendVectorWgsl({ into, vector, storage }: AppendVariant, slabs = ONE_SLAB): string {
   const slab = into === "slab";
   const write = (place: string, kind: "keys" | "values", value: string): string =>
-    slab ? `put(slab, ${place}, ${value});` : `${kind}[${place}] = ${value};`;
+    slab ? `put(slab, ${place}, ${value});` : plainVectors(kind, storage, vector.width).write(place, value);
   const putValue = `if (index >= params.query_heads + params.kv_heads) {
     ${placeWgsl("index - params.query_heads - params.kv_heads", slab, "v")}
     ${write("to", "values", "a")}

@@ -167,7 +167,7 @@ function planScratch(
   return planPass(
     rows,
     recording,
-    { source: "scratch", storage: "f32", paged: paged !== null, params, inputs, positions, places },
+    { source: "scratch", storage: source.storage, paged: paged !== null, params, inputs, positions, places },
     limits,
   );
 }

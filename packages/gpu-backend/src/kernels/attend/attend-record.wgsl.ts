@@ -15,7 +15,7 @@ export interface AttendRecordVariant {
   readonly headDim: number;
   /** Where the keys of the recorded columns lie. */
   readonly source: "slab" | "scratch";
-  /** Of the slab. */
+  /** Of the slab or the scratch. */
   readonly storage: KvType;
   /** Whether there are kept slots, which come before the scratch's columns. */
   readonly paged: boolean;
@@ -82,7 +82,7 @@ export const attendRecordKernel = kernelVariants((variant: AttendRecordVariant) 
             page_table: { access: "read", type: "array<u32>" },
             slab: { access: "read", type: keysOf(variant).type },
           } as const)
-        : ({ keys: { access: "read", type } } as const)),
+        : ({ keys: { access: "read", type: keysOf(variant).type } } as const)),
       ...(bands > 1 ? ({ positions: { access: "read", type: "array<u32>" } } as const) : {}),
       ...Object.fromEntries(outputs),
     },
@@ -93,7 +93,7 @@ export const attendRecordKernel = kernelVariants((variant: AttendRecordVariant) 
 
 function keysOf({ headDim, source, storage }: AttendRecordVariant): KvVectors {
   const { width, units } = lanesOf(headDim);
-  return source === "slab" ? kvVectors("slab", storage, width, units) : kvVectors("keys", "f32", width, units);
+  return kvVectors(source === "slab" ? "slab" : "keys", storage, width, units);
 }
 
 function attendRecordWgsl(variant: AttendRecordVariant): string {

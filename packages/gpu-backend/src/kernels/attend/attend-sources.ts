@@ -3,6 +3,7 @@ import type { AttendGroup, HeadShape, KvScratch, KvType, PagedKv } from "@winnow
 import type { GpuTensor } from "../../buffers/gpu-tensor";
 import { tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf, type Slab } from "../../dispatch/slabs";
+import { SCRATCH_TYPES, scratchTypeOf } from "../../wgsl/kv";
 
 /** The kept slots that a group sees, slab by slab. */
 export interface PagedSource {
@@ -20,6 +21,7 @@ export interface PagedSource {
 
 /** Rows of the scratch: some that every row of the group sees, then the group's own. */
 export interface ScratchSource {
+  readonly storage: KvType;
   readonly keys: GpuTensor;
   readonly values: GpuTensor;
   readonly capacity: number;
@@ -76,10 +78,16 @@ function scratchOf({ context, own, count }: AttendGroup): ScratchSource[] {
   ];
 }
 
-function placeOf({ scratch }: { readonly scratch: KvScratch }): Pick<ScratchSource, "keys" | "values" | "capacity"> {
+function placeOf({
+  scratch,
+}: {
+  readonly scratch: KvScratch;
+}): Pick<ScratchSource, "storage" | "keys" | "values" | "capacity"> {
+  const keys = tensorOperand("keys", scratch.k, SCRATCH_TYPES);
   return {
-    keys: tensorOperand("keys", scratch.k, ["f32"]),
-    values: tensorOperand("values", scratch.v, ["f32"]),
+    storage: scratchTypeOf(keys),
+    keys,
+    values: tensorOperand("values", scratch.v, [keys.dtype]),
     capacity: scratch.k.shape[1] ?? 0,
   };
 }

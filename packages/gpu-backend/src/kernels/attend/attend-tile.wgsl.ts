@@ -13,7 +13,7 @@ export interface AttendTileVariant {
   readonly headDim: number;
   /** Where the keys lie: in one slab of a paged cache, or in the rows being read. */
   readonly source: "slab" | "scratch";
-  /** Of the slab. */
+  /** Of the slab or the scratch. */
   readonly storage: KvType;
   /** Keys that a workgroup has in its own memory at a time. */
   readonly keys: number;
@@ -59,7 +59,10 @@ export const attendTileKernel = kernelVariants((variant: AttendTileVariant) => {
             lengths: { access: "read", type: "array<u32>" },
             slab: { access: "read", type: keysOf(variant)[0].type },
           } as const)
-        : ({ keys: { access: "read", type }, values: { access: "read", type } } as const)),
+        : ({
+            keys: { access: "read", type: keysOf(variant)[0].type },
+            values: { access: "read", type: keysOf(variant)[1].type },
+          } as const)),
     },
     code: attendTileWgsl(variant),
   });
@@ -68,7 +71,8 @@ export const attendTileKernel = kernelVariants((variant: AttendTileVariant) => {
 /** How keys and values are read. */
 function keysOf({ headDim, source, storage }: AttendTileVariant): readonly [keys: KvVectors, values: KvVectors] {
   const { width, units } = lanesOf(headDim);
-  if (source === "scratch") return [kvVectors("keys", "f32", width, units), kvVectors("values", "f32", width, units)];
+  if (source === "scratch")
+    return [kvVectors("keys", storage, width, units), kvVectors("values", storage, width, units)];
   const slab = kvVectors("slab", storage, width, units);
   return [slab, slab];
 }

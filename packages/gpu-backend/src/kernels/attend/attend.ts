@@ -181,7 +181,7 @@ function ofScratch(
 ): Dispatch {
   const { queryHeads, kvHeads, headDim } = spec.heads;
   return {
-    kernel: attendTileKernel({ headDim, source: "scratch", storage: "f32", keys: tileKeys(headDim, limits) }),
+    kernel: attendTileKernel({ headDim, source: "scratch", storage: source.storage, keys: tileKeys(headDim, limits) }),
     params: TILE_PARAMS.pack({
       query_heads: queryHeads,
       kv_heads: kvHeads,

@@ -6,18 +6,20 @@ import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf } from "../../dispatch/slabs";
 import { Q8_ROWS } from "../../wgsl/q8";
+import { SCRATCH_TYPES, scratchTypeOf } from "../../wgsl/kv";
 import { vectorOf } from "../../wgsl/vector";
 import { keptLists, listKept } from "../move-slots/kept-lists";
 import { moveColumns } from "../move-slots/move-columns";
-import { GATHER_ROWS } from "./gather-rows.wgsl";
+import { gatherRowsKernel } from "./gather-rows.wgsl";
 import { GATHER_PARAMS, GATHER_THREADS, gatherKernel } from "./gather.wgsl";
 
 /** Copy the kept scratch rows of each head behind its kept slots, with the table's columns; those it lacks are 0. */
 export function planGather(spec: GatherSpec, { limits }: GpuCapabilities): Plan {
   const { heads, scratch, start, count, paged, slots } = spec;
   const { kvHeads, headDim } = heads;
-  const keys = whole(tensorOperand("scratch keys", scratch.k, ["f32"]));
-  const values = whole(tensorOperand("scratch values", scratch.v, ["f32"]));
+  const keys = tensorOperand("scratch keys", scratch.k, SCRATCH_TYPES);
+  const values = tensorOperand("scratch values", scratch.v, [keys.dtype]);
+  const scratchType = scratchTypeOf(keys);
   const pageTable = whole(tensorOperand("page table", paged.table, ["u32"]));
   if (count === 0) return [];
   const slabs = slabsOf("slab", paged.slabs);
@@ -31,7 +33,10 @@ export function planGather(spec: GatherSpec, { limits }: GpuCapabilities): Plan 
   return [
     listKept(spec, lists, slots.counts),
     ...slabs.map(({ number, tensor }): Dispatch => ({
-      kernel: storage === "q8" ? GATHER_ROWS : gatherKernel({ vector, storage }),
+      kernel:
+        storage === "q8"
+          ? gatherRowsKernel({ scratch: scratchType })
+          : gatherKernel({ vector, storage, scratch: scratchType }),
       params: GATHER_PARAMS.pack({
         room: lists.room,
         units,
@@ -42,7 +47,13 @@ export function planGather(spec: GatherSpec, { limits }: GpuCapabilities): Plan 
         pages_per_slab: paged.pagesPerSlab,
         table_width: paged.table.shape[1] ?? 0,
       }),
-      bindings: { lists: lists.binding, page_table: pageTable, keys, values, slab: whole(tensor) },
+      bindings: {
+        lists: lists.binding,
+        page_table: pageTable,
+        keys: whole(keys),
+        values: whole(values),
+        slab: whole(tensor),
+      },
       grid: [groups, kvHeads, 1],
     })),
     ...moveColumns(spec, lists, slots, false),

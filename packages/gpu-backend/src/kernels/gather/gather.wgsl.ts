@@ -22,27 +22,29 @@ export const GATHER_PARAMS = paramBlock({
 export interface GatherVariant {
   readonly vector: Vector;
   readonly storage: PlainKvType;
+  readonly scratch: PlainKvType;
 }
 
 /** Copies the kept scratch rows into those slots behind the kept ones whose pages lie in one slab. */
-export const gatherKernel = kernelVariants(({ vector, storage }: GatherVariant) => {
+export const gatherKernel = kernelVariants(({ vector, storage, scratch }: GatherVariant) => {
   const slab = plainVectors("slab", storage, vector.width);
-  const type = `array<${vector.type}>`;
+  const keys = plainVectors("keys", scratch, vector.width);
+  const values = plainVectors("values", scratch, vector.width);
   return defineKernel({
     label: "gather",
     params: GATHER_PARAMS,
     storage: {
       lists: { access: "read", type: "array<u32>" },
       page_table: { access: "read", type: "array<u32>" },
-      keys: { access: "read", type },
-      values: { access: "read", type },
+      keys: { access: "read", type: keys.type },
+      values: { access: "read", type: values.type },
       slab: { access: "write", type: slab.type },
     },
-    code: gatherWgsl(slab),
+    code: gatherWgsl(slab, keys, values),
   });
 });
 
-function gatherWgsl(slab: PlainVectors): string {
+function gatherWgsl(slab: PlainVectors, keys: PlainVectors, values: PlainVectors): string {
   return `${KEPT_LISTS}
 ${SLOT_PLACES}
 @compute @workgroup_size(${GATHER_THREADS})
@@ -57,8 +59,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let row = params.start + kept_column(head, i / params.units) - first_column(head);
     let source = (head * params.capacity + row) * params.units + unit;
     let place = slot_place(page, slot);
-    ${slab.write("place * params.units + unit", "keys[source]")}
-    ${slab.write("(place + params.page_slots) * params.units + unit", "values[source]")}
+    ${slab.write("place * params.units + unit", keys.read("source"))}
+    ${slab.write("(place + params.page_slots) * params.units + unit", values.read("source"))}
   }
 }
 `;

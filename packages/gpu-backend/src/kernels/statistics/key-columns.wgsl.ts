@@ -26,7 +26,7 @@ export const KEY_PARAMS = paramBlock({
 
 export interface KeyVariant {
   readonly source: KeySource;
-  /** Of the slab. */
+  /** Of the slab or the scratch. */
   readonly storage: KvType;
   /** Whether there are kept slots, which come before the scratch's rows. */
   readonly paged: boolean;
@@ -123,7 +123,7 @@ function nameOf({ source }: KeyVariant, ofValues: boolean): string {
 }
 
 function readerOf(variant: KeyVariant, ofValues: boolean): KvElements {
-  return kvElements(nameOf(variant, ofValues), variant.source === "slab" ? variant.storage : "f32");
+  return kvElements(nameOf(variant, ofValues), variant.storage);
 }
 
 function sourceStorage(variant: KeyVariant, ofValues: boolean): Record<string, StorageVariable> {

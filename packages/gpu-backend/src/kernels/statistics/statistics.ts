@@ -13,7 +13,7 @@ import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import type { Grid } from "../../dispatch/grid";
 import { boundRows, tensorOperand } from "../../dispatch/operands";
 import { slabsOf } from "../../dispatch/slabs";
-import { kvTypeOf } from "../../wgsl/kv";
+import { SCRATCH_TYPES, kvTypeOf, scratchTypeOf } from "../../wgsl/kv";
 import { KEY_PARAMS, keyColumnKernel, keyMeanKernel, type KeySource } from "./key-columns.wgsl";
 import { FACTS_PARAMS, SLOT_FLAGS, SLOT_THREADS, slotFactsKernel } from "./slot-facts.wgsl";
 import {
@@ -255,14 +255,15 @@ function keyPlaces({ spec, fresh }: Layer): KeyPlace[] {
           };
         });
   if (source === undefined || fresh === 0) return inSlabs;
+  const keys = tensorOperand("keys", source.kv.k, SCRATCH_TYPES);
   return [
     ...inSlabs,
     {
       source: "scratch",
-      storage: "f32",
+      storage: scratchTypeOf(keys),
       params: { ...nowhere, start: source.start, fresh, capacity: source.kv.k.shape[1] ?? 0 },
-      keys: { ...kept, keys: whole(tensorOperand("keys", source.kv.k, ["f32"])) },
-      values: { ...kept, values: whole(tensorOperand("values", source.kv.v, ["f32"])) },
+      keys: { ...kept, keys: whole(keys) },
+      values: { ...kept, values: whole(tensorOperand("values", source.kv.v, [keys.dtype])) },
     },
   ];
 }
