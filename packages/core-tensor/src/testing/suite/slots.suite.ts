@@ -291,6 +291,37 @@ export function slotsSuite(context: SuiteContext): void {
       );
     });
 
+    it.each([256, 700, 1100])("move the slots of a head of %i where they lie", async (count) => {
+      const { backend, fixture } = context;
+      const headDim = 4;
+      const columns = ["position", "mass", "lastMass"] as const;
+      const heads: Head[] = [count, 300].map((length, head) => ({
+        columns: head === 0 ? columns : [],
+        slots: randomSlots(head, length, headDim).map((slot, i) => ({
+          ...slot,
+          columns: head === 0 ? { mass: i + 0.5, lastMass: i / 4 } : {},
+        })),
+      }));
+      const cache = new PagedFixture(fixture, heads, { headDim, pageSlots: 128, capacity: 1152, seed: count });
+      const kept = heads.map(({ slots }, head) => slots.map((_, c) => randomUnit(count, head, c) < 0.7));
+      backend.compact({
+        heads: { queryHeads: 2, kvHeads: 2, headDim },
+        paged: cache.kv,
+        slots: cache.slots(1152),
+        keep: keepBits(fixture, kept, 1152),
+        firstRow: 0,
+      });
+      const found = await cache.read();
+      heads.forEach(({ slots }, head) => {
+        const expected = slots.filter((_, c) => at(at(kept, head), c));
+        const left = at(found, head).slots;
+        expect(left.map(({ key, value }) => [key, value])).toEqual(expected.map(({ key, value }) => [key, value]));
+        if (head > 0) return;
+        expect(left.map(({ position }) => position)).toEqual(expected.map(({ position }) => position));
+        expect(left.map((slot) => slot.columns)).toEqual(expected.map((slot) => slot.columns));
+      });
+    });
+
     const attendOne = async (
       heads: { queryHeads: number; kvHeads: number; headDim: number },
       cache: PagedFixture,
