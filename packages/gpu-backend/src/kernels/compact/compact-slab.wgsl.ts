@@ -48,7 +48,6 @@ const LANES = ${COMPACT_LANES}u;
 const SLOTS = ${THREADS / COMPACT_LANES}u;
 const TILE = ${HELD}u * SLOTS;
 
-
 struct Move {
   moves: bool,
   source: u32,

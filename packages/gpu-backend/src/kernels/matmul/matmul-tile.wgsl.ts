@@ -2,7 +2,7 @@ import { matmulFormWgsl, type MatmulForm } from "./matmul-form.wgsl";
 
 /** Rows and columns of a thread. */
 const OF_THREAD = 4;
-/** Vectors of four that a tile is deeparams. */
+/** Vectors of four that a tile is deep. */
 const DEPTH = 4;
 
 export interface MatmulTileVariant {

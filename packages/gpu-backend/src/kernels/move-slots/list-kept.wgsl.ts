@@ -38,8 +38,6 @@ function listKeptWgsl({ columns }: ListKeptVariant): string {
 const THREADS = ${THREADS}u;
 const HEADER = ${LIST_HEADER}u;
 
-
-
 // First column considered, and the one behind the last.
 var<workgroup> range: vec2u;
 var<workgroup> kept: array<u32, THREADS>;

@@ -74,8 +74,6 @@ const THREADS = ${variant.threads}u;
 const NO_KEY = 0xffffffffu;
 const NONE = 0xffffffffu;
 
-
-
 struct Ranking {
   score: u32,
   // Rows that compete, of the plan.

@@ -44,7 +44,6 @@ const THREADS = ${threads}u;
 const BUCKETS = ${BUCKETS}u;
 const BLOCK = ${BLOCK}u;
 
-
 /// What is looked for: the first token up to which the count (or the mass) exceeds these.
 struct Search {
   count: u32,

@@ -31,7 +31,6 @@ function sampleWeighWgsl({ penalised }: SampleWeighVariant): string {
 const THREADS = ${SURVEY_THREADS}u;
 const BUCKETS = ${BUCKETS}u;
 
-
 ${sampleLogitsWgsl({ penalised })}
 ${SURVEYS_MERGED}
 ${WEIGHTS}

@@ -39,8 +39,6 @@ export const selectKernel = kernelVariants(({ slots }: SelectVariant) =>
 const THREADS = ${THREADS}u;
 const WORDS = THREADS / 32u;
 
-
-
 var<workgroup> bits: array<atomic<u32>, WORDS>;
 var<workgroup> total: atomic<u32>;
 ${RANK_TESTS}

@@ -66,7 +66,6 @@ function summariseCellsWgsl({ edges }: SummariseCellsVariant): string {
 const THREADS = ${THREADS}u;
 const NO_CELL = 0xffffffffu;
 
-
 ${
   ranked
     ? `${RANK_TESTS}

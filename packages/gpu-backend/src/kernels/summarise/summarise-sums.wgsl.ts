@@ -56,8 +56,6 @@ const TILE = ${TILE}u;
 const PART = TILE / PARTS;
 const NO_CELL = 0xffffffffu;
 
-
-
 var<workgroup> tile: array<u32, TILE>;
 var<workgroup> parts: array<f32, OUTPUTS * PARTS>;
 
