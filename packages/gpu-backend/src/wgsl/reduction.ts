@@ -16,6 +16,13 @@ export interface Reduction {
   call(value: string): string;
 }
 
+/** What of `main`'s parameters a reduction needs: `local`, and with subgroups `lane` and `lanes`. */
+export function reductionParameters(subgroups: boolean): string {
+  const local = "@builtin(local_invocation_index) local: u32";
+  if (!subgroups) return local;
+  return `${local}, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_size) lanes: u32`;
+}
+
 /** Within subgroups first where there are some; else, and between subgroups, through workgroup memory. */
 export function workgroupReduction({ operation, workgroupSize, subgroups }: ReductionOptions): Reduction {
   const name = `workgroup_${operation}`;
@@ -23,7 +30,7 @@ export function workgroupReduction({ operation, workgroupSize, subgroups }: Redu
   const shared = `var<workgroup> ${name}_parts: array<f32, ${workgroupSize}>;`;
   if (!subgroups) {
     return {
-      parameters: "@builtin(local_invocation_index) local: u32",
+      parameters: reductionParameters(subgroups),
       declarations: `${shared}
 
 fn ${name}(value: f32, local: u32) -> f32 {
@@ -42,9 +49,7 @@ fn ${name}(value: f32, local: u32) -> f32 {
     };
   }
   return {
-    parameters:
-      "@builtin(local_invocation_index) local: u32, @builtin(subgroup_invocation_id) lane: u32, " +
-      "@builtin(subgroup_size) lanes: u32",
+    parameters: reductionParameters(subgroups),
     declarations: `${shared}
 
 fn ${name}(value: f32, local: u32, lane: u32, lanes: u32) -> f32 {

@@ -158,6 +158,43 @@ export function denseSuite(context: SuiteContext): void {
       );
     });
 
+    it("gives a row exactly the same beside up to seven others as alone", async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.record({
+            count: fc.integer({ min: 2, max: 8 }),
+            inputs: fc.constantFrom(6, 64, 1100),
+            outputs: fc.constantFrom(5, 64),
+            gated: fc.boolean(),
+            normed: fc.boolean(),
+            seed,
+          }),
+          async ({ count, inputs, outputs, gated, normed, seed: s }) => {
+            const { backend, fixture } = context;
+            const x = fixture.f32([count, inputs], randoms(s, count * inputs));
+            const weight = fixture.f32(
+              [gated ? 2 * outputs : outputs, inputs],
+              randoms(s + 1, (gated ? 2 : 1) * outputs * inputs),
+            );
+            const gain = fixture.f32([inputs], randoms(s + 2, inputs));
+            const form = {
+              weight,
+              ...(normed ? { norm: { weight: gain, epsilon: 1e-5 } } : {}),
+              ...(gated ? { activation: "silu-gate" as const } : {}),
+            };
+            const together = fixture.f32([count, outputs]);
+            const apart = fixture.f32([count, outputs]);
+            backend.matmul({ ...form, x: rows(x), out: rows(together) });
+            for (let row = 0; row < count; row++) {
+              backend.matmul({ ...form, x: rows(x, row, 1), out: rows(apart, row, 1) });
+            }
+            expect(await fixture.read(apart)).toEqual(await fixture.read(together));
+          },
+        ),
+        context.runs,
+      );
+    });
+
     it("lets no number that is not one into other rows", async () => {
       const { backend, fixture } = context;
       const x = randoms(1, 4 * 8);

@@ -1,6 +1,6 @@
 import type { GpuCapabilities } from "../../device/capabilities";
 import { partsOf, type MatmulForm, type NormForm } from "./matmul-form.wgsl";
-import type { MatmulFewVariant } from "./matmul-few.wgsl";
+import { fewBytes, type MatmulFewVariant } from "./matmul-few.wgsl";
 import { tileBytes, type MatmulTileVariant } from "./matmul-tile.wgsl";
 
 /** Rows for which reading each weight once counts for more than the arithmetic. */
@@ -37,24 +37,18 @@ export function matmulKernelOf(
   return { kind: "tile", variant: rows > 32 && fits ? large : { form, side: 8 } };
 }
 
+/** The threads are those of one row and of eight, so that a row's sums do not depend on the others. */
 function fewVariant(
   form: MatmulForm,
   norm: NormForm,
   { rows, inputs, outputs }: MatmulSize,
   { limits, subgroups }: GpuCapabilities,
 ): MatmulFewVariant {
-  const room = 2 ** Math.ceil(Math.log2(rows));
-  const parts = partsOf(form).length;
-  const ofGroup = (outputs >= MANY_OUTPUTS ? 4 : 2) / parts;
-  const sums = room * ofGroup * parts;
-  // Squares are added up in as many words as there are threads.
-  const words = sums + (norm === null ? 0 : 1);
-  const most = Math.min(
-    256,
-    limits.maxComputeInvocationsPerWorkgroup,
-    limits.maxComputeWorkgroupStorageSize / (words * 4),
-  );
+  const ofGroup = (outputs >= MANY_OUTPUTS ? 4 : 2) / partsOf(form).length;
   const wanted = Math.max(32, inputs / 4 / UNITS_PER_THREAD);
-  const threads = 2 ** Math.floor(Math.log2(Math.min(most, wanted)));
-  return { form, norm, subgroups: norm !== null && subgroups !== null, rows: room, outputs: ofGroup, threads };
+  const most = Math.min(256, limits.maxComputeInvocationsPerWorkgroup, wanted);
+  const shared = { form, norm, subgroups: subgroups !== null, outputs: ofGroup };
+  let threads = 2 ** Math.floor(Math.log2(most));
+  while (fewBytes({ ...shared, rows: FEW_ROWS, threads }) > limits.maxComputeWorkgroupStorageSize) threads /= 2;
+  return { ...shared, rows: 2 ** Math.ceil(Math.log2(rows)), threads };
 }

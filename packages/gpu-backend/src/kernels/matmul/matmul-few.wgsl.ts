@@ -1,10 +1,11 @@
-import { workgroupReduction } from "../../wgsl/reduction";
+import { reductionParameters, workgroupReduction } from "../../wgsl/reduction";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 import { gainWgsl, matmulFormWgsl, partsOf, type MatmulForm, type NormForm } from "./matmul-form.wgsl";
 
 export interface MatmulFewVariant {
   readonly form: MatmulForm;
   readonly norm: NormForm;
+  /** Whether the device has subgroups, of whatever size. */
   readonly subgroups: boolean;
   /** Rows of x that the kernel has room for, outputs of a workgroup and its threads: powers of two. */
   readonly rows: number;
@@ -12,45 +13,71 @@ export interface MatmulFewVariant {
   readonly threads: number;
 }
 
+/** The smallest subgroup that WebGPU allows. */
+const LEAST_LANES = 4;
+
+/** Bytes of workgroup memory that the kernel takes. */
+export function fewBytes({ form, norm, subgroups, rows, outputs, threads }: MatmulFewVariant): number {
+  const sums = outputs * partsOf(form).length;
+  const words = subgroups ? (rows * sums * threads) / LEAST_LANES : sums * threads;
+  return 4 * (words + (norm === null ? 0 : threads));
+}
+
 /**
  * The product of a few rows: a workgroup reads the weight's rows of a few outputs once, for all rows of x, its threads side
- * by side along the rows; then it adds up what each thread found. A norm's scale is one number a row, so the squares are
- * added up on the way and the sums scaled at the end.
+ * by side along the rows; then it adds up what each thread found, in an order that does not depend on how many rows there
+ * are. A norm's scale is one number a row, so the squares are added up on the way and the sums scaled at the end.
  */
 export function matmulFewWgsl({ form, norm, subgroups, rows, outputs, threads }: MatmulFewVariant): string {
   const parts = partsOf(form);
   const list = <T>(count: number, make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
   // Sums are variables and not an array: arrays that are indexed may end up outside the registers.
   const weightRows = parts.flatMap((part, p) => list(outputs, (o) => ({ part, o, number: p * outputs + o })));
-  const values = rows * weightRows.length;
   const sum = (row: number, number: number): string => `sum_${row}_${number}`;
   const sums = list(rows, (row) => weightRows.map(({ number }) => sum(row, number))).flat();
-  const lanes = threads / values;
   const xRow = (row: number): string => (row === 0 ? "0u" : `min(${row}u, params.rows - 1u)`);
   const squares = norm === null ? null : workgroupReduction({ operation: "sum", workgroupSize: threads, subgroups });
-  const parameters = squares?.parameters ?? "@builtin(local_invocation_index) local: u32";
+  const sumsOfRow = (row: number): string[] => weightRows.map(({ number }) => sum(row, number));
+  const totals = (of: (number: string) => string): string =>
+    parts.map((_, i) => of(i === 0 ? "output" : `output + ${i}u * OUTPUTS`)).join(", ");
+  const bySubgroups = `
+  ${list(rows, (row) =>
+    sumsOfRow(row)
+      .map((name, number) => `put(${row}u * SUMS + ${number}u, subgroupAdd(${name}), local, lane, lanes);`)
+      .join(" "),
+  ).join("\n  ")}
+  workgroupBarrier();
+  let row = thread / OUTPUTS;
+  let output = thread % OUTPUTS;
+  if (row >= min(params.rows, ${rows}u) || first + output >= params.outputs) { return; }
+  finish(row, first + output, ${totals((number) => `total(row * SUMS + ${number}, lanes)`)});`;
+  const byTree = list(
+    rows,
+    (row) => `
+  ${row === 0 ? "" : "workgroupBarrier();"}
+  ${sumsOfRow(row)
+    .map((name, number) => `partials[${number * threads}u + thread] = ${name};`)
+    .join("\n  ")}
+  add_up(thread);
+  if (${row}u < params.rows && thread < OUTPUTS && first + thread < params.outputs) {
+    let output = thread;
+    finish(${row}u, first + output, ${totals((number) => `partials[(${number}) * THREADS]`)});
+  }`,
+  ).join("\n");
   return `
 ${FLAT_WORKGROUP}
 
 const THREADS = ${threads}u;
 const OUTPUTS = ${outputs}u;
-// Sums of a workgroup by row of x and then row of the weight, and threads that add up each.
-const SUMS_OF_ROW = ${weightRows.length}u;
-const SUMS = ${values}u;
-const LANES = ${lanes}u;
+// Sums of a row of x: one a row of the weight.
+const SUMS = ${weightRows.length}u;
 ${matmulFormWgsl(form)}
 ${norm === null ? "" : gainWgsl(form, norm)}
 ${squares?.declarations ?? ""}
-var<workgroup> partials: array<f32, ${values * threads}>;
-
-fn total(row: u32, number: u32) -> f32 {
-  var value = 0.0;
-  for (var lane = 0u; lane < LANES; lane++) { value += partials[(row * SUMS_OF_ROW + number) * THREADS + lane]; }
-  return value;
-}
+${subgroups ? partsOfSubgroups((rows * weightRows.length * threads) / LEAST_LANES) : tree(weightRows.length * threads)}
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, ${parameters}) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, ${reductionParameters(subgroups)}) {
   let thread = local;
   let first = flat_workgroup(group, groups) * OUTPUTS;
   if (first >= params.outputs) { return; }
@@ -76,21 +103,43 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       ? ""
       : list(rows, (row) => {
           const scale = `let scale_${row} = inverseSqrt(${squares.call(`squares_${row}`)} / f32(params.inputs) + params.epsilon);`;
-          return `${scale} ${weightRows.map(({ number }) => `${sum(row, number)} *= scale_${row};`).join(" ")}`;
+          return `${scale} ${sumsOfRow(row)
+            .map((name) => `${name} *= scale_${row};`)
+            .join(" ")}`;
         }).join("\n  ")
   }
-  ${sums.map((name, i) => `partials[${i * threads}u + thread] = ${name};`).join("\n  ")}
-  workgroupBarrier();
-  let base = thread / LANES * THREADS + thread % LANES;
-  var value = 0.0;
-  for (var i = 0u; i < SUMS; i++) { value += partials[base + i * LANES]; }
-  // Only this thread read there.
-  partials[base] = value;
-  workgroupBarrier();
-  let row = thread / OUTPUTS;
-  let output = thread % OUTPUTS;
-  if (row >= min(params.rows, ${rows}u) || first + output >= params.outputs) { return; }
-  finish(row, first + output, ${parts.map((_, i) => `total(row, output + ${i}u * OUTPUTS)`).join(", ")});
+  ${subgroups ? bySubgroups : byTree}
 }
 `;
+}
+
+/** A subgroup's sums, side by side by number. */
+function partsOfSubgroups(words: number): string {
+  return `var<workgroup> partials: array<f32, ${words}>;
+
+fn put(number: u32, part: f32, local: u32, lane: u32, lanes: u32) {
+  if (lane == 0u) { partials[number * (THREADS / ${LEAST_LANES}u) + local / lanes] = part; }
+}
+
+fn total(number: u32, lanes: u32) -> f32 {
+  var value = 0.0;
+  for (var i = 0u; i < (THREADS + lanes - 1u) / lanes; i++) { value += partials[number * (THREADS / ${LEAST_LANES}u) + i]; }
+  return value;
+}`;
+}
+
+/** Sums of one row, by number and then thread; afterwards each number's first is its total. */
+function tree(words: number): string {
+  return `var<workgroup> partials: array<f32, ${words}>;
+
+fn add_up(thread: u32) {
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    for (var i = thread; i < half * SUMS; i += THREADS) {
+      let at = i / half * THREADS + i % half;
+      partials[at] += partials[at + half];
+    }
+  }
+  workgroupBarrier();
+}`;
 }
