@@ -436,8 +436,8 @@ export interface BackendMemory {
   /** Fill with zeros. */
   clear(target: DeviceTensor): void;
 
-  /** Overwrite the first elements of `target` by those of `source`, which is of the same type: as many as both have. */
-  copy(source: DeviceTensor, target: DeviceTensor): void;
+  /** Overwrite rows by as many rows of another tensor, of the same type and width. */
+  copy(source: Rows, target: Rows): void;
 
   /** The elements `start` .. `start + count` (all unless told otherwise), once everything enqueued before has run. */
   download(source: DeviceTensor, start?: number, count?: number): Promise<Float32Array | Uint32Array>;

@@ -1,16 +1,44 @@
-import type { DeviceTensor } from "./device-tensor";
+import type { Rows } from "./device-tensor";
 import { WinnowError } from "./errors";
 import { elementCount } from "./shape";
 
+/** Elements to copy, counted from the tensors' beginnings. */
+export interface CopySpan {
+  readonly from: number;
+  readonly to: number;
+  readonly count: number;
+}
+
 /**
- * How many elements a copy moves: as many as both have.
+ * What a copy of rows moves.
  *
- * @throws WinnowError `dtype` where they are not of one type.
+ * @throws WinnowError `dtype` where the tensors are not of one type, `shape` where rows do not match, `range` where they
+ * are not there, or where a tensor is copied to itself.
  */
-export function copiedElements(source: DeviceTensor, target: DeviceTensor): number {
-  if (source.dtype === target.dtype) return Math.min(elementCount(source.shape), elementCount(target.shape));
-  throw new WinnowError(
-    "dtype",
-    `copy: "${source.label}" holds ${source.dtype} and "${target.label}" ${target.dtype}; expected one type`,
-  );
+export function copySpan(source: Rows, target: Rows): CopySpan {
+  const [from, to] = [source.tensor, target.tensor];
+  if (from.dtype !== to.dtype) {
+    throw new WinnowError(
+      "dtype",
+      `copy: "${from.label}" holds ${from.dtype} and "${to.label}" ${to.dtype}; expected one type`,
+    );
+  }
+  const width = elementCount(from.shape.slice(1));
+  if (elementCount(to.shape.slice(1)) !== width || source.count !== target.count) {
+    throw new WinnowError(
+      "shape",
+      `copy: "${from.label}" gives ${source.count} rows of ${width}, and "${to.label}" takes ${target.count} of ` +
+        `${elementCount(to.shape.slice(1))}; expected the same`,
+    );
+  }
+  for (const { tensor, start, count } of [source, target]) {
+    if (start < 0 || start + count > (tensor.shape[0] ?? 0)) {
+      throw new WinnowError(
+        "range",
+        `copy: rows ${start} to ${start + count} of "${tensor.label}", which has ${tensor.shape[0] ?? 0}`,
+      );
+    }
+  }
+  if (from === to) throw new WinnowError("range", `copy: "${from.label}" is copied to itself; expected two tensors`);
+  return { from: source.start * width, to: target.start * width, count: source.count * width };
 }

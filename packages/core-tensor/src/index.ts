@@ -3,7 +3,7 @@ export * from "./backend";
 export * from "./bool-program";
 export { createCpuBackend } from "./cpu/cpu-backend";
 export * from "./device-tensor";
-export { copiedElements } from "./copy-check";
+export { copySpan, type CopySpan } from "./copy-check";
 export * from "./dtype";
 export * from "./errors";
 export * from "./expr";

@@ -1,5 +1,5 @@
 import {
-  copiedElements,
+  copySpan,
   elementCount,
   MemoryMeter,
   WinnowError,
@@ -9,6 +9,7 @@ import {
   type DeviceTensor,
   type DType,
   type OperationName,
+  type Rows,
   type Shape,
   type Tensor,
 } from "@winnow/core-tensor";
@@ -131,12 +132,17 @@ class GpuBackend implements WebGpuBackend {
     this.#recorder.clear(gpuTensor(target).buffer);
   }
 
-  copy(source: DeviceTensor, target: DeviceTensor): void {
-    const bytes = elementBytes(storable(source.dtype, source.label)) * copiedElements(source, target);
-    if (bytes % 4 !== 0) {
-      throw new WinnowError("range", `copy: ${bytes} bytes of "${source.label}" end within a word; copy whole words`);
+  copy(source: Rows, target: Rows): void {
+    const { from, to, count } = copySpan(source, target);
+    const size = elementBytes(storable(source.tensor.dtype, source.tensor.label));
+    if ([from, to, count].some((elements) => (elements * size) % 4 !== 0)) {
+      throw new WinnowError(
+        "range",
+        `copy: rows ${source.start} to ${source.start + source.count} of "${source.tensor.label}" begin or end within a word; copy whole words`,
+      );
     }
-    this.#recorder.copy(gpuTensor(source).buffer, gpuTensor(target).buffer, bytes);
+    const [read, written] = [gpuTensor(source.tensor).buffer, gpuTensor(target.tensor).buffer];
+    this.#recorder.copy(read, written, { from: from * size, to: to * size, bytes: count * size });
   }
 
   async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {

@@ -1,11 +1,11 @@
 import type { AllocationOptions, Backend, BackendOperations, OperationName } from "../backend";
-import type { DeviceTensor } from "../device-tensor";
+import type { DeviceTensor, Rows } from "../device-tensor";
 import type { DType } from "../dtype";
 import { WinnowError } from "../errors";
 import { MemoryMeter } from "../memory-meter";
 import { elementCount, type Shape } from "../shape";
 import type { Tensor } from "../tensor";
-import { copiedElements } from "../copy-check";
+import { copySpan } from "../copy-check";
 import { CpuTensor, dataOf } from "./cpu-tensor";
 import { operationError } from "./operation-error";
 import { OPERATIONS } from "./operations";
@@ -73,8 +73,9 @@ class CpuBackend implements Backend {
     dataOf(target).fill(0);
   }
 
-  copy(source: DeviceTensor, target: DeviceTensor): void {
-    dataOf(target).set(dataOf(source).subarray(0, copiedElements(source, target)));
+  copy(source: Rows, target: Rows): void {
+    const { from, to, count } = copySpan(source, target);
+    dataOf(target.tensor).set(dataOf(source.tensor).subarray(from, from + count), to);
   }
 
   async downloadAll(sources: readonly DeviceTensor[]): Promise<(Float32Array | Uint32Array)[]> {

@@ -1,13 +1,13 @@
 import { Worker } from "node:worker_threads";
 
 import type { AllocationOptions, Backend, BackendOperations, OperationName } from "../backend";
-import type { DeviceTensor } from "../device-tensor";
+import type { DeviceTensor, Rows } from "../device-tensor";
 import { bytesOf, type DType } from "../dtype";
 import { WinnowError } from "../errors";
 import { MemoryMeter } from "../memory-meter";
 import { elementCount, type Shape } from "../shape";
 import type { Tensor } from "../tensor";
-import { copiedElements } from "../copy-check";
+import { copySpan } from "../copy-check";
 import { operationError } from "./operation-error";
 import { widenForCpu } from "./widen";
 import { encodeSpec, type Command, type Reply, type WorkerSetup, type Words } from "./worker-protocol";
@@ -141,9 +141,9 @@ class CpuWorkerBackend implements Backend {
     this.#enqueue({ kind: "clear", id: this.#own(target).id });
   }
 
-  copy(source: DeviceTensor, target: DeviceTensor): void {
-    const count = copiedElements(source, target);
-    this.#enqueue({ kind: "copy", id: this.#own(source).id, target: this.#own(target).id, count });
+  copy(source: Rows, target: Rows): void {
+    const span = copySpan(source, target);
+    this.#enqueue({ kind: "copy", id: this.#own(source.tensor).id, target: this.#own(target.tensor).id, ...span });
   }
 
   async downloadAll(sources: readonly DeviceTensor[]): Promise<(Float32Array | Uint32Array)[]> {

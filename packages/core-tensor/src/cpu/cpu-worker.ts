@@ -62,7 +62,10 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
         tensorOf(command.id).data.fill(0);
         return;
       case "copy":
-        tensorOf(command.target).data.set(tensorOf(command.id).data.subarray(0, command.count));
+        tensorOf(command.target).data.set(
+          tensorOf(command.id).data.subarray(command.from, command.from + command.count),
+          command.to,
+        );
         return;
       case "fail":
         failure ??= new WinnowError(command.error.code, command.error.message);

@@ -1,4 +1,5 @@
 import type { OperationName } from "../backend";
+import type { CopySpan } from "../copy-check";
 import type { DeviceTensor } from "../device-tensor";
 import type { DType } from "../dtype";
 import type { WinnowErrorCode } from "../errors";
@@ -26,7 +27,7 @@ export type Command =
   | { readonly kind: "dispose"; readonly id: number }
   | { readonly kind: "write"; readonly id: number; readonly data: Words; readonly offset: number }
   | { readonly kind: "clear"; readonly id: number }
-  | { readonly kind: "copy"; readonly id: number; readonly target: number; readonly count: number }
+  | ({ readonly kind: "copy"; readonly id: number; readonly target: number } & CopySpan)
   | { readonly kind: "run"; readonly name: OperationName; readonly spec: unknown }
   /** An operation that went wrong before it could be posted; its error is reported in its turn. */
   | { readonly kind: "fail"; readonly error: Failure }

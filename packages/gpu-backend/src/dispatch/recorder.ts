@@ -24,6 +24,13 @@ const MAX_WRITE_BYTES = 2 ** 26;
 /** Tables of parameters are bound in powers of two from here on, so that few bind groups serve them. */
 const MIN_DATA_BYTES = 256;
 
+/** Bytes to copy, counted from the buffers' beginnings. */
+export interface ByteSpan {
+  readonly from: number;
+  readonly to: number;
+  readonly bytes: number;
+}
+
 /** What has been read back, with the fault that a kernel reported since the last time. */
 export interface ReadResult {
   readonly parts: readonly ArrayBuffer[];
@@ -126,10 +133,10 @@ export class Recorder implements Disposable {
     this.#commands([buffer]).clearBuffer(buffer.handle);
   }
 
-  /** Copy the first bytes of a buffer, whole words, over another's. */
-  copy(source: StoredBuffer, target: StoredBuffer, bytes: number): void {
+  /** Copy bytes, whole words, from one buffer to another. */
+  copy(source: StoredBuffer, target: StoredBuffer, { from, to, bytes }: ByteSpan): void {
     this.#gpu.expectAlive();
-    this.#commands([source, target]).copyBufferToBuffer(source.handle, 0, target.handle, 0, bytes);
+    this.#commands([source, target]).copyBufferToBuffer(source.handle, from, target.handle, to, bytes);
   }
 
   /** Read parts of buffers as they are after everything recorded so far, which is submitted. */

@@ -1,4 +1,4 @@
-import { PagePool, bytesOf, type Backend, type DeviceTensor } from "@winnow/core-tensor";
+import { PagePool, bytesOf, rows, type Backend, type DeviceTensor } from "@winnow/core-tensor";
 
 import type { PagePlace } from "./slab-pool";
 
@@ -78,7 +78,10 @@ export class ColumnPool implements Disposable {
           });
     this.#chunks = chunks;
     if (before === null) return;
-    if (this.#buffer !== null) this.backend.copy(before, this.#buffer);
+    if (this.#buffer !== null) {
+      const pages = Math.min(before.shape[0] ?? 0, this.#buffer.shape[0] ?? 0);
+      this.backend.copy(rows(before, 0, pages), rows(this.#buffer, 0, pages));
+    }
     before[Symbol.dispose]();
   }
 }

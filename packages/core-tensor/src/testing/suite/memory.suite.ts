@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { rows, type DeviceTensor } from "../../device-tensor";
+import { rows, type DeviceTensor, type Rows } from "../../device-tensor";
 import { numberToBf16, numberToF16 } from "../../half";
 import { tensor } from "../../tensor";
 import type { SuiteContext } from "../suite-context";
@@ -61,19 +61,29 @@ export function memorySuite(context: SuiteContext): void {
       const { backend, fixture } = context;
       const source = fixture.f32([2, 2], [1, 2, 3, 4]);
       const target = fixture.f32([3, 2], [5, 6, 7, 8, 9, 10]);
-      backend.copy(source, target);
+      backend.copy(rows(source), rows(target, 0, 2));
+      backend.copy(rows(source, 1, 1), rows(target, 2, 1));
       backend.write(source, Float32Array.of(0, 0));
       backend.submit();
       const found = await backend.downloadAll([target, source]);
       expect(found.map((part) => Array.from(part))).toEqual([
-        [1, 2, 3, 4, 9, 10],
+        [1, 2, 3, 4, 3, 4],
         [0, 0, 3, 4],
       ]);
-      backend.copy(target, source);
-      expect(await fixture.read(source)).toEqual([1, 2, 3, 4]);
-      expect(() => {
-        backend.copy(fixture.u32([1], [1]), source);
-      }).toThrow(/copy: .* holds u32 and .* f32; expected one type/);
+    });
+
+    it("refuses copies that do not fit", () => {
+      const { backend, fixture } = context;
+      const source = fixture.f32([2, 2], [1, 2, 3, 4]);
+      const refused = (target: Rows, from = rows(source)) =>
+        expect(() => {
+          backend.copy(from, target);
+        });
+      refused(rows(fixture.u32([2, 2], [0, 0, 0, 0]))).toThrow(/holds f32 and .* u32; expected one type/);
+      refused(rows(fixture.f32([2, 3]))).toThrow(/gives 2 rows of 2, .* takes 2 of 3/);
+      refused(rows(fixture.f32([3, 2]))).toThrow(/gives 2 rows of 2, .* takes 3 of 2/);
+      refused(rows(fixture.f32([3, 2]), 2, 2)).toThrow(/rows 2 to 4 .* which has 3/);
+      refused(rows(source)).toThrow(/copied to itself/);
     });
 
     it("writes, clears and reads parts", async () => {
