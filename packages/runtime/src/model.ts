@@ -16,6 +16,7 @@ import { filesAt } from "./files/files-at";
 import { readGenerationConfig } from "./files/generation-config";
 import type { ModelFiles } from "./files/model-files";
 import { openWeights } from "./files/weights";
+import { StepRounds } from "./generate/step-rounds";
 import { loadLlama } from "./models/load-llama";
 import { ropeFrequencies } from "./models/rope";
 import { resolveSession } from "./session/resolve-policy";
@@ -117,6 +118,8 @@ export class Model implements Disposable {
   readonly eosIds: ReadonlySet<number>;
   readonly samplingDefaults: SamplingParams;
   readonly loadMs: number;
+  /** Where answers that are written at the same time meet. */
+  readonly rounds: StepRounds;
 
   constructor(parts: ModelParts) {
     this.dir = parts.dir;
@@ -127,6 +130,7 @@ export class Model implements Disposable {
     this.eosIds = parts.eosIds;
     this.samplingDefaults = parts.samplingDefaults;
     this.loadMs = parts.loadMs;
+    this.rounds = new StepRounds(parts.engine);
   }
 
   /** What a head plan has to agree with. */

@@ -7,6 +7,8 @@ import { Session, type PromptPart } from "../session/session";
 import { cacheContents, newestLogits, positionsOf } from "../testing/cache-contents";
 import { DEMO, TINY } from "../testing/models";
 import { goldenIds } from "../testing/prompts";
+import { readToken, readTokens } from "./step";
+import { StepBuffers } from "./step-buffers";
 
 const POLICIES = ["full", "fastgen", "adaptive", "heavy-hitter", "sink+recent", "sink(2) | top(windowMass, 30%)"];
 
@@ -54,8 +56,8 @@ describe.each([
     const settings = resolveSession({ policy, recovery: policy === "fastgen" ? 0.8 : undefined }, model);
     const parts = [idsPart(model.tokenizer, prompt), plain(ids.slice(count, count + 20))];
     const readBy = async (unitRows: number) => {
-      const { engine, tokenizer, samplingDefaults, eosIds } = model;
-      const chunked = { engine: { ...engine, unitRows }, tokenizer, samplingDefaults, eosIds };
+      const { engine, tokenizer, samplingDefaults, eosIds, rounds } = model;
+      const chunked = { engine: { ...engine, unitRows }, tokenizer, samplingDefaults, eosIds, rounds };
       using session = new Session(chunked, settings);
       await session.read(parts);
       return await stateOf(session);
@@ -67,7 +69,7 @@ describe.each([
   test("a token that is generated is read as a token of the prompt is", async () => {
     using stepped = model.createSession({ policy: "full" });
     await stepped.read([plain(prompt.slice(0, count - 3))]);
-    for (const id of prompt.slice(count - 3)) stepped.sequence.step(id);
+    for (const id of prompt.slice(count - 3)) readToken(stepped.sequence, id);
     using read = model.createSession({ policy: "full" });
     await read.read([plain(prompt)]);
     expect(await stateOf(stepped)).toEqual(await stateOf(read));
@@ -78,7 +80,7 @@ describe.each([
     const columnsAfter = async (parts: readonly number[], steps: readonly number[]) => {
       using session = model.createSession({ policy });
       for (const [i, end] of parts.entries()) await session.read([plain(prompt.slice(parts[i - 1] ?? 0, end))]);
-      for (const id of steps) session.sequence.step(id);
+      for (const id of steps) readToken(session.sequence, id);
       const cache = await cacheContents(model, session);
       return cache.flat();
     };
@@ -111,23 +113,25 @@ describe.each([
           values,
           columns: Object.fromEntries(Object.entries(columns).filter(([name]) => !left.includes(name))),
         }));
-      sequence.step(next);
+      readToken(sequence, next);
       const before = await columnsBut(["lastMass", "lastMaxWeight"]);
       const { slots, bytes } = sequence.report();
       const logits = await newestLogits(model, session);
       model.engine.backend.write(sequence.drawn.token, Uint32Array.of(other));
-      sequence.stepAhead();
+      sequence.grow();
+      using buffers = new StepBuffers(model.engine, 1);
+      readTokens(model.engine, [sequence], buffers);
       expect(sequence.report().slots).toEqual(slots.map((layer) => layer.map((length) => length + 1)));
       sequence.takeBack();
       expect(await columnsBut(["lastMass", "lastMaxWeight"])).toEqual(before);
       expect(sequence.report()).toMatchObject({ slots, bytes });
       expect(await newestLogits(model, session)).toEqual(logits);
 
-      sequence.step(next);
+      readToken(sequence, next);
       const again = await stateOf(session);
       using straight = model.createSession({ policy });
       await straight.read([plain(prompt.slice(0, count - 2))]);
-      for (const id of [next, next]) straight.sequence.step(id);
+      for (const id of [next, next]) readToken(straight.sequence, id);
       expect(again).toEqual(await stateOf(straight));
     },
   );

@@ -20,12 +20,10 @@ import type { AttentionShares, CandidateReport } from "@winnow/profiler";
 
 import type { Engine } from "../engine";
 import type { KvReport } from "../generate/report";
-import { rotationOf } from "../models/rope";
 import { platform } from "../platform/node";
 import { policiesOf, type CachePolicy } from "./cache-policy";
 import { fullCacheBytes } from "./kv-store";
 import { LayerCache } from "./layer-cache";
-import { StepBuffers } from "./step-buffers";
 
 /** What one KV head does, since the last time its prompt was cut. */
 export interface HeadState {
@@ -59,7 +57,11 @@ export class Sequence implements Disposable {
   /** The tokenizer's classes, and those of the token sets that the sequence's policies name. */
   readonly classes: TokenClasses;
   readonly #columnTable: DeviceTensor;
-  readonly #step: StepBuffers;
+  /** u32 [1] and f32 [1]: where a sampled token and its log-probability go. */
+  readonly drawn: { readonly token: DeviceTensor; readonly logProbability: DeviceTensor };
+  #logits: DeviceTensor;
+  #logitsAhead: DeviceTensor;
+  #disposed = false;
   readonly #warned = new Set<string>();
   #scratchBytes = 0;
 
@@ -78,18 +80,22 @@ export class Sequence implements Disposable {
     );
     this.flags = backend.allocate("u32", [engine.context], { label: "sequence.flags", category: "activations" });
     this.classes = engine.classes.fork();
-    this.#step = new StepBuffers(engine);
+    const make = (dtype: "f32" | "u32", shape: number[]): DeviceTensor =>
+      backend.allocate(dtype, shape, { label: "step", category: "activations" });
+    this.drawn = { token: make("u32", [1]), logProbability: make("f32", [1]) };
+    this.#logits = make("f32", [1, engine.llama.shape.vocabulary]);
+    this.#logitsAhead = make("f32", [1, engine.llama.shape.vocabulary]);
     this.reserveTokenSets(policiesOf(policy.decision));
   }
 
   /** f32 [1, vocabulary]: what follows the newest token. */
   get logits(): DeviceTensor {
-    return this.#step.logits;
+    return this.#logits;
   }
 
-  /** u32 [1] and f32 [1]: where a sampled token and its log-probability go. */
-  get drawn(): { readonly token: DeviceTensor; readonly logProbability: DeviceTensor } {
-    return this.#step;
+  /** f32 [1, vocabulary]: what follows the token that is read ahead. */
+  get logitsAhead(): DeviceTensor {
+    return this.#logitsAhead;
   }
 
   /** Bytes of the pages and columns in use, and of the scratch while a prompt is read. */
@@ -108,6 +114,11 @@ export class Sequence implements Disposable {
   noteBytes(scratchBytes: number): void {
     this.#scratchBytes = scratchBytes;
     this.peakBytes = Math.max(this.peakBytes, this.bytes);
+  }
+
+  /** @throws WinnowError `disposed` */
+  expectOpen(): void {
+    if (this.#disposed) throw new WinnowError("disposed", "the session was closed while it was in use");
   }
 
   /** @throws WinnowError `context` when so many more tokens do not fit. */
@@ -179,66 +190,25 @@ export class Sequence implements Disposable {
     );
   }
 
-  /** Read one token over the kept slots: `logits` become those of its row. Nothing is evicted here. */
-  step(token: number): void {
-    this.engine.backend.write(this.drawn.token, Uint32Array.of(token));
-    this.stepAhead();
-    this.accept(token);
-  }
-
   /**
-   * Read the token that was drawn last, which nobody need know yet: its key and value are appended. {@link accept}, from
-   * which on `logits` are those of its row, or {@link takeBack} is to follow.
+   * Make room for one more token.
    *
-   * @throws WinnowError `context` when it does not fit.
+   * @throws WinnowError `context` when it does not fit, `disposed`
    */
-  stepAhead(): void {
-    const { backend, llama, frequencies } = this.engine;
+  grow(): void {
+    this.expectOpen();
     this.expectRoom(1);
-    const position = this.tokens.length;
-    const buffers = this.#step;
-    backend.write(buffers.positions, Uint32Array.of(position));
-    backend.write(buffers.rotation, rotationOf([position], frequencies));
-    // Before the first operation: what they share may move as it grows.
     for (const layer of this.layers) layer.grow();
-    const hidden = rows(buffers.hidden);
-    llama.embed(rows(buffers.token), hidden);
-    llama.weights.layers.forEach((weights, l) => {
-      const layer = this.layers[l];
-      if (layer === undefined) return;
-      const qkv = llama.projectQkv(weights, hidden, buffers.workspace);
-      const { heads } = llama.shape;
-      const kv = layer.paged;
-      backend.append({
-        heads,
-        qkv,
-        rotation: rows(buffers.rotation),
-        into: { kind: "pages", paged: kv, positions: rows(buffers.positions) },
-      });
-      const attended = rows(buffers.workspace.attended);
-      const accumulate = layer.accumulates;
-      backend.attend({
-        heads,
-        scale: 1 / Math.sqrt(heads.headDim),
-        qkv,
-        out: attended,
-        groups: [{ start: 0, count: 1, paged: { kv, appended: 1 } }],
-        accumulate,
-      });
-      layer.pending = accumulate;
-      llama.finishLayer(weights, attended, hidden, buffers.workspace);
-    });
-    llama.predict(hidden, rows(buffers.logitsAhead));
   }
 
-  /** The token that {@link stepAhead} has read is this one. */
+  /** The token that was read ahead is this one. */
   accept(token: number): void {
     this.push([token]);
-    this.#step.advance();
+    [this.#logits, this.#logitsAhead] = [this.#logitsAhead, this.#logits];
     this.noteBytes(this.#scratchBytes);
   }
 
-  /** Forget the token that {@link stepAhead} has read. */
+  /** Forget the token that was read ahead. */
   takeBack(): void {
     for (const layer of this.layers) layer.takeBack();
   }
@@ -260,6 +230,8 @@ export class Sequence implements Disposable {
     for (const layer of this.layers) layer[Symbol.dispose]();
     this.flags[Symbol.dispose]();
     this.#columnTable[Symbol.dispose]();
-    this.#step[Symbol.dispose]();
+    const { token, logProbability } = this.drawn;
+    for (const tensor of [token, logProbability, this.#logits, this.#logitsAhead]) tensor[Symbol.dispose]();
+    this.#disposed = true;
   }
 }

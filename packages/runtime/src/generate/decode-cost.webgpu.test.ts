@@ -7,7 +7,8 @@ import type { SessionOptions } from "../session/session-options";
 import { DEMO, TINY } from "../testing/models";
 import { LONG_IDS } from "../testing/session-uses";
 
-const PROMPT_TOKENS = 100;
+/** With the tokens behind it, between two powers of two: intermediate results grow at these. */
+const PROMPT_TOKENS = 140;
 const WARM_TOKENS = 24;
 const TOKENS = 40;
 /** The embedding, the head, and two to draw a token. */

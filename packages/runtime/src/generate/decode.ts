@@ -1,9 +1,10 @@
-import { NOT_A_TOKEN, WinnowError, rows, type SamplingParams } from "@winnow/core-tensor";
+import type { SamplingParams } from "@winnow/core-tensor";
 
 import { throwIfAborted } from "../abort";
 import type { Sequence } from "../cache/sequence";
 import type { EnqueuedSweep, Sweeper } from "../cache/sweep";
 import type { Tokenizer } from "../tokenizer";
+import type { StepRounds } from "./step-rounds";
 import type { StopStrings } from "./stop-strings";
 import type { FinishReason } from "./report";
 
@@ -44,10 +45,12 @@ export interface Decoded {
 export async function* decode(
   sequence: Sequence,
   sweeper: Sweeper,
+  rounds: StepRounds,
   tokenizer: Tokenizer,
   options: DecodeOptions,
   decoded: Decoded,
 ): AsyncGenerator<GenerationEvent, void, undefined> {
+  using _ = rounds.join();
   const { stops } = options;
   const stream = tokenizer.stream();
   let sinceSweep = 0;
@@ -59,7 +62,9 @@ export async function* decode(
   while (decoded.tokens.length < options.maxTokens && sequence.tokens.length < context) {
     throwIfAborted(options.signal, "the answer");
     const isLast = decoded.tokens.length + 1 === options.maxTokens || sequence.tokens.length + 1 === context;
-    const { id, logProbability } = await draw(sequence, sweep, options.sampling, !isLast);
+    const request = { sequence, sampling: options.sampling, kept: sweep?.kept ?? null, readsOn: !isLast };
+    const { id, logProbability, kept } = await rounds.draw(request);
+    if (kept !== null) sweep?.settle(kept);
     sweep = null;
     const now = performance.now();
     if (decoded.tokens.length > 0) decoded.times.push(now - last);
@@ -84,50 +89,4 @@ export async function* decode(
     decoded.text += rest;
     if (rest !== "") yield { kind: "rest", text: rest };
   }
-}
-
-/**
- * Draw a token, and have the device read it if another is to follow.
- *
- * @param sweep one that is under way, to be settled.
- */
-async function draw(
-  sequence: Sequence,
-  sweep: EnqueuedSweep | null,
-  sampling: SamplingParams,
-  readsOn: boolean,
-): Promise<{ readonly id: number; readonly logProbability: number }> {
-  const { backend } = sequence.engine;
-  const position = sequence.tokens.length;
-  const { token, logProbability } = sequence.drawn;
-  backend.sample({
-    logits: rows(sequence.logits),
-    params: sampling,
-    seen: sampling.repetitionPenalty === 1 ? new Uint32Array(0) : Uint32Array.from(sequence.tokens),
-    choice: 0,
-    position,
-    token,
-    logProbability,
-  });
-  const reading = backend.downloadAll([token, logProbability, ...(sweep === null ? [] : [sweep.kept])]);
-  if (readsOn) {
-    // Should the step fail here, its error is the one to tell of.
-    reading.catch(() => undefined);
-    sequence.stepAhead();
-    backend.submit();
-  }
-  const [ids, logProbabilities, kept] = await reading.catch(async (error: unknown) => {
-    // What the step behind it has come to is no later call's to be told.
-    if (!(error instanceof WinnowError && error.code === "aborted")) await backend.flush().catch(() => undefined);
-    throw error;
-  });
-  if (sweep !== null && kept !== undefined) sweep.settle(kept);
-  const id = ids?.[0] ?? NOT_A_TOKEN;
-  if (id === NOT_A_TOKEN) {
-    throw new WinnowError(
-      "numeric",
-      `the logits at position ${position} are not numbers; the model's weights are damaged or overflow`,
-    );
-  }
-  return { id, logProbability: logProbabilities?.[0] ?? NaN };
 }

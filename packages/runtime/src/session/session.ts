@@ -7,6 +7,7 @@ import { Sweeper } from "../cache/sweep";
 import type { Engine } from "../engine";
 import { decode, type Decoded, type GenerationEvent } from "../generate/decode";
 import { percentiles, type GenerationReport } from "../generate/report";
+import type { StepRounds } from "../generate/step-rounds";
 import { StopStrings } from "../generate/stop-strings";
 import { resolveSampling, type SamplingOptions } from "../generate/sampling";
 import type { Tokenizer } from "../tokenizer";
@@ -43,6 +44,8 @@ export interface SessionModel {
   readonly tokenizer: Tokenizer;
   readonly samplingDefaults: SamplingParams;
   readonly eosIds: ReadonlySet<number>;
+  /** Where answers that are written at the same time meet. */
+  readonly rounds: StepRounds;
 }
 
 /** How a session treats its cache. */
@@ -166,6 +169,7 @@ export class Session implements Disposable {
       yield* decode(
         this.#sequence,
         this.#sweeper,
+        this.model.rounds,
         this.model.tokenizer,
         {
           sampling,

@@ -4,6 +4,7 @@ import type { Dispatch } from "../../dispatch/dispatch";
 import { boundRows, tensorOperand } from "../../dispatch/operands";
 import { ACCUMULATE_PARAMS, ACCUMULATE_SLOTS, attendAccumulateKernel } from "./attend-accumulate.wgsl";
 import { planSeen, type RecordOutput } from "./attend-record";
+import { splitKeys } from "./attend-split.wgsl";
 import type { PagedSource } from "./attend-sources";
 import type { GroupRows } from "./group-rows";
 
@@ -45,6 +46,7 @@ export function planAccumulate(
         slots: longest,
         page_slots: kv.pageSlots,
         column_table_width: kv.columnTable.tensor.shape[2] ?? 0,
+        split_keys: splitKeys(kv.pageSlots),
         pending: kv.pending ? 1 : 0,
       }),
       bindings: {

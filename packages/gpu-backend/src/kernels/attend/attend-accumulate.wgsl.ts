@@ -4,7 +4,6 @@ import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import { LOWEST } from "../../wgsl/lowest";
 import { COLUMN_PLACES } from "../../wgsl/paged";
-import { SPLIT_KEYS } from "./attend-split.wgsl";
 
 /** Slots of a workgroup, one a thread. */
 export const ACCUMULATE_SLOTS = 64;
@@ -22,6 +21,8 @@ export const ACCUMULATE_PARAMS = paramBlock({
   slots: "u32",
   page_slots: "u32",
   column_table_width: "u32",
+  // Of a tile of the split that left the scores.
+  split_keys: "u32",
   // Whether the row before waits to be added.
   pending: "u32",
 });
@@ -104,7 +105,7 @@ const FROM_SCORES = `
 fn seen_by_rows(head: u32, slot: u32) -> Seen {
   let per_group = params.query_heads / params.kv_heads;
   let vectors = params.rows * per_group;
-  let at = (data[head] * ${SPLIT_KEYS}u + slot) * vectors;
+  let at = (data[head] * params.split_keys + slot) * vectors;
   var seen = Seen(0.0, 0.0, 0.0, 0.0);
   for (var v = 0u; v < vectors; v++) {
     let score = scores[at + v];

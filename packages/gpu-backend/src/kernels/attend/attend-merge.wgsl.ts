@@ -55,22 +55,30 @@ var<workgroup> reduced: array<f32, THREADS>;
 
 ${split ? "fn first_tile(head: u32) -> u32 { return data[head]; }" : ""}
 
-/// Number of the i-th record of a row and query head.
-fn record_of(i: u32, row: u32, query_head: u32) -> u32 {
-  let own = row * params.query_heads + query_head;
+/// Records of a row and query head lie at places: a tile's is one, and each of the scratch. A slab that has no key of a tile
+/// has a record there that changes nothing, so what comes out does not depend on which slab has it.
+fn tiles_of(query_head: u32) -> u32 {
+  ${
+    split
+      ? `let head = query_head / (params.query_heads / params.kv_heads);
+  return first_tile(head + 1u) - first_tile(head);`
+      : "return 1u;"
+  }
+}
+
+/// Records of a place.
+fn records_at(place: u32, tiles: u32) -> u32 { return select(1u, params.slab_passes, place < tiles); }
+
+fn record_of(place: u32, tiles: u32, i: u32, row: u32, query_head: u32) -> u32 {
+  if (place >= tiles) {
+    return params.scratch_records + (place - tiles) * params.rows * params.query_heads + row * params.query_heads + query_head;
+  }
   ${
     split
       ? `let per_group = params.query_heads / params.kv_heads;
-  let head = query_head / per_group;
-  let tiles = first_tile(head + 1u) - first_tile(head);
-  let vectors = params.rows * per_group;
-  if (i < params.slab_passes * tiles) {
-    let tile = first_tile(head) + i % tiles;
-    return i / tiles * params.slab_records + tile * vectors + row * per_group + query_head % per_group;
-  }
-  return params.scratch_records + (i - params.slab_passes * tiles) * params.rows * params.query_heads + own;`
-      : `if (i < params.slab_passes) { return i * params.slab_records + own; }
-  return params.scratch_records + (i - params.slab_passes) * params.rows * params.query_heads + own;`
+  let tile = first_tile(query_head / per_group) + place;
+  return i * params.slab_records + (tile * params.rows + row) * per_group + query_head % per_group;`
+      : "return i * params.slab_records + row * params.query_heads + query_head;"
   }
 }
 
@@ -78,14 +86,12 @@ fn record_of(i: u32, row: u32, query_head: u32) -> u32 {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let query_head = group.x;
   let row = group.y;
-  ${
-    split
-      ? `let head = query_head / (params.query_heads / params.kv_heads);
-  let count = params.slab_passes * (first_tile(head + 1u) - first_tile(head)) + params.scratch_passes;`
-      : `let count = params.slab_passes + params.scratch_passes;`
-  }
+  let tiles = tiles_of(query_head);
+  let places = tiles + params.scratch_passes;
   var own = ${LOWEST};
-  for (var i = thread; i < count; i += THREADS) { own = max(own, stats[record_of(i, row, query_head)].x); }
+  for (var place = thread; place < places; place += THREADS) {
+    for (var i = 0u; i < records_at(place, tiles); i++) { own = max(own, stats[record_of(place, tiles, i, row, query_head)].x); }
+  }
   reduced[thread] = own;
   for (var half = THREADS / 2u; half > 0u; half /= 2u) {
     workgroupBarrier();
@@ -95,9 +101,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let greatest = reduced[0];
   workgroupBarrier();
   var part = 0.0;
-  for (var i = thread; i < count; i += THREADS) {
-    let record = stats[record_of(i, row, query_head)];
-    part += record.y * exp(record.x - greatest);
+  for (var place = thread; place < places; place += THREADS) {
+    for (var i = 0u; i < records_at(place, tiles); i++) {
+      let record = stats[record_of(place, tiles, i, row, query_head)];
+      part += record.y * exp(record.x - greatest);
+    }
   }
   reduced[thread] = part;
   for (var half = THREADS / 2u; half > 0u; half /= 2u) {
@@ -109,9 +117,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let scale = select(1.0 / sum, 0.0, sum == 0.0);
   for (var unit = thread; unit < UNITS; unit += THREADS) {
     var total = V();
-    for (var i = 0u; i < count; i++) {
-      let record = record_of(i, row, query_head);
-      total += outputs[record * UNITS + unit] * exp(stats[record].x - greatest);
+    for (var place = 0u; place < places; place++) {
+      for (var i = 0u; i < records_at(place, tiles); i++) {
+        let record = record_of(place, tiles, i, row, query_head);
+        total += outputs[record * UNITS + unit] * exp(stats[record].x - greatest);
+      }
     }
     out[((params.out_row + row) * params.query_heads + query_head) * UNITS + unit] = total * scale;
   }

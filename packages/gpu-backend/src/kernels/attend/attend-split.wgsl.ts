@@ -7,12 +7,19 @@ import { kvVectors, type KvVectors } from "../../wgsl/kv";
 import { LOWEST } from "../../wgsl/lowest";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 
-/** Keys of a workgroup, one a thread. */
-export const SPLIT_KEYS = 64;
+/**
+ * Keys of a workgroup, one a thread: those of one page at most, so that they lie in one slab, and what comes out does not
+ * depend on which.
+ */
+export function splitKeys(pageSlots: number): number {
+  return Math.min(64, pageSlots);
+}
 
 export interface AttendSplitVariant {
   readonly headDim: number;
   readonly storage: KvType;
+  /** Keys of a workgroup. */
+  readonly keys: number;
   /** Room for the query vectors of a KV head: rows times the query heads that share it. */
   readonly vectors: number;
   /** Whether each slot's scores are left behind too, by tile, key and vector: the lowest number where it is not seen. */
@@ -59,8 +66,8 @@ export const attendSplitKernel = kernelVariants((variant: AttendSplitVariant) =>
 });
 
 /** Threads that have no unit of the output to themselves share one, each with a slice of the keys. */
-export function splitSlices(headDim: number): number {
-  return Math.max(1, Math.floor(SPLIT_KEYS / lanesOf(headDim).units));
+export function splitSlices(headDim: number, keys: number): number {
+  return Math.max(1, Math.floor(keys / lanesOf(headDim).units));
 }
 
 function slabOf({ headDim, storage }: Pick<AttendSplitVariant, "headDim" | "storage">): KvVectors {
@@ -68,16 +75,16 @@ function slabOf({ headDim, storage }: Pick<AttendSplitVariant, "headDim" | "stor
   return kvVectors("slab", storage, width, units);
 }
 
-function attendSplitWgsl({ headDim, vectors, storage, scores }: AttendSplitVariant): string {
+function attendSplitWgsl({ headDim, vectors, storage, scores, keys }: AttendSplitVariant): string {
   const slab = slabOf({ headDim, storage });
   const { type, units } = lanesOf(headDim);
-  const slices = splitSlices(headDim);
+  const slices = splitSlices(headDim, keys);
   return `
 alias V = ${type};
 const UNITS = ${units}u;
 // Vectors of a slab from one row to the next.
 const STRIDE = ${slab.stride}u;
-const KEYS = ${SPLIT_KEYS}u;
+const KEYS = ${keys}u;
 const VECTORS = ${vectors}u;
 const SLICES = ${slices}u;
 
@@ -85,8 +92,8 @@ ${FLAT_WORKGROUP}
 
 var<workgroup> queries: array<V, ${vectors * units}>;
 // By key and vector.
-var<workgroup> scores: array<f32, ${SPLIT_KEYS * vectors}>;
-var<workgroup> reduced: array<f32, ${SPLIT_KEYS * vectors}>;
+var<workgroup> scores: array<f32, ${keys * vectors}>;
+var<workgroup> reduced: array<f32, ${keys * vectors}>;
 var<workgroup> greatest: array<f32, VECTORS>;
 // By key: which vectors see it, and where its value lies.
 var<workgroup> seen_by: array<u32, KEYS>;
@@ -149,7 +156,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var i = thread; i < half * VECTORS; i += KEYS) { reduced[i] = max(reduced[i], reduced[i + half * VECTORS]); }
   }
   workgroupBarrier();
-  if (thread < VECTORS) { greatest[thread] = reduced[thread]; }
+  for (var v = thread; v < VECTORS; v += KEYS) { greatest[v] = reduced[v]; }
   workgroupBarrier();
   for (var i = thread; i < KEYS * VECTORS; i += KEYS) {
     let weight = exp(scores[i] - greatest[i % VECTORS]);
@@ -162,7 +169,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   workgroupBarrier();
   let record = params.records + tile * vectors;
-  if (thread < vectors) { stats[record + thread] = vec2<f32>(greatest[thread], reduced[thread]); }
+  for (var v = thread; v < vectors; v += KEYS) { stats[record + v] = vec2<f32>(greatest[v], reduced[v]); }
 
   for (var unit = thread; unit < SLICES * UNITS; unit += KEYS) {
     var sums = array<V, VECTORS>();

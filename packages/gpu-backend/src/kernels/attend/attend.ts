@@ -13,7 +13,7 @@ import type { GroupRows } from "./group-rows";
 import { MERGE_PARAMS, attendMergeKernel } from "./attend-merge.wgsl";
 import { planRecord } from "./attend-record";
 import { sourcesOf, type AttendSources, type PagedSource, type ScratchSource } from "./attend-sources";
-import { SPLIT_KEYS, SPLIT_PARAMS, attendSplitKernel, splitSlices } from "./attend-split.wgsl";
+import { SPLIT_PARAMS, attendSplitKernel, splitKeys, splitSlices } from "./attend-split.wgsl";
 import { TILE_PARAMS, TILE_VECTORS, attendTileKernel } from "./attend-tile.wgsl";
 
 /**
@@ -46,7 +46,7 @@ function planGroup(
   const sources = sourcesOf(spec.heads, group);
   const records = layRecords(rows, sources, limits);
   const accumulates = spec.accumulate === true && sources.paged !== null && sources.paged.kv.columns !== null;
-  const scores = accumulates ? splitScores(rows, records) : null;
+  const scores = accumulates && records.tiles !== null ? splitScores(rows, records.tiles, sources.paged) : null;
   const plan = [
     ...(sources.paged?.slabs ?? []).map((slab, pass) =>
       ofSlab(rows, sources.paged, slab, pass, records, scores, limits),
@@ -60,10 +60,9 @@ function planGroup(
 }
 
 /** Where a split leaves its scores, so that nobody has to compute them again. */
-function splitScores({ spec, count }: GroupRows, { tiles }: Records): SplitScores | null {
-  if (tiles === null) return null;
+function splitScores({ spec, count }: GroupRows, tiles: Uint32Array, { kv }: PagedSource): SplitScores {
   const vectors = (count * spec.heads.queryHeads) / spec.heads.kvHeads;
-  return { binding: scratch("attend.scores", (tiles.at(-1) ?? 0) * SPLIT_KEYS * vectors * 4), tiles };
+  return { binding: scratch("attend.scores", (tiles.at(-1) ?? 0) * splitKeys(kv.pageSlots) * vectors * 4), tiles };
 }
 
 /** Where the passes leave their records. */
@@ -81,9 +80,12 @@ interface Records {
 function layRecords({ spec, count }: GroupRows, { paged, scratch: rest }: AttendSources, limits: GpuLimits): Records {
   const { queryHeads, kvHeads, headDim } = spec.heads;
   const ofRows = count * queryHeads;
-  const split = paged !== null && ofRows / kvHeads <= mostSplitVectors(headDim, limits);
+  const split = paged !== null && ofRows / kvHeads <= mostSplitVectors(headDim, splitKeys(paged.kv.pageSlots), limits);
   const tiles = split
-    ? Uint32Array.from([0, ...runningSums(paged.bounds.map((slots) => Math.ceil(slots / SPLIT_KEYS)))])
+    ? Uint32Array.from([
+        0,
+        ...runningSums(paged.bounds.map((slots) => Math.ceil(slots / splitKeys(paged.kv.pageSlots)))),
+      ])
     : null;
   const perSlab = tiles === null ? ofRows : ((tiles.at(-1) ?? 0) * ofRows) / kvHeads;
   const first = (paged?.slabs.length ?? 0) * perSlab;
@@ -103,9 +105,9 @@ function runningSums(counts: readonly number[]): number[] {
 }
 
 /** Query vectors that the split kernel has room for in a workgroup's memory: a power of two, for few kernels. */
-function mostSplitVectors(headDim: number, { maxComputeWorkgroupStorageSize }: GpuLimits): number {
-  const ofKeys = 2 * SPLIT_KEYS * 4;
-  const perVector = headDim * 4 + 2 * SPLIT_KEYS * 4 + splitSlices(headDim) * headDim * 4 + 16;
+function mostSplitVectors(headDim: number, keys: number, { maxComputeWorkgroupStorageSize }: GpuLimits): number {
+  const ofKeys = 2 * keys * 4;
+  const perVector = headDim * 4 + 2 * keys * 4 + splitSlices(headDim, keys) * headDim * 4 + 16;
   const room = Math.floor((maxComputeWorkgroupStorageSize - ofKeys) / perVector);
   return Math.min(8, 2 ** Math.floor(Math.log2(room)));
 }
@@ -162,6 +164,7 @@ function ofSlab(
     kernel: attendSplitKernel({
       headDim,
       storage: paged.storage,
+      keys: splitKeys(paged.kv.pageSlots),
       vectors: 2 ** Math.ceil(Math.log2(vectors)),
       scores: scores !== null,
     }),
