@@ -1,4 +1,15 @@
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -43,6 +54,9 @@ const result = z.object({
 
 const HELLO = ["run", "--model", DEMO, "--prompt", "hello", "--max-tokens", "4", "--ignore-eos"];
 
+/** Microseconds: what is lost where nanoseconds become fractions of microseconds. */
+const CLOCK_TICK = 1e-3;
+
 function events(path: string): z.infer<typeof chromeTrace>["traceEvents"] {
   return chromeTrace.parse(JSON.parse(readFileSync(path, "utf8"))).traceEvents;
 }
@@ -73,6 +87,19 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("run --trace on WebGPU"
     expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
   });
 
+  test("has one dispatch after another", async () => {
+    const path = join(folder, "order.json");
+    const { code } = await winnow([...HELLO, "--backend", "webgpu", "--trace", path]);
+    expect(code).toBe(0);
+    const all = events(path);
+    expect(new Set(all.map(({ pid, tid }) => `${pid} ${tid}`)).size).toBe(1);
+    const overlaps = all.filter(({ ts }, i) => {
+      const before = all[i - 1];
+      return before !== undefined && ts < before.ts + before.dur - CLOCK_TICK;
+    });
+    expect(overlaps).toEqual([]);
+  });
+
   test("prints a table for people", async () => {
     const path = join(folder, "table.json");
     const { code, stderr } = await winnow([...HELLO, "--backend", "webgpu", "--trace", path]);
@@ -91,6 +118,29 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("run --trace on WebGPU"
     expect(code).toBe(130);
     expect(events(path).length).toBeGreaterThan(10);
   });
+
+  test("keeps what there is when the answer fails", async () => {
+    const path = join(folder, "failed.json");
+    const plugin = join(folder, "failing.mjs");
+    const text = 'kind: "statistic", name: "odd", needs: ["mass"], compute() { throw new Error("oh no"); }';
+    writeFileSync(plugin, `export default { ${text} };`);
+    const failing = ["--plugin", plugin, "--policy", "top(odd, 50%)"];
+    const { code, stderr } = await winnow([...HELLO, ...failing, "--backend", "webgpu", "--trace", path]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/oh no/);
+    expect(events(path).map(({ name }) => name)).toContain("embed");
+  });
+
+  test("follows a link to its file", async () => {
+    const target = join(folder, "target.json");
+    const link = join(folder, "link.json");
+    writeFileSync(target, "old");
+    symlinkSync(target, link);
+    const { code } = await winnow([...HELLO, "--backend", "webgpu", "--trace", link]);
+    expect(code).toBe(0);
+    expect(realpathSync(link)).toBe(realpathSync(target));
+    expect(events(target).length).toBeGreaterThan(10);
+  });
 });
 
 describe("run --trace is refused before anything is computed", () => {
@@ -102,14 +152,30 @@ describe("run --trace is refused before anything is computed", () => {
     expect(stderr).toMatch(message);
   });
 
-  const unwritable = join(folder, "folder");
-  mkdirSync(unwritable);
-  test.skipIf(process.env.WINNOW_NO_GPU !== undefined).each([
-    ["into a folder that is not there", join(folder, "none", "t.json"), /none.*folder that exists/],
-    ["over a folder", unwritable, /is a folder/],
-  ])("%s", async (_, path, message) => {
-    const { code, stdout, stderr } = await winnow([...HELLO, "--backend", "webgpu", "--trace", path]);
-    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-    expect(stderr).toMatch(message);
+  const isFolder = join(folder, "folder");
+  mkdirSync(isFolder);
+  const plain = join(folder, "plain");
+  writeFileSync(plain, "kept");
+  describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("for its file:", () => {
+    test.each([
+      ["in a folder that is not there", join(folder, "none", "t.json"), /none.*name a file in a folder/],
+      ["in a file", join(plain, "t.json"), /plain.*name a file in a folder/],
+      ["a folder", isFolder, /it is a folder/],
+      ["without a name", "", /its name is empty/],
+    ])("%s", async (_, path, message) => {
+      const { code, stdout, stderr } = await winnow([...HELLO, "--backend", "webgpu", "--trace", path]);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+      expect(stderr).toMatch(message);
+      expect(readFileSync(plain, "utf8")).toBe("kept");
+    });
+
+    test.skipIf(process.platform === "win32")("a pipe, which stays one", async () => {
+      const pipe = join(folder, "pipe");
+      execFileSync("mkfifo", [pipe]);
+      const { code, stdout, stderr } = await winnow([...HELLO, "--backend", "webgpu", "--trace", pipe]);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+      expect(stderr).toMatch(/it is a pipe or a device/);
+      expect(lstatSync(pipe).isFIFO()).toBe(true);
+    });
   });
 });

@@ -1,13 +1,12 @@
-import { access, constants, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
-
 import { WinnowError, type Backend } from "@winnow/core-tensor";
 import type { GpuTrace, TraceTotal, WebGpuBackend } from "@winnow/gpu-backend";
 
+import { WholeFile } from "./whole-file";
+
 /** Takes the time of every kernel from `start` to `end`, and writes it to a file. */
 export class KernelTrace {
-  #backend: WebGpuBackend | null = null;
-  #stop: (() => Promise<GpuTrace>) | null = null;
+  #attached: { readonly backend: WebGpuBackend; readonly file: WholeFile } | null = null;
+  #running: { readonly stop: () => Promise<GpuTrace>; readonly file: WholeFile } | null = null;
 
   constructor(private readonly path: string) {}
 
@@ -29,12 +28,13 @@ export class KernelTrace {
         `--trace needs timestamps, and ${backend.gpu.adapter.name} offers no timestamp-query; leave it out here`,
       );
     }
-    await expectWritable(this.path);
-    this.#backend = backend;
+    this.#attached = { backend, file: await this.#expectWritable() };
   }
 
   start(): void {
-    this.#stop = this.#backend?.startTrace() ?? null;
+    if (this.#attached === null) throw new WinnowError("usage", "the trace has no backend; attach it to one first");
+    const { backend, file } = this.#attached;
+    this.#running = { stop: backend.startTrace(), file };
   }
 
   /**
@@ -43,17 +43,27 @@ export class KernelTrace {
    * @throws WinnowError `file` when it cannot be written.
    */
   async end(): Promise<GpuTrace> {
-    if (this.#stop === null) throw new WinnowError("usage", "the trace was not started; attach it to a backend first");
-    const trace = await this.#stop();
-    const temporary = `${this.path}.${process.pid}.tmp`;
+    if (this.#running === null) throw new WinnowError("usage", "the trace was not started; start it first");
+    const { stop, file } = this.#running;
+    const trace = await stop();
     try {
-      await writeFile(temporary, `${JSON.stringify(trace.toChromeTrace())}\n`);
-      await rename(temporary, this.path);
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw new WinnowError("file", `the trace cannot be written: ${messageOf(error)}`);
+      await file.write(`${JSON.stringify(trace.toChromeTrace())}\n`);
+    } catch (cause) {
+      throw new WinnowError("file", `--trace "${this.path}" cannot be written: ${messageOf(cause)}`, { cause });
     }
     return trace;
+  }
+
+  async #expectWritable(): Promise<WholeFile> {
+    try {
+      return await WholeFile.at(this.path);
+    } catch (cause) {
+      throw new WinnowError(
+        "usage",
+        `--trace "${this.path}" cannot be written: ${messageOf(cause)}; name a file in a folder that can be written to`,
+        { cause },
+      );
+    }
   }
 }
 
@@ -70,20 +80,6 @@ export function traceResult(totals: readonly TraceTotal[]): object {
 
 function isWebGpu(backend: Backend): backend is WebGpuBackend {
   return backend.name === "webgpu" && "startTrace" in backend && "gpu" in backend;
-}
-
-async function expectWritable(path: string): Promise<void> {
-  try {
-    const there = await stat(path).catch(() => null);
-    if (there?.isDirectory() === true) throw new Error(`${path} is a folder`);
-    await access(dirname(path), constants.W_OK);
-    if (there !== null) await access(path, constants.W_OK);
-  } catch (error) {
-    throw new WinnowError(
-      "usage",
-      `--trace cannot write its file: ${messageOf(error)}; name one in a folder that exists`,
-    );
-  }
 }
 
 function messageOf(error: unknown): string {
