@@ -34,3 +34,18 @@ it("is a trace for Chrome, in microseconds", () => {
     tid: 0,
   });
 });
+
+it("puts dispatches that overlap on tracks of their own, in the order of their beginnings", () => {
+  const { traceEvents } = new GpuTrace([
+    { label: "a", start: 0, duration: 10_000 },
+    { label: "d", start: 12_000, duration: 5000 },
+    { label: "b", start: 5000, duration: 10_000 },
+    { label: "c", start: 10_000, duration: 2000 },
+  ]).toChromeTrace();
+  expect(traceEvents.map(({ name, ts, tid }) => [name, ts, tid])).toEqual([
+    ["a", 0, 0],
+    ["b", 5, 1],
+    ["c", 10, 0],
+    ["d", 12, 0],
+  ]);
+});

@@ -26,7 +26,8 @@ export interface ChromeTraceEvent {
   readonly ts: number;
   readonly dur: number;
   readonly pid: 0;
-  readonly tid: 0;
+  /** The track, from 0. */
+  readonly tid: number;
 }
 
 const NANOSECONDS_PER_MICROSECOND = 1000;
@@ -35,17 +36,30 @@ const NANOSECONDS_PER_MICROSECOND = 1000;
 export class GpuTrace {
   constructor(readonly spans: readonly TraceSpan[]) {}
 
-  /** For chrome://tracing and Perfetto: write it as JSON. */
+  /**
+   * For chrome://tracing and Perfetto: write it as JSON. Events come in the order of their beginnings.
+   *
+   * Passes that do not depend on each other may run at the same time, and viewers cannot draw events of one track that
+   * overlap; so each goes to the first track that is free when it begins.
+   */
   toChromeTrace(): { readonly traceEvents: readonly ChromeTraceEvent[] } {
-    const traceEvents = this.spans.map(({ label, start, duration }): ChromeTraceEvent => ({
-      name: label,
-      cat: "gpu",
-      ph: "X",
-      ts: start / NANOSECONDS_PER_MICROSECOND,
-      dur: duration / NANOSECONDS_PER_MICROSECOND,
-      pid: 0,
-      tid: 0,
-    }));
+    const freeFrom: number[] = [];
+    const traceEvents = [...this.spans]
+      .sort((a, b) => a.start - b.start)
+      .map(({ label, start, duration }): ChromeTraceEvent => {
+        const free = freeFrom.findIndex((time) => time <= start);
+        const tid = free === -1 ? freeFrom.length : free;
+        freeFrom[tid] = start + duration;
+        return {
+          name: label,
+          cat: "gpu",
+          ph: "X",
+          ts: start / NANOSECONDS_PER_MICROSECOND,
+          dur: duration / NANOSECONDS_PER_MICROSECOND,
+          pid: 0,
+          tid,
+        };
+      });
     return { traceEvents };
   }
 
