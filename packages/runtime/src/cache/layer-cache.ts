@@ -31,6 +31,8 @@ export class LayerCache implements Disposable {
   readonly #table: DeviceTensor;
   readonly #lengths: DeviceTensor;
   readonly #columnsOf: readonly StoredColumn[][];
+  /** Of the slabs that have a page of this cache; null where they are not known. */
+  #slabNumbers: ReadonlySet<number> | null = null;
   readonly #tableWidth: number;
 
   constructor(
@@ -54,7 +56,7 @@ export class LayerCache implements Disposable {
   /** What the operations of a backend see. */
   get paged(): PagedKv {
     return {
-      slabs: this.#pool.slabs,
+      slabs: this.#slabs(),
       pagesPerSlab: this.#pool.pagesPerSlab,
       pageSlots: this.store.layout.pageSlots,
       table: this.#table,
@@ -122,7 +124,7 @@ export class LayerCache implements Disposable {
    */
   resize(head: number, length: number): void {
     const before = this.#kv.pages(head).length;
-    this.#kv.resize(head, length);
+    if (this.#kv.resize(head, length)) this.#slabNumbers = null;
     this.#writePages(this.#table, head * this.#tableWidth, this.#kv.pages(head), before);
     for (const column of this.columnsOf(head)) {
       const row = this.#columnRow(head, column);
@@ -159,6 +161,16 @@ export class LayerCache implements Disposable {
     this.#columns[Symbol.dispose]();
     this.#table[Symbol.dispose]();
     this.#lengths[Symbol.dispose]();
+  }
+
+  /** The pool's slabs, without those that only other sequences have pages in. */
+  #slabs(): (DeviceTensor | null)[] {
+    const { pagesPerSlab, slabs } = this.#pool;
+    this.#slabNumbers ??= new Set(
+      this.lengths.flatMap((_, head) => this.#kv.pages(head).map((page) => Math.floor(page / pagesPerSlab))),
+    );
+    const numbers = this.#slabNumbers;
+    return slabs.map((slab, number) => (numbers.has(number) ? slab : null));
   }
 
   #columnRow(head: number, column: StoredColumn): number {

@@ -91,5 +91,10 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("tokens on WebGPU", () 
     // A slab holds a quarter of the context.
     const long = await costOf({ policy: "full" }, { model, backend }, context / 4 + 10);
     expect(long.dispatches - short.dispatches).toBe(TOKENS * layers);
+    // What others have in the same pool is of no matter.
+    using other = model.createSession({ policy: "full" });
+    await other.read([idsPart(model.tokenizer, LONG_IDS.slice(0, context / 2 + 10))]);
+    const beside = await costOf({ policy: "full" }, { model, backend }, 10);
+    expect(beside.dispatches).toBe(short.dispatches);
   });
 });
