@@ -22,6 +22,7 @@ import { ropeFrequencies } from "./models/rope";
 import { resolveSession } from "./session/resolve-policy";
 import { Session } from "./session/session";
 import type { SessionOptions } from "./session/session-options";
+import { Turns } from "./turns";
 import { checkTokenizerFits, loadChatTemplate, loadTokenizer, type ChatTemplate, type Tokenizer } from "./tokenizer";
 
 /** Rows of a prompt that are read at a time in one layer. */
@@ -120,6 +121,8 @@ export class Model implements Disposable {
   readonly loadMs: number;
   /** Where answers that are written at the same time meet. */
   readonly rounds: StepRounds;
+  /** Prompts are read one at a time, so that one layer of one of them is uncut. */
+  readonly reading = new Turns();
 
   constructor(parts: ModelParts) {
     this.dir = parts.dir;

@@ -56,8 +56,8 @@ describe.each([
     const settings = resolveSession({ policy, recovery: policy === "fastgen" ? 0.8 : undefined }, model);
     const parts = [idsPart(model.tokenizer, prompt), plain(ids.slice(count, count + 20))];
     const readBy = async (unitRows: number) => {
-      const { engine, tokenizer, samplingDefaults, eosIds, rounds } = model;
-      const chunked = { engine: { ...engine, unitRows }, tokenizer, samplingDefaults, eosIds, rounds };
+      const { engine, tokenizer, samplingDefaults, eosIds, rounds, reading } = model;
+      const chunked = { engine: { ...engine, unitRows }, tokenizer, samplingDefaults, eosIds, rounds, reading };
       using session = new Session(chunked, settings);
       await session.read(parts);
       return await stateOf(session);

@@ -90,6 +90,24 @@ describe.each([
     expect(backend.memory.snapshot().kv).toBe(idle + store.reservedBytes);
   });
 
+  test("the device holds one uncut layer, however many prompts come at once", async () => {
+    const { backend } = model.engine;
+    const scratchBytes = (): number =>
+      [...backend.memory.byLabel()].reduce((sum, [label, bytes]) => sum + (label === "kv.scratch" ? bytes : 0), 0);
+    let most = 0;
+    const options = {
+      onProgress: () => {
+        most = Math.max(most, scratchBytes());
+      },
+    };
+    const sessions = Array.from({ length: 3 }, () => model.createSession({ policy: "fastgen" }));
+    await Promise.all(sessions.map((session) => session.read([idsPart(model.tokenizer, ids.slice(0, 200))], options)));
+    for (const session of sessions) session[Symbol.dispose]();
+    const { kvHeads, headDim } = model.config;
+    expect(most).toBe(200 * kvHeads * headDim * 2 * 4);
+    expect(scratchBytes()).toBe(0);
+  });
+
   test.each(["full", "fastgen", "adaptive", "heavy-hitter", "sink+recent"])(
     "the bytes of %s are those of the pool's pages, at the cut and at every token after it",
     async (policy) => {

@@ -11,6 +11,7 @@ import type { StepRounds } from "../generate/step-rounds";
 import { StopStrings } from "../generate/stop-strings";
 import { resolveSampling, type SamplingOptions } from "../generate/sampling";
 import type { Tokenizer } from "../tokenizer";
+import type { Turns } from "../turns";
 import { generationOf, type Generation } from "./generation";
 
 /** One part of a prompt, which is read and cut by itself. */
@@ -46,6 +47,8 @@ export interface SessionModel {
   readonly eosIds: ReadonlySet<number>;
   /** Where answers that are written at the same time meet. */
   readonly rounds: StepRounds;
+  /** Prompts are read one at a time, so that one layer of one of them is uncut. */
+  readonly reading: Turns;
 }
 
 /** How a session treats its cache. */
@@ -236,6 +239,7 @@ export class Session implements Disposable {
     const before = this.#tokens.length;
     let profileMs = 0;
     try {
+      using _ = await this.model.reading.take(options.signal, "reading the prompt");
       for (const { ids, probe } of parts) {
         const unread = this.#tokens.slice(this.#sequence.tokens.length);
         const report = await extend(this.#sequence, [...unread, ...ids], probe, options);
