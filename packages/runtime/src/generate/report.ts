@@ -9,7 +9,7 @@ export interface KvReport {
   readonly bytes: number;
   /** What the full cache would hold then, with pages of the same size and type. */
   readonly fullBytes: number;
-  /** The greatest number of bytes in use while reading the prompt, scratch included. */
+  /** The greatest number of bytes in use so far, with the scratch of prompts. */
   readonly peakBytes: number;
   /** Prompt slots after the cut. */
   readonly kept: readonly (readonly number[])[];
