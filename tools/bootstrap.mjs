@@ -3,7 +3,7 @@
 //   node tools/bootstrap.mjs install         pnpm and every package of the lock file
 //   node tools/bootstrap.mjs build           the same, then the build
 //   node tools/bootstrap.mjs demo [args]     the same, then the demo
-//   node tools/bootstrap.mjs bench [--json]  the same, then the benchmark
+//   node tools/bootstrap.mjs bench [args]    the same, then the benchmark
 //   node tools/bootstrap.mjs test [filter]   the same, then the tests
 //   node tools/bootstrap.mjs pnpm [args]     pnpm alone, in the caller's folder
 

@@ -1,15 +1,24 @@
 import { formatMachine } from "../machine";
-import type { GpuBenchmarkResult, OperationRow, Rates, ShapeResult, Skipped, TokenRow } from "./result";
+import type { GpuBenchmarkResult, KernelShare, Rates, ShapeResult, Skipped } from "./result";
+import type { Clock } from "./stopwatch";
 
-/** Kernels of a token that are printed; the others together take less. */
+/** Kernels of a token or a prompt that are printed; JSON has them all. */
 const KERNELS = 8;
+
+const RATES = ["GB/s", "GFLOP/s", "of copy", "of product"];
+
+const CLOCKS: Readonly<Record<Clock, string>> = {
+  gpu: "operations and kernels are timed by the GPU's timestamps, ms of prompts and tokens by the wall's clock",
+  wall: "the adapter offers no timestamps: everything is timed by the wall's clock, submitting and waiting included",
+};
 
 /** A result as text: tables under their headings. */
 export function formatResult(result: GpuBenchmarkResult): string {
   const { machine, adapter, clock, ceilings, shapes } = result;
   const { copy, product } = ceilings;
   return [
-    `${formatMachine(machine)}; ${adapter.name}; times by the ${clock === "gpu" ? "GPU's timestamps" : "wall's clock"}`,
+    `${formatMachine(machine)}; ${adapter.name}`,
+    CLOCKS[clock],
     `ceilings: ${copy.gigabytesPerSecond} GB/s copied (${copy.bytes} bytes; by a kernel ${copy.byKernel}, by a command ` +
       `${copy.byCommand}), ${product.gigaflopsPerSecond} GFLOP/s in products ` +
       `(${product.sizes.map(({ size, gigaflopsPerSecond }) => `${size}: ${gigaflopsPerSecond}`).join(", ")})`,
@@ -20,16 +29,20 @@ export function formatResult(result: GpuBenchmarkResult): string {
 
 function formatShape(shape: ShapeResult): string {
   const { name, layers, weightBytes, kvType, operations, massTable, prompts, tokens } = shape;
-  const lines = [`${name}: ${layers} layers, ${weightBytes} bytes of weights, the cache in ${kvType}`, ""];
-  lines.push(
+  const lines = [
+    `${name}: ${layers} layers, ${weightBytes} bytes of weights, the cache in ${kvType}`,
+    "",
     ...table(
-      ["operation", "µs", "dispatches", "GB/s", "GFLOP/s", "of copy", "of product"],
-      operations
-        .filter(isMeasured)
-        .map((row: OperationRow) => [row.name, String(row.microseconds), String(row.dispatches), ...ratesOf(row)]),
+      ["operation", "µs", "dispatches", ...RATES],
+      operations,
+      ({ name: of, microseconds, dispatches, ...rates }) => [
+        of,
+        String(microseconds),
+        String(dispatches),
+        ...ratesOf(rates),
+      ],
     ),
-    ...operations.filter(isSkipped).map(formatSkipped),
-  );
+  ];
   if (massTable !== null) {
     lines.push(
       "",
@@ -40,42 +53,46 @@ function formatShape(shape: ShapeResult): string {
   lines.push(
     "",
     ...table(
-      ["prompt", "ms", "tokens/s"],
-      prompts.filter(isMeasured).map((row) => [row.name, String(row.wallMilliseconds), String(row.tokensPerSecond)]),
+      ["prompt", "ms", "GPU ms", "tokens/s", "dispatches", "mass table / attention", ...RATES],
+      prompts,
+      (row) => [
+        row.name,
+        String(row.wallMilliseconds),
+        orDash(row.gpuMilliseconds, String),
+        String(row.tokensPerSecond),
+        String(row.dispatches),
+        orDash(row.massTableOfAttention, percent),
+        ...ratesOf(row),
+      ],
     ),
     "",
-    ...table(
-      ["token", "ms", "GPU ms", "CPU µs", "dispatches", "GB/s", "GFLOP/s", "of copy", "of product"],
-      tokens
-        .filter(isMeasured)
-        .map((row: TokenRow) => [
-          row.name,
-          String(row.wallMilliseconds),
-          row.gpuMilliseconds === null ? "-" : String(row.gpuMilliseconds),
-          String(row.cpuMicroseconds),
-          String(row.dispatches),
-          ...ratesOf(row),
-        ]),
-    ),
+    ...table(["token", "ms", "GPU ms", "CPU µs", "dispatches", "submissions", ...RATES], tokens, (row) => [
+      row.name,
+      String(row.wallMilliseconds),
+      orDash(row.gpuMilliseconds, String),
+      String(row.cpuMicroseconds),
+      String(row.dispatches),
+      String(row.submissions),
+      ...ratesOf(row),
+    ]),
+    ...prompts.filter(isMeasured).flatMap((row) => kernelTable(`kernels of reading, ${row.name}`, row.kernels)),
+    ...tokens.filter(isMeasured).flatMap((row) => kernelTable(`kernels of a token, ${row.name}`, row.kernels)),
   );
-  for (const { name: of, kernels } of tokens.filter(isMeasured)) {
-    if (kernels.length === 0) continue;
-    lines.push(
-      "",
-      ...table(
-        [`kernels of a token, ${of}`, "dispatches", "µs", "share"],
-        kernels
-          .slice(0, KERNELS)
-          .map(({ label, dispatches, microseconds, share }) => [
-            label,
-            String(dispatches),
-            String(microseconds),
-            percent(share),
-          ]),
-      ),
-    );
-  }
   return lines.join("\n");
+}
+
+function kernelTable(heading: string, kernels: readonly KernelShare[]): string[] {
+  if (kernels.length === 0) return [];
+  const some = kernels.slice(0, KERNELS);
+  return [
+    "",
+    ...table([heading, "dispatches", "µs", "share"], some, ({ label, dispatches, microseconds, share }) => [
+      label,
+      String(dispatches),
+      String(microseconds),
+      percent(share),
+    ]),
+  ];
 }
 
 function isMeasured<Row extends object>(row: Row | Skipped): row is Row {
@@ -98,11 +115,22 @@ function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-/** Lines of a table: names to the left, numbers to the right. */
-function table(heading: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const lines = [heading, ...rows];
+function orDash(value: number | null, format: (value: number) => string): string {
+  return value === null ? "-" : format(value);
+}
+
+/** Lines of a table, names to the left and numbers to the right, and below it what was left out and why. */
+function table<Row extends object>(
+  heading: readonly string[],
+  rows: readonly (Row | Skipped)[],
+  cellsOf: (row: Row) => readonly string[],
+): string[] {
+  const lines = [heading, ...rows.filter(isMeasured).map(cellsOf)];
   const widths = heading.map((_, i) => Math.max(...lines.map((cells) => cells[i]?.length ?? 0)));
-  return lines.map((cells) =>
-    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  "),
-  );
+  return [
+    ...lines.map((cells) =>
+      cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  "),
+    ),
+    ...rows.filter(isSkipped).map(formatSkipped),
+  ];
 }

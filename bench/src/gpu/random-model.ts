@@ -44,7 +44,8 @@ function randomWeights(path: string, config: object): RangedFile {
     size,
     read: (target, position) => {
       if (position + target.length > size) {
-        throw new WinnowError("file", `${path} ends at byte ${size}, before byte ${position + target.length}`);
+        const end = position + target.length;
+        return Promise.reject(new WinnowError("file", `${path} ends at byte ${size}, before byte ${end}`));
       }
       const fromStart = start.subarray(position, position + target.length);
       target.set(fromStart);

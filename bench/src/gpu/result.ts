@@ -21,7 +21,7 @@ export interface Ceilings {
   };
 }
 
-/** Work over time, and its share of the ceilings, 0 to 1. */
+/** Work over time, and that as a share of the ceilings: above 1 where a cache serves what the copy took from memory. */
 export interface Rates {
   readonly gigabytesPerSecond: number;
   readonly gigaflopsPerSecond: number;
@@ -44,7 +44,7 @@ export interface OperationRow extends Work, Rates {
   readonly dispatches: number;
 }
 
-/** One kernel's part in a token. */
+/** One kernel's part in a token or a prompt. */
 export interface KernelShare {
   readonly label: string;
   readonly dispatches: number;
@@ -53,12 +53,21 @@ export interface KernelShare {
   readonly share: number;
 }
 
-/** What is done when a prompt is read, all layers. */
-export interface PromptRow {
+/** Reading a prompt, all layers, with what its policy profiles and drops. */
+export interface PromptRow extends Work, Rates {
   readonly name: string;
   readonly tokens: number;
+  readonly readings: number;
+  /** Median of the readings; the rates are of this time. */
   readonly wallMilliseconds: number;
+  /** Sum over the dispatches, in a traced reading of its own; null without timestamps. */
+  readonly gpuMilliseconds: number | null;
   readonly tokensPerSecond: number;
+  readonly dispatches: number;
+  /** What filling the mass table adds to the prompt's attention, as a share of that; null without timestamps. */
+  readonly massTableOfAttention: number | null;
+  /** Empty without timestamps. */
+  readonly kernels: readonly KernelShare[];
 }
 
 /** Writing tokens behind a context of so many. */
@@ -102,7 +111,7 @@ export interface ShapeResult {
   readonly tokens: readonly (TokenRow | Skipped)[];
 }
 
-/** What `npm run bench -- gpu --json` prints. */
+/** What the benchmark `gpu` prints with `--json`. */
 export interface GpuBenchmarkResult {
   readonly machine: Machine;
   readonly adapter: Pick<AdapterDescription, "name" | "vendor" | "architecture" | "software" | "features">;

@@ -3,6 +3,7 @@ import type { AdapterDescription } from "@winnow/gpu-backend";
 import { directoryFiles, expectedTensors, parseModelConfig, type ModelFiles } from "@winnow/runtime";
 
 import { randomModelFiles } from "./random-model";
+import type { ShapeName } from "./shape-names";
 
 /** A model to measure: the demo model with its own weights, or the shape of a published one with random weights. */
 export type ModelShape =
@@ -28,9 +29,9 @@ const LLAMA_3_ROPE = {
   original_max_position_embeddings: 8192,
 };
 
-export const SHAPES: readonly ModelShape[] = [
-  { kind: "demo", name: "models/demo" },
-  {
+export const SHAPES: Readonly<Record<ShapeName, ModelShape>> = {
+  demo: { kind: "demo", name: "models/demo" },
+  "1b": {
     kind: "random",
     name: "Llama-3.2-1B",
     config: {
@@ -43,7 +44,7 @@ export const SHAPES: readonly ModelShape[] = [
       rope_scaling: { ...LLAMA_3_ROPE, factor: 32 },
     },
   },
-  {
+  "8b": {
     kind: "random",
     name: "Llama-3.1-8B",
     config: {
@@ -56,7 +57,7 @@ export const SHAPES: readonly ModelShape[] = [
       rope_scaling: { ...LLAMA_3_ROPE, factor: 8 },
     },
   },
-];
+};
 
 /** Where a shape's model is loaded from. */
 export function filesOf(shape: ModelShape, demo: string): ModelFiles {

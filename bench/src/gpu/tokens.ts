@@ -1,11 +1,11 @@
-import { kvRowBytes } from "@winnow/core-tensor";
 import type { GpuTrace } from "@winnow/gpu-backend";
 import { idsPart, type Session } from "@winnow/runtime";
 
-import { ratesOf, significant, type KernelShare, type TokenRow } from "./result";
+import { kernelMilliseconds, kernelShares } from "./kernel-shares";
+import { tokenWork } from "./model-work";
+import { ratesOf, significant, type TokenRow } from "./result";
 import type { ShapeBench } from "./shape-bench";
 import { median } from "./stopwatch";
-import type { Work } from "./work";
 
 /** Tokens before any are measured: the first of a session make what the others use. */
 const WARM_TOKENS = 8;
@@ -29,7 +29,7 @@ export async function measureTokens(
   tokens: number,
 ): Promise<TokenRow> {
   const context = session.sequence.tokens.length;
-  const work = workOfToken(bench, session);
+  const work = tokenWork(bench.model, session.sequence);
   const answer = await writeTokens(bench, session, tokens, false);
   const trace = bench.stopwatch.clock === "gpu" ? (await writeTokens(bench, session, tokens, true)).trace : null;
   const seconds = median(answer.milliseconds) / 1000;
@@ -38,32 +38,15 @@ export async function measureTokens(
     context,
     tokens,
     wallMilliseconds: significant(1000 * seconds),
-    gpuMilliseconds: trace === null ? null : significant(nanosecondsOf(trace) / tokens / 1e6),
+    gpuMilliseconds: trace === null ? null : significant(kernelMilliseconds(trace) / tokens),
     dispatches: significant(answer.dispatches / tokens),
     submissions: significant(answer.submissions / tokens),
     cpuMicroseconds: significant(median(answer.hostMicroseconds)),
     pipelines: answer.pipelines,
     bindGroups: answer.bindGroups,
-    kernels: trace === null ? [] : kernelsOf(trace, tokens),
+    kernels: trace === null ? [] : kernelShares(trace, tokens),
     ...work,
     ...ratesOf(work, seconds, bench.ceilings),
-  };
-}
-
-/** Every weight of a layer and the head once, every key and value that is kept once. */
-function workOfToken({ model }: ShapeBench, { sequence }: Session): Work {
-  const { llama, store } = model.engine;
-  const { heads } = llama.shape;
-  const products = [...llama.weights.layers.flatMap(({ qkv, output, gateUp, down }) => [qkv, output, gateUp, down])];
-  products.push(llama.weights.head);
-  const weights = products.reduce((sum, { bytes }) => sum + bytes, 0);
-  const slots = sequence.layers.flatMap(({ lengths }) => lengths).reduce((sum, length) => sum + length, 0);
-  const perGroup = heads.queryHeads / heads.kvHeads;
-  return {
-    bytes: weights + slots * 2 * kvRowBytes(store.layout.kvType, heads.headDim),
-    flops:
-      2 * products.reduce((sum, { shape: [outputs = 0, inputs = 0] }) => sum + outputs * inputs, 0) +
-      4 * slots * perGroup * heads.headDim,
   };
 }
 
@@ -107,17 +90,4 @@ async function writeTokens(
   }
   if (answer === null) throw new RangeError(`${drawn} tokens were written, expected ${WARM_TOKENS + tokens}`);
   return answer;
-}
-
-function nanosecondsOf({ spans }: GpuTrace): number {
-  return spans.reduce((sum, { duration }) => sum + duration, 0);
-}
-
-function kernelsOf(trace: GpuTrace, tokens: number): KernelShare[] {
-  return trace.totals().map(({ label, count, total, share }) => ({
-    label,
-    dispatches: significant(count / tokens),
-    microseconds: significant(total / tokens / 1000),
-    share: significant(share),
-  }));
 }
