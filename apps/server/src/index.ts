@@ -1,0 +1,1 @@
+export { ApiError, type ApiErrorOptions, type ApiErrorStatus, type ApiErrorType } from "./http/api-error";
