@@ -26,7 +26,7 @@ function slabsOf(pages: Iterable<number>, pagesPerSlab: number): Set<number> {
 }
 
 describe("PagePool", () => {
-  it("takes the lowest free page, and keeps a slab while one of its pages is taken", () => {
+  it("takes the lowest free page of the slabs there are, says which it will make, and keeps one while a page is taken", () => {
     const step = fc.oneof(
       { weight: 3, arbitrary: fc.constant({ kind: "allocate" } as const) },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant("free" as const), which: fc.nat() }) },
@@ -38,9 +38,14 @@ describe("PagePool", () => {
         const pool = new PagePool(pagesPerSlab, slabs);
         const taken = new Set<number>();
         const lowest = (): number => {
-          let page = 0;
-          while (taken.has(page)) page++;
-          return page;
+          const places = Array.from({ length: pagesPerSlab }, (_, place) => place);
+          for (const slab of [...slabs.live].sort((x, y) => x - y)) {
+            const place = places.find((free) => !taken.has(slab * pagesPerSlab + free));
+            if (place !== undefined) return slab * pagesPerSlab + place;
+          }
+          let missing = 0;
+          while (slabs.live.has(missing)) missing++;
+          return missing * pagesPerSlab;
         };
         for (const event of history) {
           if (event.kind === "free") {
@@ -66,6 +71,30 @@ describe("PagePool", () => {
         expect([pool.livePages, pool.liveSlabs, slabs.live.size]).toEqual([0, 0, 0]);
       }),
       { numRuns: 60 },
+    );
+  });
+
+  it("says which slabs it would make for more pages", () => {
+    const history = fc.array(fc.record({ take: fc.nat(40), free: fc.array(fc.nat(), { maxLength: 40 }) }), {
+      maxLength: 20,
+    });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 9 }), history, (pagesPerSlab, rounds) => {
+        const slabs = new Slabs();
+        const pool = new PagePool(pagesPerSlab, slabs);
+        const taken: number[] = [];
+        for (const { take, free } of rounds) {
+          const before = new Set(slabs.live);
+          const expected = pool.slabsFor(take);
+          for (let i = 0; i < take; i++) taken.push(pool.allocate());
+          const made = [...slabs.live].filter((slab) => !before.has(slab));
+          expect(made.sort((x, y) => x - y)).toEqual(expected);
+          for (const which of free)
+            taken.splice(which % Math.max(1, taken.length), 1).forEach((page) => {
+              pool.free(page);
+            });
+        }
+      }),
     );
   });
 

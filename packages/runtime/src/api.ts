@@ -14,7 +14,7 @@ export { StopStrings } from "./generate/stop-strings";
 export { Model, loadModel, type LoadOptions } from "./model";
 export { expectedTensors } from "./models/load-llama";
 export { ropeFrequencies, rotationOf, type RopeScaling } from "./models/rope";
-export { Conversation, type TurnTexts } from "./prompt/conversation";
+export { Conversation, conversationTexts, type TurnTexts } from "./prompt/conversation";
 export { openBackend, type BackendName, type OpenBackendOptions } from "./open-backend";
 export { profileReport } from "./session/profile-report";
 export {
@@ -26,5 +26,5 @@ export {
 } from "./session/session";
 export type { SessionOptions } from "./session/session-options";
 export { Chat, type AskOptions, type ChatState } from "./session/chat";
-export { idsPart, textPart, turnParts, withProbe } from "./prompt/parts";
+export { chatParts, idsPart, textPart, turnParts, withProbe } from "./prompt/parts";
 export * from "./tokenizer";

@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { failureOf } from "../files/testing/failure";
-import { ChatTemplate } from "../tokenizer";
+import { ChatTemplate, type ChatMessage } from "../tokenizer";
 import { loadChatTemplate } from "../tokenizer/load-tokenizer";
 import { DEMO } from "../testing/models";
-import { Conversation } from "./conversation";
+import { Conversation, conversationTexts } from "./conversation";
 
 const loaded = await loadChatTemplate(DEMO);
 if (loaded === null) throw new Error("the demo model has a chat template");
@@ -45,8 +45,9 @@ describe.each([
         if (system !== null) conversation.system(system);
         let text = "";
         for (const { question, then, answer } of turns) {
-          const { segments } = conversation.ask(question, then);
-          text += segments.join("");
+          const { system: head, segments } = conversation.ask(question, then);
+          expect(head === null).toBe(system === null || text !== "");
+          text += (head?.text ?? "") + segments.join("");
           expect(text).toBe(template.render(conversation.messages));
           text += answer + conversation.answered(answer);
         }
@@ -121,9 +122,18 @@ describe("a conversation", () => {
   it("reads the system message with the first question, and never again", () => {
     const conversation = new Conversation(demo);
     conversation.system("Be brief.");
-    expect(conversation.ask("Hi").segments).toEqual(["<s><|system|>Be brief.<|end|><|user|>Hi<|end|><|assistant|>"]);
+    expect(conversation.ask("Hi")).toEqual({
+      system: {
+        text: "<s><|system|>Be brief.<|end|>",
+        subject: "Be brief.",
+        request: "<|user|>Repeat the text.<|end|><|assistant|>",
+      },
+      segments: ["<|user|>Hi<|end|><|assistant|>"],
+      subject: "Hi",
+      request: "<|user|>Repeat the text.<|end|><|assistant|>",
+    });
     conversation.answered("Ho");
-    expect(conversation.ask("Ha").segments).toEqual(["<|user|>Ha<|end|><|assistant|>"]);
+    expect(conversation.ask("Ha")).toMatchObject({ system: null, segments: ["<|user|>Ha<|end|><|assistant|>"] });
   });
 
   it("takes a system message only at its beginning, an empty one too", async () => {
@@ -193,6 +203,46 @@ describe("a conversation", () => {
     expect(conversation.ask(" Ha", "why\n").segments).toEqual(["<user>Ha", "\n\nwhy<end><assistant>"]);
     expect(conversation.answered("Ho\n")).toBe("<end>");
     expect(conversation.ask("Hi").segments).toEqual(["<user>Hi<end><assistant>"]);
+  });
+
+  it("is read whole where nothing was read of it, and ends the system message where that is all a template says", () => {
+    fc.assert(
+      fc.property(fc.option(content), fc.array(content, { minLength: 1, maxLength: 5 }), (system, turns) => {
+        const messages: ChatMessage[] = turns.map((text, i) => ({
+          role: i % 2 === 0 ? "user" : "assistant",
+          content: text,
+        }));
+        if (system !== null) messages.unshift({ role: "system", content: system });
+        const texts = conversationTexts(chatMl, messages);
+        expect(`${texts.system?.text ?? ""}${texts.segments.join("")}`).toBe(chatMl.render(messages));
+        expect(texts.system?.text ?? null).toBe(system === null ? null : `<|im_start|>system\n${system}<|im_end|>\n`);
+        expect(texts.subject).toBe(messages.findLast(({ role }) => role === "user")?.content);
+      }),
+    );
+  });
+
+  it.each([
+    [
+      "wants a user's message",
+      "{% if messages | length == 1 and messages[0]['role'] == 'system' %}{{ raise_exception('no user') }}{% endif %}",
+    ],
+    ["begins with the newest message", "{{ messages[-1]['content'] }}"],
+  ])("has no head of its own behind a template that %s", (_, begin) => {
+    const template = new ChatTemplate(`${begin}{% for m in messages %}[{{ m['content'] }}]{% endfor %}`);
+    const messages = [{ role: "system", content: "Be brief." } as const, { role: "user", content: "Hi" } as const];
+    const { system, segments } = conversationTexts(template, messages);
+    expect(system).toBeNull();
+    expect(segments).toEqual([template.render(messages)]);
+  });
+
+  it("has to ask something", async () => {
+    for (const messages of [
+      [],
+      [{ role: "system", content: "Be brief." }],
+      [{ role: "user", content: " " }],
+    ] as const) {
+      expect(await failureOf(() => conversationTexts(demo, messages))).toMatchObject({ code: "prompt" });
+    }
   });
 
   it("keeps its messages from whoever gave them", () => {

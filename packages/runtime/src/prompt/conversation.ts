@@ -2,13 +2,20 @@ import { WinnowError } from "@winnow/core-tensor";
 
 import type { ChatMessage, ChatTemplate } from "../tokenizer/chat-template";
 
-/** The texts of a turn, each read and cut by itself, and what a probe replays. */
-export interface TurnTexts {
-  readonly segments: readonly string[];
-  /** The last user message: what a probe's answer repeats. */
+/** What a probe replays. */
+interface Replayed {
+  /** What a probe's answer repeats. */
   readonly subject: string;
   /** A user turn that asks to repeat the text, up to where the answer begins. */
   readonly request: string;
+}
+
+/** The texts of a turn, each read and cut by itself, and what a probe replays: the last user message. */
+export interface TurnTexts extends Replayed {
+  /** The conversation's head, up to where the template ends the system message; null where there is none. */
+  readonly system: ({ readonly text: string } & Replayed) | null;
+  /** What follows it. */
+  readonly segments: readonly string[];
 }
 
 const REPEAT = "Repeat the text.";
@@ -45,11 +52,13 @@ export class Conversation {
     const message = { role: "user", content: then === undefined ? content : `${content}\n\n${then}` } as const;
     const messages = [...this.#messages, message];
     const asked = this.template.render(messages, { addGenerationPrompt: true });
-    const text = suffix(asked, before, "an earlier turn");
+    const system = begun ? null : systemOf(this.template, messages, asked);
+    const text = suffix(asked, before, "an earlier turn").slice(system?.text.length ?? 0);
     const turn = {
+      system,
       segments: then === undefined ? [text] : inTwo(text, content, then),
       subject: content,
-      request: this.#request(messages),
+      request: requestAfter(this.template, [...messages, { role: "assistant", content: "" }]),
     };
     this.#messages.push(message);
     return turn;
@@ -91,14 +100,54 @@ export class Conversation {
   retract(): void {
     if (this.#messages.at(-1)?.role === "user") this.#messages.pop();
   }
+}
 
-  /** A turn that asks for the text again, as it would follow an answer to the messages. */
-  #request(messages: readonly ChatMessage[]): string {
-    const answered = [...messages, { role: "assistant", content: "" } as const];
-    const repeated = [...answered, { role: "user", content: REPEAT } as const];
-    const before = this.template.render(answered, { addGenerationPrompt: false });
-    const after = this.template.render(repeated, { addGenerationPrompt: true });
-    return after.startsWith(before) ? after.slice(before.length) : `\n\n${REPEAT}\n\n`;
+/**
+ * Texts of a conversation that nothing has been read of yet, up to where its next answer begins.
+ *
+ * @throws WinnowError `prompt` when no user message asks anything, `tokenizer` when the template refuses the messages.
+ */
+export function conversationTexts(template: ChatTemplate, messages: readonly ChatMessage[]): TurnTexts {
+  const subject = messages.findLast(({ role }) => role === "user")?.content ?? "";
+  if (subject.trim() === "") {
+    throw new WinnowError("prompt", "the conversation has no user message; give one of at least one character");
+  }
+  const whole = template.render(messages, { addGenerationPrompt: true });
+  const system = systemOf(template, messages, whole);
+  return {
+    system,
+    segments: [whole.slice(system?.text.length ?? 0)],
+    subject,
+    request: requestAfter(template, [...messages, { role: "assistant", content: "" }]),
+  };
+}
+
+function systemOf(template: ChatTemplate, messages: readonly ChatMessage[], whole: string): TurnTexts["system"] {
+  const [head] = messages;
+  if (head?.role !== "system") return null;
+  const text = rendered(template, [head], false);
+  // A template may want a user's message, or write the system message into it.
+  if (text === null || text === "" || text.length >= whole.length || !whole.startsWith(text)) return null;
+  return { text, subject: head.content, request: requestAfter(template, [head]) };
+}
+
+/** A turn that asks for the text again, as it would follow the messages. */
+function requestAfter(template: ChatTemplate, messages: readonly ChatMessage[]): string {
+  const before = rendered(template, messages, false);
+  const after = rendered(template, [...messages, { role: "user", content: REPEAT }], true);
+  return before !== null && after?.startsWith(before) === true ? after.slice(before.length) : `\n\n${REPEAT}\n\n`;
+}
+
+/** Null where the template refuses such messages. */
+function rendered(
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+  addGenerationPrompt: boolean,
+): string | null {
+  try {
+    return template.render(messages, { addGenerationPrompt });
+  } catch {
+    return null;
   }
 }
 

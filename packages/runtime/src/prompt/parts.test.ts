@@ -122,7 +122,7 @@ describe("parts of a prompt", () => {
     for (const tokenizer of tokenizers) {
       fc.assert(
         fc.property(fc.array(text, { minLength: 1, maxLength: 4 }), text, text, (segments, subject, request) => {
-          const parts = turnParts(tokenizer, { segments, subject, request });
+          const parts = turnParts(tokenizer, { system: null, segments, subject, request });
           expect(parts.map(({ ids }) => tokenizer.decode(ids))).toEqual(segments);
           const probes = parts.map(({ probe }) => (probe?.kind === "replay" ? probe : null));
           expect(probes.map((probe) => tokenizer.decode(probe?.request ?? []))).toEqual(segments.map(() => request));
@@ -138,10 +138,27 @@ describe("parts of a prompt", () => {
 
   it("take special tokens that a turn's text spells out as such", () => {
     for (const tokenizer of tokenizers) {
-      const [part] = turnParts(tokenizer, { segments: ["<s><|user|>a<|end|>"], subject: "a", request: "b" });
+      const segments = ["<s><|user|>a<|end|>"];
+      const [part] = turnParts(tokenizer, { system: null, segments, subject: "a", request: "b" });
       expect(part?.ids.filter((token) => tokenizer.specialIds.has(token))).toEqual(
         ["<s>", "<|user|>", "<|end|>"].map((token) => tokenizer.idOf(token)),
       );
+    }
+  });
+
+  it("have a part for a system message that is long enough for others to share", () => {
+    for (const tokenizer of tokenizers) {
+      const turn = { segments: [" Go on."], subject: "on", request: "again" };
+      const word = tokenizer.encode(" and", { addSpecial: false }).length;
+      for (const words of [1, Math.ceil(256 / word) - 1, Math.ceil(256 / word), 400]) {
+        const subject = " and".repeat(words);
+        const parts = turnParts(tokenizer, { system: { text: subject, subject, request: "repeat" }, ...turn });
+        const isLong = words * word >= 256;
+        expect(parts.map(({ shared = false }) => shared)).toEqual(isLong ? [true, false] : [false]);
+        expect(tokenizer.decode(parts.flatMap(({ ids }) => ids))).toBe(`${subject} Go on.`);
+        const probed = parts.map(({ probe }) => (probe?.kind === "replay" ? tokenizer.decode(probe.subject) : null));
+        expect(probed).toEqual(isLong ? [subject, "on"] : ["on"]);
+      }
     }
   });
 

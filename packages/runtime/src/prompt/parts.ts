@@ -1,6 +1,8 @@
+import { WinnowError } from "@winnow/core-tensor";
+
 import type { PromptPart } from "../session/session";
-import type { Tokenizer } from "../tokenizer";
-import type { TurnTexts } from "./conversation";
+import type { ChatMessage, ChatTemplate, Tokenizer } from "../tokenizer";
+import { conversationTexts, type TurnTexts } from "./conversation";
 
 /** What a probe asks where there is no chat template to ask it with. */
 const RAW_REQUEST = "\n\nRepeat the text.\n\n";
@@ -22,12 +24,50 @@ export function idsPart(tokenizer: Tokenizer, ids: readonly number[]): PromptPar
   return { ids, probe: replay(tokenizer, RAW_REQUEST, ids) };
 }
 
-/** The parts of a conversation's turn; a probe replays the user's message. */
-export function turnParts(tokenizer: Tokenizer, { segments, subject, request }: TurnTexts): PromptPart[] {
-  return segments.map((text, i) => ({
-    ids: tokenizer.encode(text, { addSpecial: false }),
-    probe: replay(tokenizer, request, tokenizer.encode(i === 0 ? subject : text, { addSpecial: false })),
-  }));
+/** A system message of fewer tokens is read with what follows it. */
+const LEAST_SHARED_TOKENS = 256;
+
+/**
+ * The parts of a conversation's turn; a probe replays the user's message. A long system message is a part of its own,
+ * which other conversations may begin with too.
+ */
+export function turnParts(tokenizer: Tokenizer, turn: TurnTexts): PromptPart[] {
+  const { system, segments, subject, request } = turn;
+  const plain = { addSpecial: false } as const;
+  const part = (text: string, subject: string, request: string): PromptPart => ({
+    ids: tokenizer.encode(text, plain),
+    probe: replay(tokenizer, request, tokenizer.encode(subject, plain)),
+  });
+  const head = system === null ? null : part(system.text, system.subject, system.request);
+  const isLong = head !== null && head.ids.length >= LEAST_SHARED_TOKENS;
+  const rest = segments.map((text, i) => {
+    const whole = i === 0 && !isLong ? `${system?.text ?? ""}${text}` : text;
+    return part(whole, i === 0 ? subject : text, request);
+  });
+  return isLong ? [{ ...head, shared: true }, ...rest] : rest;
+}
+
+/**
+ * The parts of a conversation that nothing has been read of yet, up to where its next answer begins.
+ *
+ * @throws WinnowError `tokenizer` when the model has no chat template, or it refuses the messages; `prompt` without a user's message.
+ * @example
+ * ```ts
+ * const parts = chatParts(model, [{ role: "user", content: "Where is the key?" }]);
+ * const { text } = await session.generate(parts, { maxTokens: 32 }).report();
+ * ```
+ */
+export function chatParts(model: ChatModel, messages: readonly ChatMessage[]): PromptPart[] {
+  if (model.template === null) {
+    throw new WinnowError("tokenizer", `${model.dir} has no chat template; use raw prompts`);
+  }
+  return turnParts(model.tokenizer, conversationTexts(model.template, messages));
+}
+
+interface ChatModel {
+  readonly dir: string;
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate | null;
 }
 
 /** The same parts with ids that are read as the first part's probe, in one chunk. */
