@@ -436,7 +436,7 @@ export interface BackendMemory {
   /** Fill with zeros. */
   clear(target: DeviceTensor): void;
 
-  /** Overwrite rows by as many rows of another tensor, of the same type and width. */
+  /** Overwrite rows by as many others of the same type and width, of another tensor or apart from them in this one. */
   copy(source: Rows, target: Rows): void;
 
   /** The elements `start` .. `start + count` (all unless told otherwise), once everything enqueued before has run. */

@@ -13,7 +13,7 @@ export interface CopySpan {
  * What a copy of rows moves.
  *
  * @throws WinnowError `dtype` where the tensors are not of one type, `shape` where rows do not match, `range` where they
- * are not there, or where a tensor is copied to itself.
+ * are not there, or where rows of one tensor overlap those that they are copied to.
  */
 export function copySpan(source: Rows, target: Rows): CopySpan {
   const [from, to] = [source.tensor, target.tensor];
@@ -39,6 +39,11 @@ export function copySpan(source: Rows, target: Rows): CopySpan {
       );
     }
   }
-  if (from === to) throw new WinnowError("range", `copy: "${from.label}" is copied to itself; expected two tensors`);
+  if (from === to && Math.abs(source.start - target.start) < source.count) {
+    throw new WinnowError(
+      "range",
+      `copy: ${source.count} rows of "${from.label}" from row ${source.start} on are copied to row ${target.start}, which is among them; expected rows apart`,
+    );
+  }
   return { from: source.start * width, to: target.start * width, count: source.count * width };
 }

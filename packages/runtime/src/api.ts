@@ -4,14 +4,16 @@ export type { Generation } from "./session/generation";
 export { KvStore, defaultPageSlots, expectPageSlots, fullCacheBytes, type KvLayout } from "./cache/kv-store";
 export type { KvType } from "@winnow/core-tensor";
 export { replayChunks } from "./cache/probe";
+export type { PrefixCounts } from "./cache/prefix-cache";
 export { Sequence, type HeadState } from "./cache/sequence";
 export type { Engine } from "./engine";
 export * from "./files";
 export type { GenerationEvent } from "./generate/decode";
 export { percentiles, type FinishReason, type GenerationReport, type KvReport, type Timings } from "./generate/report";
 export { resolveSampling, type SamplingOptions } from "./generate/sampling";
+export { topTokens, type TokenProbability } from "./generate/top-tokens";
 export { StopStrings } from "./generate/stop-strings";
-export { Model, loadModel, type LoadOptions } from "./model";
+export { Model, loadModel, type CacheUse, type LoadOptions } from "./model";
 export { expectedTensors } from "./models/load-llama";
 export { ropeFrequencies, rotationOf, type RopeScaling } from "./models/rope";
 export { Conversation, conversationTexts, type TurnTexts } from "./prompt/conversation";
@@ -23,6 +25,7 @@ export {
   type PromptPart,
   type ReadOptions,
   type SessionSettings,
+  type SessionState,
 } from "./session/session";
 export type { SessionOptions } from "./session/session-options";
 export { Chat, type AskOptions, type ChatState } from "./session/chat";

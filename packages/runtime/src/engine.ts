@@ -1,6 +1,7 @@
 import type { Backend } from "@winnow/core-tensor";
 import type { TokenClasses } from "@winnow/kv-policies";
 
+import type { Admission } from "./cache/admission";
 import type { KvStore } from "./cache/kv-store";
 import type { Llama } from "./models/llama";
 
@@ -16,6 +17,8 @@ export interface Engine {
   /** Rows of a prompt that are read at a time in one layer. */
   readonly unitRows: number;
   readonly store: KvStore;
+  /** Who may take cache of the store. */
+  readonly admission: Admission;
   /** Calls under way on the backend: what one of them interrupts, all lose. */
   readonly calls: Set<object>;
 }

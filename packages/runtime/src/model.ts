@@ -9,7 +9,10 @@ import {
 import { TokenClasses } from "@winnow/kv-policies";
 import type { ModelFingerprint } from "@winnow/profiler";
 
+import { Admission } from "./cache/admission";
+import { KvBudget } from "./cache/kv-budget";
 import { KvStore, defaultPageSlots, expectPageSlots } from "./cache/kv-store";
+import { PrefixCache, type PrefixCounts } from "./cache/prefix-cache";
 import type { Engine } from "./engine";
 import { readModelConfig, type ModelConfig } from "./files/config";
 import { filesAt } from "./files/files-at";
@@ -35,6 +38,11 @@ export interface LoadOptions {
   readonly pageSlots?: number | undefined;
   /** How the cache stores keys and values. Default: f16 on WebGPU, where heads allow it, and f32 on the CPU. f16 and q8 need WebGPU. */
   readonly kvType?: KvType | undefined;
+  /**
+   * Bytes that the caches of all sessions may take together. Prompts wait for room; where answers have none for their next
+   * token, idle sessions and then the youngest answers move to the host until there is. Default: no limit.
+   */
+  readonly kvBudgetBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called as layers are loaded. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -69,6 +77,7 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
     const heads = { queryHeads: config.queryHeads, kvHeads: config.kvHeads, headDim: config.headDim };
     const kvType = resolveKvType(options.kvType, backend, config.headDim);
     const layout = { layers: config.layers, heads, kvType, pageSlots, context: config.context };
+    const store = new KvStore(backend, layout, new KvBudget(backend, options.kvBudgetBytes ?? Infinity));
     const engine: Engine = {
       backend,
       llama,
@@ -76,7 +85,8 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
       classes: new TokenClasses(tokenizer.vocabulary()),
       context: config.context,
       unitRows: UNIT_ROWS,
-      store: new KvStore(backend, layout),
+      store,
+      admission: new Admission(store),
       calls: new Set(),
     };
     await backend.flush();
@@ -94,6 +104,17 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
     if (options.backend === undefined) backend[Symbol.dispose]();
     throw error;
   }
+}
+
+/** What the caches of a model's sessions take. */
+export interface CacheUse {
+  /** Null where there is no limit. */
+  readonly budgetBytes: number | null;
+  /** Bytes of the buffers that exist: slabs, columns, tables, scratch. */
+  readonly reservedBytes: number;
+  /** Bytes of the pages and columns in use. */
+  readonly bytes: number;
+  readonly prefixes: PrefixCounts;
 }
 
 interface ModelParts {
@@ -123,6 +144,8 @@ export class Model implements Disposable {
   readonly rounds: StepRounds;
   /** Prompts are read one at a time, so that one layer of one of them is uncut. */
   readonly reading = new Turns();
+  /** Parts that prompts begin with; kept where there is a KV budget. */
+  readonly prefixes: PrefixCache;
 
   constructor(parts: ModelParts) {
     this.dir = parts.dir;
@@ -134,6 +157,18 @@ export class Model implements Disposable {
     this.samplingDefaults = parts.samplingDefaults;
     this.loadMs = parts.loadMs;
     this.rounds = new StepRounds(parts.engine);
+    this.prefixes = new PrefixCache(parts.engine.admission);
+  }
+
+  /** What the caches of all sessions take. */
+  get cache(): CacheUse {
+    const { store } = this.engine;
+    return {
+      budgetBytes: this.engine.admission.limited ? store.budget.bytes : null,
+      reservedBytes: store.budget.used,
+      bytes: store.liveBytes,
+      prefixes: this.prefixes.counts,
+    };
   }
 
   /** What a head plan has to agree with. */
@@ -157,6 +192,7 @@ export class Model implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.prefixes[Symbol.dispose]();
     this.engine.store[Symbol.dispose]();
     this.engine.backend[Symbol.dispose]();
   }

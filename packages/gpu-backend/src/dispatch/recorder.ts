@@ -136,7 +136,16 @@ export class Recorder implements Disposable {
   /** Copy bytes, whole words, from one buffer to another. */
   copy(source: StoredBuffer, target: StoredBuffer, { from, to, bytes }: ByteSpan): void {
     this.#gpu.expectAlive();
-    this.#commands([source, target]).copyBufferToBuffer(source.handle, from, target.handle, to, bytes);
+    if (source !== target) {
+      this.#commands([source, target]).copyBufferToBuffer(source.handle, from, target.handle, to, bytes);
+      return;
+    }
+    // A buffer is not copied to itself, wherever in it: WebGPU, "copyBufferToBuffer".
+    const between = this.#scratch.take(bytes);
+    const commands = this.#commands([source, between]);
+    commands.copyBufferToBuffer(source.handle, from, between.handle, 0, bytes);
+    commands.copyBufferToBuffer(between.handle, 0, source.handle, to, bytes);
+    this.#scratch.giveBack(between);
   }
 
   /** Read parts of buffers as they are after everything recorded so far, which is submitted. */

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { ColumnPool } from "./column-pool";
+import { KvBudget } from "./kv-budget";
 
 const PAGE_SLOTS = 8;
 const PAGE_BYTES = PAGE_SLOTS * 4;
@@ -23,11 +24,14 @@ test("pages keep what is in them while the buffer grows and shrinks, and it is n
   await fc.assert(
     fc.asyncProperty(moves, async (history) => {
       using backend = createCpuBackend();
-      using pool = new ColumnPool(backend, PAGE_SLOTS);
+      using pool = new ColumnPool(backend, PAGE_SLOTS, new KvBudget(backend, Infinity));
       const held: { readonly page: number; readonly mark: number }[] = [];
       let marks = 0;
       for (const { kind, count } of history) {
         if (kind === "take") {
+          const asked = pool.bytesFor(count);
+          const before = pool.reservedBytes;
+          backend.memory.resetPeak();
           for (let i = 0; i < count; i++) {
             const page = pool.pages.allocate();
             const mark = ++marks;
@@ -35,6 +39,7 @@ test("pages keep what is in them while the buffer grows and shrinks, and it is n
             if (place !== undefined) backend.write(place.slab, new Float32Array(PAGE_SLOTS).fill(mark), place.offset);
             held.push({ page, mark });
           }
+          expect(backend.memory.snapshot().peak - before).toBe(asked);
         } else {
           const gone = kind === "giveNewest" ? held.splice(-count) : held.splice(0, count);
           for (const { page } of gone) pool.pages.free(page);

@@ -1,5 +1,6 @@
 import { PagePool, bytesOf, rows, type Backend, type DeviceTensor } from "@winnow/core-tensor";
 
+import type { KvBudget } from "./kv-budget";
 import type { PagePlace } from "./slab-pool";
 
 /** Pages by which the buffer grows and shrinks. */
@@ -23,16 +24,22 @@ export class ColumnPool implements Disposable {
   constructor(
     private readonly backend: Backend,
     private readonly pageSlots: number,
+    budget: KvBudget,
   ) {
     this.pages = new PagePool(PAGES_PER_CHUNK, {
       slabNeeded: (chunk) => {
-        const used = Math.max(chunk + 1, this.#used);
-        if (used > this.#chunks) this.#resize(Math.max(used, Math.ceil(this.#chunks * GROWTH)));
+        if (chunk >= this.#chunks) {
+          const chunks = grown(this.#chunks, chunk);
+          budget.expectRoom(this.#bytesOf(chunks));
+          this.#resize(chunks);
+        }
         this.#live[chunk] = true;
       },
       slabEmpty: (chunk) => {
         this.#live[chunk] = false;
-        if (this.#used < this.#chunks * SHRINKS_BELOW) this.#resize(this.#used);
+        // For a moment there are both.
+        const shrinks = this.#used < this.#chunks * SHRINKS_BELOW && budget.fits(this.#bytesOf(this.#used));
+        if (shrinks) this.#resize(this.#used);
       },
     });
   }
@@ -51,6 +58,19 @@ export class ColumnPool implements Disposable {
     return this.#buffer?.bytes ?? 0;
   }
 
+  /** The most bytes that there would be beside today's buffer while so many pages were taken now. */
+  bytesFor(pages: number): number {
+    let most = 0;
+    let chunks = this.#chunks;
+    for (const chunk of this.pages.slabsFor(pages)) {
+      if (chunk < chunks) continue;
+      const more = grown(chunks, chunk);
+      most = Math.max(most, chunks + more - this.#chunks);
+      chunks = more;
+    }
+    return this.#bytesOf(most);
+  }
+
   /** Where some pages lie. */
   locate(pages: readonly number[]): PagePlace[] {
     const slab = this.#buffer;
@@ -65,6 +85,10 @@ export class ColumnPool implements Disposable {
   /** Chunks up to the last one in use. */
   get #used(): number {
     return this.#live.lastIndexOf(true) + 1;
+  }
+
+  #bytesOf(chunks: number): number {
+    return chunks * PAGES_PER_CHUNK * this.pageBytes;
   }
 
   #resize(chunks: number): void {
@@ -84,4 +108,9 @@ export class ColumnPool implements Disposable {
     }
     before[Symbol.dispose]();
   }
+}
+
+/** Chunks of a buffer that is to have one of this number. */
+function grown(chunks: number, chunk: number): number {
+  return Math.max(chunk + 1, Math.ceil(chunks * GROWTH));
 }

@@ -56,8 +56,16 @@ describe.each([
     const settings = resolveSession({ policy, recovery: policy === "fastgen" ? 0.8 : undefined }, model);
     const parts = [idsPart(model.tokenizer, prompt), plain(ids.slice(count, count + 20))];
     const readBy = async (unitRows: number) => {
-      const { engine, tokenizer, samplingDefaults, eosIds, rounds, reading } = model;
-      const chunked = { engine: { ...engine, unitRows }, tokenizer, samplingDefaults, eosIds, rounds, reading };
+      const { engine, tokenizer, samplingDefaults, eosIds, rounds, reading, prefixes } = model;
+      const chunked = {
+        engine: { ...engine, unitRows },
+        tokenizer,
+        samplingDefaults,
+        eosIds,
+        rounds,
+        reading,
+        prefixes,
+      };
       using session = new Session(chunked, settings);
       await session.read(parts);
       return await stateOf(session);

@@ -51,7 +51,8 @@ export async function extend(
   return { rows, profileMs: report.profileMs };
 }
 
-function probeChunks(probe: ProbeSource, room: number): (readonly number[])[] {
+/** The rows of a probe, as they are read. */
+export function probeChunks(probe: ProbeSource, room: number): (readonly number[])[] {
   if (probe.kind === "replay") return replayChunks(probe.request, probe.subject, Math.min(room, CHUNK_TOKENS));
   return probe.ids.length > 0 && probe.ids.length <= room ? [probe.ids] : [];
 }

@@ -1,6 +1,7 @@
 import { WinnowError, kvRow, kvRowBytes, type Backend, type HeadShape, type KvType } from "@winnow/core-tensor";
 
 import { ColumnPool } from "./column-pool";
+import { KvBudget } from "./kv-budget";
 import { SlabPool } from "./slab-pool";
 
 /** What decides the layout of every cache of a model. */
@@ -29,6 +30,8 @@ export class KvStore implements Disposable {
   constructor(
     backend: Backend,
     readonly layout: KvLayout,
+    /** What slabs and columns are taken from. */
+    readonly budget = new KvBudget(backend, Infinity),
   ) {
     const { kvHeads, headDim } = layout.heads;
     const { dtype, width } = kvRow(layout.kvType, headDim);
@@ -36,14 +39,21 @@ export class KvStore implements Disposable {
     const pagesPerSlab = Math.max(1, Math.ceil(fullPages / SLABS_PER_LAYER));
     this.layers = Array.from(
       { length: layout.layers },
-      (_, layer) => new SlabPool(backend, `kv.layer${layer}`, dtype, [2, layout.pageSlots, width], pagesPerSlab),
+      (_, layer) =>
+        new SlabPool(backend, `kv.layer${layer}`, dtype, [2, layout.pageSlots, width], pagesPerSlab, budget),
     );
-    this.columns = new ColumnPool(backend, layout.pageSlots);
+    this.columns = new ColumnPool(backend, layout.pageSlots, budget);
   }
 
   /** Bytes of the buffers that exist, for all sequences together. */
   get reservedBytes(): number {
     return this.layers.reduce((sum, pool) => sum + pool.reservedBytes, this.columns.reservedBytes);
+  }
+
+  /** Bytes of the pages and columns in use by all sequences together. */
+  get liveBytes(): number {
+    const pages = this.layers.reduce((sum, pool) => sum + pool.pages.livePages * pool.pageBytes, 0);
+    return pages + this.columns.pages.livePages * this.columns.pageBytes;
   }
 
   /** Pages and columns in use by all sequences together. */

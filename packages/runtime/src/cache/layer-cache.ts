@@ -3,6 +3,7 @@ import {
   RaggedRows,
   STORED_COLUMNS,
   WAITING,
+  WinnowError,
   withWaiting,
   type Backend,
   type DeviceTensor,
@@ -17,6 +18,16 @@ import type { PagePlace, SlabPool } from "./slab-pool";
 /** Columns that rows add their weights to. */
 const ACCUMULATED: ReadonlySet<StoredColumn> = new Set(withWaiting(new Set(Object.keys(WAITING))));
 
+/** What the device knows of a layer's pages. */
+interface LayerTables {
+  /** u32 [kvHeads, pages] */
+  readonly pages: DeviceTensor;
+  /** u32 [kvHeads] */
+  readonly lengths: DeviceTensor;
+  /** The heads' rows of the sequence's column table. */
+  readonly columns: Rows;
+}
+
 /**
  * The kept slots of one sequence in one layer: for each KV head a list of pages, and beside them pages for the
  * columns that the head's policy needs. The host knows every length; the device has its own copy, which the
@@ -28,8 +39,8 @@ export class LayerCache implements Disposable {
   readonly #kv: RaggedRows;
   readonly #columns: RaggedRows;
   readonly #pool: SlabPool;
-  readonly #table: DeviceTensor;
-  readonly #lengths: DeviceTensor;
+  /** Null while nothing is on the device. */
+  #tables: LayerTables | null = null;
   readonly #columnsOf: readonly StoredColumn[][];
   /** Of the slabs that have a page of this cache; null where they are not known. */
   #slabNumbers: ReadonlySet<number> | null = null;
@@ -39,8 +50,6 @@ export class LayerCache implements Disposable {
     private readonly backend: Backend,
     private readonly store: KvStore,
     pool: SlabPool,
-    /** Its heads' rows of the sequence's column table. */
-    private readonly columnTable: Rows,
   ) {
     const { heads, pageSlots, context } = store.layout;
     this.#pool = pool;
@@ -48,22 +57,45 @@ export class LayerCache implements Disposable {
     this.#kv = new RaggedRows(pool.pages, heads.kvHeads, pageSlots);
     this.#columns = new RaggedRows(store.columns.pages, heads.kvHeads * STORED_COLUMNS.length, pageSlots);
     this.#columnsOf = Array.from({ length: heads.kvHeads }, () => []);
+  }
+
+  /**
+   * Have tables on the device, where there are none.
+   *
+   * @param columns its heads' rows of the sequence's column table.
+   */
+  open(columns: Rows): void {
     const options = { label: "kv.tables", category: "kv" } as const;
-    this.#table = backend.allocate("u32", [heads.kvHeads, this.#tableWidth], options);
-    this.#lengths = backend.allocate("u32", [heads.kvHeads], options);
+    const heads = this.#columnsOf.length;
+    this.#tables = {
+      pages: this.backend.allocate("u32", [heads, this.#tableWidth], options),
+      lengths: this.backend.allocate("u32", [heads], options),
+      columns,
+    };
+  }
+
+  /** Give pages and tables back. */
+  close(): void {
+    this.lengths.forEach((_, head) => {
+      this.resize(head, 0);
+    });
+    this.#tables?.pages[Symbol.dispose]();
+    this.#tables?.lengths[Symbol.dispose]();
+    this.#tables = null;
   }
 
   /** What the operations of a backend see. */
   get paged(): PagedKv {
+    const { pages, lengths, columns } = this.#opened;
     return {
       slabs: this.#slabs(),
       pagesPerSlab: this.#pool.pagesPerSlab,
       pageSlots: this.store.layout.pageSlots,
-      table: this.#table,
-      lengths: this.#lengths,
+      table: pages,
+      lengths,
       bounds: this.lengths,
       columns: this.store.columns.buffer,
-      columnTable: this.columnTable,
+      columnTable: columns,
       pending: this.pending,
     };
   }
@@ -85,6 +117,21 @@ export class LayerCache implements Disposable {
   /** Whether any head stores what generated rows add to. */
   get accumulates(): boolean {
     return this.#columnsOf.some((columns) => columns.some((column) => ACCUMULATED.has(column)));
+  }
+
+  /** Pages of keys and values in use. */
+  get pageCount(): number {
+    return this.#kv.pageCount;
+  }
+
+  /** Pages of columns in use. */
+  get columnPageCount(): number {
+    return this.#columns.pageCount;
+  }
+
+  /** Elements of a page of keys and values. */
+  get pageElements(): number {
+    return this.#pool.pageElements;
   }
 
   columnsOf(head: number): readonly StoredColumn[] {
@@ -125,7 +172,11 @@ export class LayerCache implements Disposable {
   resize(head: number, length: number): void {
     const before = this.#kv.pages(head).length;
     if (this.#kv.resize(head, length)) this.#slabNumbers = null;
-    this.#writePages(this.#table, head * this.#tableWidth, this.#kv.pages(head), before);
+    const pages = this.#kv.pages(head);
+    if (pages.length > before) {
+      const at = head * this.#tableWidth + before;
+      this.backend.write(this.#opened.pages, Uint32Array.from(pages.slice(before)), at);
+    }
     for (const column of this.columnsOf(head)) {
       const row = this.#columnRow(head, column);
       const known = this.#columns.pages(row).length;
@@ -141,6 +192,16 @@ export class LayerCache implements Disposable {
     });
   }
 
+  /** Pages that `grow` would take. */
+  get growth(): { readonly pages: number; readonly columnPages: number } {
+    const { pageSlots } = this.store.layout;
+    const heads = this.lengths.flatMap((length, head) => (length % pageSlots === 0 ? [head] : []));
+    return {
+      pages: heads.length,
+      columnPages: heads.reduce((sum, head) => sum + this.columnsOf(head).length, 0),
+    };
+  }
+
   /** Take back the newest slot of each head, which nothing came after. */
   takeBack(): void {
     this.lengths.forEach((length, head) => {
@@ -153,14 +214,11 @@ export class LayerCache implements Disposable {
 
   /** Make the device's copy of the lengths the host's again. */
   writeLengths(): void {
-    this.backend.write(this.#lengths, Uint32Array.from(this.lengths));
+    this.backend.write(this.#opened.lengths, Uint32Array.from(this.lengths));
   }
 
   [Symbol.dispose](): void {
-    this.#kv[Symbol.dispose]();
-    this.#columns[Symbol.dispose]();
-    this.#table[Symbol.dispose]();
-    this.#lengths[Symbol.dispose]();
+    this.close();
   }
 
   /** The pool's slabs, without those that only other sequences have pages in. */
@@ -178,13 +236,14 @@ export class LayerCache implements Disposable {
   }
 
   #writeColumnPages(row: number, pages: readonly number[], from: number): void {
-    const { tensor, start } = this.columnTable;
+    if (pages.length <= from) return;
+    const { tensor, start } = this.#opened.columns;
     const [, columns = 0, width = 0] = tensor.shape;
-    this.#writePages(tensor, (start * columns + row) * width, pages, from);
+    this.backend.write(tensor, Uint32Array.from(pages.slice(from)), (start * columns + row) * width + from);
   }
 
-  /** @param at the row's first element in the table. */
-  #writePages(table: DeviceTensor, at: number, pages: readonly number[], from: number): void {
-    if (pages.length > from) this.backend.write(table, Uint32Array.from(pages.slice(from)), at + from);
+  get #opened(): LayerTables {
+    if (this.#tables === null) throw new WinnowError("disposed", "a cache is used whose slots are not on the device");
+    return this.#tables;
   }
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import type { GenerationReport, KvReport } from "../generate/report";
+import { tableBytes } from "./sequence";
 import { loadModel, type Model } from "../model";
 import { idsPart, withProbe } from "../prompt/parts";
 import type { GenerateOptions, Session } from "../session/session";
@@ -86,8 +87,8 @@ describe.each([
       },
     });
     const { kvHeads, headDim } = model.config;
-    expect(scratch).toBe(500 * kvHeads * headDim * 2 * 4);
-    expect(backend.memory.snapshot().kv).toBe(idle + store.reservedBytes);
+    expect(scratch).toBe(tableBytes(store) + 500 * kvHeads * headDim * 2 * 4);
+    expect(backend.memory.snapshot().kv).toBe(idle + tableBytes(store) + store.reservedBytes);
   });
 
   test("the device holds one uncut layer, however many prompts come at once", async () => {

@@ -2,6 +2,7 @@ import {
   NO_PAGE,
   STORED_COLUMNS,
   WinnowError,
+  bytesOf,
   elementCount,
   rows,
   type DeviceTensor,
@@ -22,8 +23,11 @@ import type { Engine } from "../engine";
 import type { KvReport } from "../generate/report";
 import { platform } from "../platform/node";
 import { policiesOf, type CachePolicy } from "./cache-policy";
-import { fullCacheBytes } from "./kv-store";
+import { copyLayer } from "./copy-layer";
+import type { KvNeed } from "./kv-need";
+import { fullCacheBytes, type KvStore } from "./kv-store";
 import { LayerCache } from "./layer-cache";
+import { parkLayer, restoreLayer, type ParkedLayer } from "./parked-layer";
 
 /** What one KV head does, since the last time its prompt was cut. */
 export interface HeadState {
@@ -42,6 +46,19 @@ export interface HeadState {
 /** Rows of the column table are bound by layer: so many entries of each column keep a row's bytes a multiple of 256. */
 const COLUMN_TABLE_STEP = 32;
 
+function columnTableShape({ layout }: KvStore): number[] {
+  const { layers, heads, context, pageSlots } = layout;
+  const pages = Math.ceil(context / pageSlots / COLUMN_TABLE_STEP) * COLUMN_TABLE_STEP;
+  return [layers * heads.kvHeads, STORED_COLUMNS.length, pages];
+}
+
+/** Bytes of a sequence's tables, which do not depend on what it holds. */
+export function tableBytes(store: KvStore): number {
+  const { layers, heads, context, pageSlots } = store.layout;
+  const tableOfLayer = heads.kvHeads * (Math.ceil(context / pageSlots) + 1);
+  return bytesOf("u32", elementCount(columnTableShape(store)) + layers * tableOfLayer);
+}
+
 /** One token sequence with its cache: the tokens read so far, and what each head has kept of them. */
 export class Sequence implements Disposable {
   readonly layers: readonly LayerCache[];
@@ -56,7 +73,8 @@ export class Sequence implements Disposable {
   readonly flags: DeviceTensor;
   /** The tokenizer's classes, and those of the token sets that the sequence's policies name. */
   readonly classes: TokenClasses;
-  readonly #columnTable: DeviceTensor;
+  /** u32 [layers · kvHeads, columns, pages]; null while the slots are on the host. */
+  #columnTable: DeviceTensor | null = null;
   /** u32 [1] and f32 [1]: where a sampled token and its log-probability go. */
   readonly drawn: { readonly token: DeviceTensor; readonly logProbability: DeviceTensor };
   #logits: DeviceTensor;
@@ -64,20 +82,16 @@ export class Sequence implements Disposable {
   #disposed = false;
   readonly #warned = new Set<string>();
   #scratchBytes = 0;
+  /** The slots by layer, while they are on the host. */
+  #parked: readonly ParkedLayer[] | null = null;
 
   constructor(
     readonly engine: Engine,
     readonly policy: CachePolicy,
   ) {
     const { backend, store } = engine;
-    const { kvHeads } = store.layout.heads;
-    const pages = Math.ceil(engine.context / store.layout.pageSlots / COLUMN_TABLE_STEP) * COLUMN_TABLE_STEP;
-    const shape = [store.layers.length * kvHeads, STORED_COLUMNS.length, pages];
-    this.#columnTable = backend.allocate("u32", shape, { label: "kv.tables", category: "kv" });
-    backend.write(this.#columnTable, new Uint32Array(elementCount(shape)).fill(NO_PAGE));
-    this.layers = store.layers.map(
-      (pool, l) => new LayerCache(backend, store, pool, rows(this.#columnTable, l * kvHeads, kvHeads)),
-    );
+    this.layers = store.layers.map((pool) => new LayerCache(backend, store, pool));
+    this.#openTables();
     this.flags = backend.allocate("u32", [engine.context], { label: "sequence.flags", category: "activations" });
     this.classes = engine.classes.fork();
     const make = (dtype: "f32" | "u32", shape: number[]): DeviceTensor =>
@@ -101,6 +115,36 @@ export class Sequence implements Disposable {
   /** Bytes of the pages and columns in use, and of the scratch while a prompt is read. */
   get bytes(): number {
     return this.layers.reduce((sum, layer) => sum + layer.bytes, this.#scratchBytes);
+  }
+
+  /** Bytes of the scratch while a prompt is read. */
+  get scratchBytes(): number {
+    return this.#scratchBytes;
+  }
+
+  /** Whether its slots are on the host. */
+  get parked(): boolean {
+    return this.#parked !== null;
+  }
+
+  /** What one more token takes. */
+  get growth(): KvNeed {
+    const growths = this.layers.map((layer) => layer.growth);
+    return {
+      pages: growths.map(({ pages }) => pages),
+      columnPages: growths.reduce((sum, { columnPages }) => sum + columnPages, 0),
+      bytes: 0,
+    };
+  }
+
+  /** What its slots and tables take, whether they are on the device or on the host. */
+  get held(): KvNeed {
+    const layers = this.#parked ?? this.layers;
+    return {
+      pages: layers.map(({ pageCount }) => pageCount),
+      columnPages: layers.reduce((sum, { columnPageCount }) => sum + columnPageCount, 0),
+      bytes: tableBytes(this.engine.store),
+    };
   }
 
   /** Tell something that the caller should know, once. */
@@ -161,7 +205,7 @@ export class Sequence implements Disposable {
       flags: this.flags,
       pageSlots: store.layout.pageSlots,
       columns: store.columns.buffer,
-      columnTable: this.#columnTable,
+      columnTable: this.#openedColumnTable,
       pending: this.layers.some(({ pending }) => pending),
     };
   }
@@ -213,6 +257,73 @@ export class Sequence implements Disposable {
     for (const layer of this.layers) layer.takeBack();
   }
 
+  /**
+   * A second sequence that has read the same, with slots of its own.
+   *
+   * @throws WinnowError `memory` when the budget has no room for them.
+   */
+  fork(): Sequence {
+    const { backend, store } = this.engine;
+    const fork = new Sequence(this.engine, this.policy);
+    try {
+      fork.heads = this.heads.map((layer) => [...layer]);
+      fork.push(this.tokens);
+      fork.reserveTokenSets(this.heads.flat().map(({ policy }) => policy));
+      fork.promptTokens = this.promptTokens;
+      if (this.#parked === null) {
+        this.layers.forEach((layer, l) => {
+          const other = fork.layers[l];
+          if (other !== undefined) copyLayer(backend, layer, other, store.layout.pageSlots);
+        });
+      } else {
+        fork.#closeTables();
+        fork.#parked = this.#parked;
+      }
+      backend.copy(rows(this.logits), rows(fork.logits));
+      fork.noteBytes(0);
+      return fork;
+    } catch (error) {
+      fork[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /**
+   * Move the slots to the host, so that others have their pages. Nothing may be under way on the sequence until
+   * {@link restore} has brought them back.
+   */
+  async park(): Promise<void> {
+    if (this.#parked !== null) return;
+    const { backend, store } = this.engine;
+    const parked: ParkedLayer[] = [];
+    for (const layer of this.layers) parked.push(await parkLayer(backend, layer, store.layout.pageSlots));
+    if (this.#disposed) return;
+    this.#parked = parked;
+    this.#closeTables();
+  }
+
+  /**
+   * Bring the slots back from the host, to the bit as they were.
+   *
+   * @throws WinnowError `memory` when the budget has no room for them; they are then still on the host.
+   */
+  restore(): void {
+    if (this.#parked === null) return;
+    const { backend, store } = this.engine;
+    this.#openTables();
+    try {
+      this.#parked.forEach((parked, l) => {
+        const layer = this.layers[l];
+        if (layer !== undefined) restoreLayer(backend, parked, layer, store.layout.pageSlots);
+      });
+    } catch (error) {
+      this.#closeTables();
+      throw error;
+    }
+    this.#parked = null;
+    this.noteBytes(this.#scratchBytes);
+  }
+
   report(): KvReport {
     return {
       bytes: this.bytes,
@@ -227,11 +338,36 @@ export class Sequence implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const layer of this.layers) layer[Symbol.dispose]();
+    this.#closeTables();
     this.flags[Symbol.dispose]();
-    this.#columnTable[Symbol.dispose]();
     const { token, logProbability } = this.drawn;
     for (const tensor of [token, logProbability, this.#logits, this.#logitsAhead]) tensor[Symbol.dispose]();
     this.#disposed = true;
+    this.#parked = null;
+    this.engine.admission.freed();
+  }
+
+  #openTables(): void {
+    const { backend, store } = this.engine;
+    const { kvHeads } = store.layout.heads;
+    const shape = columnTableShape(store);
+    const table = backend.allocate("u32", shape, { label: "kv.tables", category: "kv" });
+    this.#columnTable = table;
+    backend.write(table, new Uint32Array(elementCount(shape)).fill(NO_PAGE));
+    this.layers.forEach((layer, l) => {
+      layer.open(rows(table, l * kvHeads, kvHeads));
+    });
+  }
+
+  #closeTables(): void {
+    for (const layer of this.layers) layer.close();
+    this.#columnTable?.[Symbol.dispose]();
+    this.#columnTable = null;
+  }
+
+  get #openedColumnTable(): DeviceTensor {
+    if (this.#columnTable === null)
+      throw new WinnowError("disposed", "a cache is used whose slots are not on the device");
+    return this.#columnTable;
   }
 }

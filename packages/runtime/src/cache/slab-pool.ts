@@ -9,6 +9,8 @@ import {
   type Shape,
 } from "@winnow/core-tensor";
 
+import type { KvBudget } from "./kv-budget";
+
 /** Where a page lies: its slab, and its first element there. */
 export interface PagePlace {
   readonly slab: DeviceTensor;
@@ -32,9 +34,11 @@ export class SlabPool implements Disposable {
     private readonly dtype: DType,
     private readonly pageShape: Shape,
     readonly pagesPerSlab: number,
+    budget: KvBudget,
   ) {
     this.pages = new PagePool(pagesPerSlab, {
       slabNeeded: (slab) => {
+        budget.expectRoom(this.#slabBytes);
         while (this.#slabs.length <= slab) this.#slabs.push(null);
         this.#slabs[slab] = backend.allocate(dtype, [pagesPerSlab, ...pageShape], {
           label: `${label}.slab${slab}`,
@@ -66,6 +70,11 @@ export class SlabPool implements Disposable {
     return this.#slabs.reduce((sum, slab) => sum + (slab?.bytes ?? 0), 0);
   }
 
+  /** Bytes of the slabs that would be made if so many pages were taken now. */
+  bytesFor(pages: number): number {
+    return this.pages.slabsFor(pages).length * this.#slabBytes;
+  }
+
   /** Where a page lies: its slab and its first element there. */
   locate(page: number): PagePlace {
     const slab = this.#slabs[Math.floor(page / this.pagesPerSlab)];
@@ -73,6 +82,10 @@ export class SlabPool implements Disposable {
       throw new WinnowError("range", `${this.label}: page ${page} lies in a slab that does not exist`);
     }
     return { slab, offset: (page % this.pagesPerSlab) * this.pageElements };
+  }
+
+  get #slabBytes(): number {
+    return this.pagesPerSlab * this.pageBytes;
   }
 
   [Symbol.dispose](): void {

@@ -1,22 +1,34 @@
 import type { SamplingParams } from "@winnow/core-tensor";
 
 import { throwIfAborted } from "../abort";
+import type { Admitted } from "../cache/admission";
 import type { Sequence } from "../cache/sequence";
 import type { EnqueuedSweep, Sweeper } from "../cache/sweep";
 import type { Tokenizer } from "../tokenizer";
 import type { StepRounds } from "./step-rounds";
 import type { StopStrings } from "./stop-strings";
+import type { TokenProbability } from "./top-tokens";
 import type { FinishReason } from "./report";
 
 /** What a generation says as it goes. */
 export type GenerationEvent =
   /** A token was drawn; `text` is what is certain of the answer now that was not before. */
-  | { readonly kind: "token"; readonly id: number; readonly text: string; readonly logProbability: number }
+  | {
+      readonly kind: "token";
+      readonly id: number;
+      readonly text: string;
+      readonly logProbability: number;
+      /** The likeliest tokens at its place, as many as were asked for. */
+      readonly top: readonly TokenProbability[];
+    }
   /** The end of the answer, held back until it was certain that no stop string follows. */
   | { readonly kind: "rest"; readonly text: string };
 
 export interface DecodeOptions {
+  readonly admitted: Admitted;
   readonly sampling: SamplingParams;
+  readonly choice: number;
+  readonly topTokens: number;
   readonly maxTokens: number;
   readonly stops: StopStrings;
   readonly eosIds: ReadonlySet<number>;
@@ -51,7 +63,7 @@ export async function* decode(
   decoded: Decoded,
 ): AsyncGenerator<GenerationEvent, void, undefined> {
   using _ = rounds.join();
-  const { stops } = options;
+  const { stops, admitted, sampling, choice, topTokens, signal } = options;
   const stream = tokenizer.stream();
   let sinceSweep = 0;
   let sweep: EnqueuedSweep | null = null;
@@ -60,11 +72,10 @@ export async function* decode(
   let last = performance.now();
   const { context } = sequence.engine;
   while (decoded.tokens.length < options.maxTokens && sequence.tokens.length < context) {
-    throwIfAborted(options.signal, "the answer");
+    throwIfAborted(signal, "the answer");
     const isLast = decoded.tokens.length + 1 === options.maxTokens || sequence.tokens.length + 1 === context;
-    const request = { sequence, sampling: options.sampling, kept: sweep?.kept ?? null, readsOn: !isLast };
-    const { id, logProbability, kept } = await rounds.draw(request);
-    if (kept !== null) sweep?.settle(kept);
+    const request = { sequence, admitted, sampling, choice, topTokens, sweep, readsOn: !isLast, signal };
+    const { id, logProbability, top } = await rounds.draw(request);
     sweep = null;
     const now = performance.now();
     if (decoded.tokens.length > 0) decoded.times.push(now - last);
@@ -75,7 +86,7 @@ export async function* decode(
     decoded.text += piece.text;
     stopped = piece.stopped;
     if (!isLast && (ends || stopped)) sequence.takeBack();
-    yield { kind: "token", id, text: piece.text, logProbability };
+    yield { kind: "token", id, text: piece.text, logProbability, top };
     if (ends || stopped) decoded.finishReason = "stop";
     if (ends || stopped || isLast) break;
     sequence.accept(id);

@@ -22,6 +22,8 @@ export interface KvReport {
 }
 
 export interface Timings {
+  /** Waiting for other prompts, and for room in the KV budget. */
+  readonly queueMs: number;
   /** Reading the prompt, profiling included. */
   readonly promptMs: number;
   /**
@@ -40,7 +42,10 @@ export interface GenerationReport {
   readonly text: string;
   /** Generated ids, a final end-of-text id included. */
   readonly tokens: readonly number[];
+  /** Tokens of the prompt's parts. */
   readonly promptTokens: number;
+  /** Tokens before the answer that had been read already: what the session's cache held, or a part that prompts share. */
+  readonly cachedTokens: number;
   readonly finishReason: FinishReason;
   readonly backend: "cpu" | "webgpu";
   /** The policy as asked for. */

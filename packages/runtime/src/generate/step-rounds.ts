@@ -1,9 +1,13 @@
 import { NOT_A_TOKEN, WinnowError, rows, type DeviceTensor, type SamplingParams } from "@winnow/core-tensor";
 
+import type { Admitted } from "../cache/admission";
+import { joinNeeds, type KvNeed } from "../cache/kv-need";
 import type { Sequence } from "../cache/sequence";
 import { readTokens } from "../cache/step";
 import { StepBuffers } from "../cache/step-buffers";
+import type { EnqueuedSweep } from "../cache/sweep";
 import type { Engine } from "../engine";
+import { topTokens, type TokenProbability } from "./top-tokens";
 
 /** Rows of a product that do not depend on how many they are. */
 const TOGETHER = 8;
@@ -11,22 +15,30 @@ const TOGETHER = 8;
 /** What an answer asks of the next round. */
 export interface DrawRequest {
   readonly sequence: Sequence;
+  readonly admitted: Admitted;
   readonly sampling: SamplingParams;
-  /** Counts of a sweep that is under way. */
-  readonly kept: DeviceTensor | null;
+  /** Which of several answers to one prompt draws. */
+  readonly choice: number;
+  /** How many of the likeliest tokens to tell. */
+  readonly topTokens: number;
+  /** A sweep that is under way: it is settled with the round. */
+  readonly sweep: EnqueuedSweep | null;
   /** Whether the device should read the token as well, because another is to follow. */
   readonly readsOn: boolean;
+  readonly signal: AbortSignal | undefined;
 }
 
 export interface Drawn {
   readonly id: number;
   /** Natural logarithm of the token's probability at temperature 1, before any filter. */
   readonly logProbability: number;
-  readonly kept: ArrayLike<number> | null;
+  /** The likeliest tokens, as many as were asked for. */
+  readonly top: readonly TokenProbability[];
 }
 
 interface Waiting {
   readonly request: DrawRequest;
+  sweep: EnqueuedSweep | null;
   readonly resolve: (drawn: Drawn) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -35,17 +47,26 @@ interface Waiting {
  * Continuous batching (Orca, OSDI 2022, section 3.2): answers that are written at the same time draw and read their tokens
  * together, one round a token, and join and leave between rounds. A round begins when every answer has asked for it; one
  * that is busy with something else, such as a reader that is slow, is waited for no longer than a turn of the event loop.
+ *
+ * Where the KV budget has no room for everybody's next token, the youngest answers wait with their cache on the host, and
+ * go on as if nothing had been when there is room again.
  */
 export class StepRounds {
   readonly #engine: Engine;
   readonly #waiting: Waiting[] = [];
+  /** The longest there first. */
+  readonly #parked: Waiting[] = [];
   #members = 0;
   #running = false;
+  #resuming = false;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #buffers: StepBuffers | null = null;
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    engine.admission.onRoom(() => {
+      if (this.#parked.length > 0) void this.#resume();
+    });
   }
 
   /** Take part from now on, until what is returned is disposed. */
@@ -67,18 +88,19 @@ export class StepRounds {
    * Draw a token in the next round.
    *
    * @throws WinnowError `numeric` when the sequence's logits are not numbers, `context` when there is no room to read on,
-   * `disposed` when the sequence is, and what the device has to say.
+   * `memory` when there is none in the KV budget even for this answer alone, `disposed` when the sequence is, `aborted`
+   * after an abort while it is parked, and what the device has to say.
    */
   draw(request: DrawRequest): Promise<Drawn> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ request, resolve, reject });
+      this.#waiting.push({ request, sweep: request.sweep, resolve, reject });
       this.#beginIfComplete();
     });
   }
 
   #beginIfComplete(): void {
     if (this.#running || this.#waiting.length === 0) return;
-    if (this.#waiting.length >= this.#members) void this.#round();
+    if (this.#waiting.length >= this.#members - this.#parked.length) void this.#round();
     else {
       this.#timer ??= setTimeout(() => {
         this.#timer = null;
@@ -92,21 +114,113 @@ export class StepRounds {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#running = true;
-    const members = this.#waiting.splice(0).filter(isReady);
+    const asking = this.#waiting.splice(0);
     try {
+      const members = await this.#grow(asking);
       if (members.length > 0) await this.#drawAll(members);
     } catch (error) {
-      for (const { reject } of members) reject(error);
+      for (const { reject } of asking) reject(error);
     } finally {
       this.#running = false;
+      if (this.#parked.length > 0) void this.#resume();
       this.#beginIfComplete();
+    }
+  }
+
+  /**
+   * Make room for everybody's next token.
+   *
+   * @returns those who take part: the others were told why not, or are parked.
+   */
+  async #grow(asking: readonly Waiting[]): Promise<readonly Waiting[]> {
+    const { admission, store } = this.#engine;
+    if (!admission.limited) return asking.filter(isReady);
+    const staying = [...asking].sort((a, b) => a.request.admitted.number - b.request.admitted.number);
+    for (;;) {
+      const need = (): KvNeed => needOf(staying, store.layout.layers);
+      const ready = await admission.take(need, () => staying.filter(isReady));
+      if (ready !== null) return asking.filter((member) => ready.includes(member));
+      const youngest = staying.findLast(({ request }) => request.readsOn);
+      if (youngest === undefined) return [];
+      staying.splice(staying.indexOf(youngest), 1);
+      if (admission.isAlone(youngest.request.admitted)) youngest.reject(admission.tooMuch);
+      else await this.#park(youngest);
+    }
+  }
+
+  async #park(member: Waiting): Promise<void> {
+    const { sequence, admitted, signal } = member.request;
+    if (member.sweep !== null) {
+      member.sweep.settle(await this.#engine.backend.download(member.sweep.kept));
+      member.sweep = null;
+    }
+    await sequence.park();
+    admitted.parked = true;
+    this.#parked.push(member);
+    this.#parked.sort((a, b) => a.request.admitted.number - b.request.admitted.number);
+    const aborted = (): void => {
+      if (this.#unpark(member)) {
+        member.reject(new WinnowError("aborted", "the answer was aborted", { cause: signal?.reason }));
+      }
+    };
+    signal?.addEventListener("abort", aborted, { once: true });
+    if (signal?.aborted === true) aborted();
+  }
+
+  /** @returns whether it was parked. */
+  #unpark(member: Waiting): boolean {
+    const place = this.#parked.indexOf(member);
+    if (place < 0) return false;
+    this.#parked.splice(place, 1);
+    member.request.admitted.parked = false;
+    return true;
+  }
+
+  /** Let those who are parked go on, as far as there is room. Never rejects. */
+  async #resume(): Promise<void> {
+    if (this.#resuming) return;
+    this.#resuming = true;
+    try {
+      for (let next = this.#parked[0]; next !== undefined; next = this.#parked[0]) {
+        if (!(await this.#bringBack(next))) break;
+      }
+    } finally {
+      this.#resuming = false;
+      this.#beginIfComplete();
+    }
+  }
+
+  /** @returns whether it is no longer parked. */
+  async #bringBack(member: Waiting): Promise<boolean> {
+    const { admission, store } = this.#engine;
+    const { sequence } = member.request;
+    const { layers, heads } = store.layout;
+    // A page a head for everybody, so that it need not leave again at once.
+    const margin = heads.kvHeads * (this.#waiting.length + 1);
+    const withMargin = { pages: new Array<number>(layers).fill(margin), columnPages: margin * layers, bytes: 0 };
+    const restore = (): void => {
+      if (!this.#unpark(member)) return;
+      sequence.restore();
+      this.#waiting.push(member);
+    };
+    try {
+      sequence.expectOpen();
+      const restored = (): true => (restore(), true);
+      if ((await admission.take(() => joinNeeds(sequence.held, withMargin), restored)) !== null) return true;
+      if (!admission.allParked) return false;
+      if ((await admission.take(() => sequence.held, restored)) !== null) return true;
+      throw admission.tooMuch;
+    } catch (error) {
+      this.#unpark(member);
+      member.reject(error);
+      return true;
     }
   }
 
   async #drawAll(members: readonly Waiting[]): Promise<void> {
     const { backend } = this.#engine;
     for (const { request } of members) this.#sample(request);
-    const reading = backend.downloadAll(members.flatMap(({ request }) => outputsOf(request)));
+    const reading = backend.downloadAll(members.flatMap(outputsOf));
     // Should a step fail here, its error is the one to tell of.
     reading.catch(() => undefined);
     this.#readOn(members.filter(({ request }) => request.readsOn).map(({ request }) => request.sequence));
@@ -116,20 +230,24 @@ export class StepRounds {
       throw error;
     });
     let at = 0;
-    for (const { request, resolve, reject } of members) {
-      const [ids, logProbabilities, kept] = outputs.slice(at, (at += outputsOf(request).length));
+    for (const member of members) {
+      const { request, sweep, resolve, reject } = member;
+      const [ids, logProbabilities, ...others] = outputs.slice(at, (at += outputsOf(member).length));
+      const kept = sweep === null ? undefined : others.shift();
+      if (kept !== undefined) sweep?.settle(kept);
       const id = ids?.[0] ?? NOT_A_TOKEN;
+      const top = topTokens(others[0] ?? [], request.topTokens);
       if (id === NOT_A_TOKEN) reject(notANumber(request.sequence));
-      else resolve({ id, logProbability: logProbabilities?.[0] ?? NaN, kept: kept ?? null });
+      else resolve({ id, logProbability: logProbabilities?.[0] ?? NaN, top });
     }
   }
 
-  #sample({ sequence, sampling }: DrawRequest): void {
+  #sample({ sequence, sampling, choice }: DrawRequest): void {
     this.#engine.backend.sample({
       logits: rows(sequence.logits),
       params: sampling,
       seen: sampling.repetitionPenalty === 1 ? new Uint32Array(0) : Uint32Array.from(sequence.tokens),
-      choice: 0,
+      choice,
       position: sequence.tokens.length,
       ...sequence.drawn,
     });
@@ -166,9 +284,20 @@ function isReady({ request, reject }: Waiting): boolean {
   }
 }
 
-function outputsOf({ sequence, kept }: DrawRequest): DeviceTensor[] {
-  const { token, logProbability } = sequence.drawn;
-  return kept === null ? [token, logProbability] : [token, logProbability, kept];
+function needOf(members: readonly Waiting[], layers: number): KvNeed {
+  const none = { pages: new Array<number>(layers).fill(0), columnPages: 0, bytes: 0 };
+  const growths = members.filter(({ request }) => request.readsOn).map(({ request }) => request.sequence.growth);
+  return growths.reduce<KvNeed>(joinNeeds, none);
+}
+
+function outputsOf({ request, sweep }: Waiting): DeviceTensor[] {
+  const { token, logProbability } = request.sequence.drawn;
+  return [
+    token,
+    logProbability,
+    ...(sweep === null ? [] : [sweep.kept]),
+    ...(request.topTokens === 0 ? [] : [request.sequence.logits]),
+  ];
 }
 
 function notANumber({ tokens }: Sequence): WinnowError {

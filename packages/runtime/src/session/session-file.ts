@@ -59,6 +59,7 @@ type Header = z.infer<typeof headerSchema>;
  * @throws WinnowError `file` when it cannot be written; what was there before is then left alone.
  */
 export async function saveSession(session: Session, model: Model, path: string, extra: unknown = null): Promise<void> {
+  await session.wake();
   const { sequence, settings } = session;
   const { backend, store } = model.engine;
   const { policy } = settings;

@@ -1,7 +1,10 @@
 import { WinnowError, type SamplingParams } from "@winnow/core-tensor";
 
+import type { Admitted, Resident } from "../cache/admission";
 import type { CachePolicy } from "../cache/cache-policy";
 import { extend, type ExtendReport, type ProbeSource } from "../cache/extend";
+import type { PrefixCache } from "../cache/prefix-cache";
+import { promptNeed, promptSize, type PromptSize } from "../cache/prompt-need";
 import { Sequence } from "../cache/sequence";
 import { Sweeper } from "../cache/sweep";
 import type { Engine } from "../engine";
@@ -33,12 +36,28 @@ export interface ReadOptions {
 export interface GenerateOptions extends SamplingOptions, ReadOptions {
   /** Default: until the context is used up. */
   readonly maxTokens?: number | undefined;
+  /** Which of several answers to one prompt and seed this is; 0 unless told otherwise. */
+  readonly choice?: number | undefined;
+  /** How many of the likeliest tokens events tell, 0 to 20; 0 unless told otherwise. */
+  readonly topTokens?: number | undefined;
   /** The answer ends before any of these. */
   readonly stop?: readonly string[] | undefined;
   /** Go on after an end-of-text token. */
   readonly ignoreEos?: boolean | undefined;
   /** Called when the prompt has been read, while the sequence's logits are those of its last row. */
   readonly onPromptRead?: (() => Promise<void> | void) | undefined;
+}
+
+/** The most that OpenAI's clients ask for. */
+const MOST_TOP_TOKENS = 20;
+const NO_ROWS: ExtendReport["rows"] = { source: "none", note: null };
+
+/** What reading a prompt came to. */
+interface ReadingReport {
+  readonly queueMs: number;
+  /** Spent on profiling and cutting. */
+  readonly profileMs: number;
+  readonly cachedTokens: number;
 }
 
 /** What a session needs of its model. */
@@ -51,7 +70,15 @@ export interface SessionModel {
   readonly rounds: StepRounds;
   /** Prompts are read one at a time, so that one layer of one of them is uncut. */
   readonly reading: Turns;
+  /** Parts that prompts begin with. */
+  readonly prefixes: PrefixCache;
 }
+
+/**
+ * What a session is doing: nothing, waiting for other prompts or for room in the KV budget, reading a prompt, or writing an
+ * answer. One that is parked has its cache on the host, for others' sake.
+ */
+export type SessionState = "idle" | "waiting" | "reading" | "writing" | "parked";
 
 /** How a session treats its cache. */
 export interface SessionSettings {
@@ -69,32 +96,40 @@ export interface SessionSettings {
  * fails, or is aborted while it reads, leaves the tokens that were there before; an answer that is aborted or left
  * remains as far as it came. Either way the cache is then rebuilt from the tokens when the session goes on.
  */
-export class Session implements Disposable {
-  #sequence: Sequence;
-  #sweeper: Sweeper;
+export class Session implements Disposable, Resident {
+  #sequence: Sequence | null = null;
+  #sweeper: Sweeper | null = null;
   /** Everything read and drawn; what the sequence has not read of it yet is read before a next part. */
   readonly #tokens: number[] = [];
-  #busy = false;
+  #call: "none" | "waiting" | "reading" | "writing" = "none";
+  #admitted: Admitted | null = null;
+  /** The cache is on its way to the host. */
+  #leaving: Promise<void> | null = null;
   /** Whether the cache may not hold what the tokens say, and is rebuilt from them. */
   #stale = false;
-  #rows: ExtendReport["rows"] = { source: "none", note: null };
+  #rows: ExtendReport["rows"] = NO_ROWS;
+  #disposed = false;
 
   constructor(
     private readonly model: SessionModel,
     readonly settings: SessionSettings,
-  ) {
-    this.#sequence = new Sequence(model.engine, settings.policy);
-    this.#sweeper = new Sweeper(this.#sequence);
-  }
+  ) {}
 
   /** Tokens read and drawn so far. */
   get tokens(): readonly number[] {
     return this.#tokens;
   }
 
-  /** The cache behind the session. */
+  /** The cache behind the session; made when it is first needed. */
   get sequence(): Sequence {
+    if (this.#disposed) throw new WinnowError("disposed", "the session was closed while it was in use");
+    this.#sequence ??= new Sequence(this.model.engine, this.settings.policy);
     return this.#sequence;
+  }
+
+  get state(): SessionState {
+    if (this.#call === "none") return this.#sequence?.parked === true ? "parked" : "idle";
+    return this.#admitted?.parked === true ? "parked" : this.#call;
   }
 
   /** Whether the cache may not hold what the tokens say: it is then rebuilt from them when the session goes on. */
@@ -110,26 +145,91 @@ export class Session implements Disposable {
   /**
    * Read parts of a prompt, each cut by itself, and nothing more.
    *
-   * @throws WinnowError `prompt` when there is nothing to read, `context` when it does not fit, `aborted` after an abort.
+   * @throws WinnowError `prompt` when there is nothing to read, `context` when it does not fit, `memory` when it does not fit
+   * the KV budget even alone, `aborted` after an abort.
    */
   async read(parts: readonly PromptPart[], options: ReadOptions = {}): Promise<void> {
     const release = this.#acquire(options.signal);
     try {
+      if (parts.length === 0) throw new WinnowError("prompt", "the prompt is empty; give at least one token");
       await this.#read(parts, options);
     } finally {
       release();
     }
   }
 
-  /** Read what is new and generate. Nothing runs before the first event, or the report, is asked for. */
+  /**
+   * Read what is new and generate; without parts, go on from what was read. Nothing runs before the first event, or the
+   * report, is asked for.
+   */
   generate(parts: readonly PromptPart[], options: GenerateOptions = {}): Generation {
     return generationOf(this.#events(parts, options));
+  }
+
+  /**
+   * A second session that holds the same: several answers to one prompt, which is read once.
+   *
+   * @throws WinnowError `usage` while a call is under way.
+   * @example
+   * ```ts
+   * await session.read(parts);
+   * using other = await session.fork();
+   * const both = [session, other].map((one, choice) => one.generate([], { choice, temperature: 1 }).report());
+   * ```
+   */
+  async fork(): Promise<Session> {
+    const release = this.#acquire(undefined);
+    const fork = new Session(this.model, this.settings);
+    try {
+      await this.#leaving;
+      const sequence = this.#sequence;
+      if (sequence !== null && !this.#stale) {
+        const { admission, backend } = this.model.engine;
+        admission.rouse(this);
+        const fits = (): Promise<Sequence | null> =>
+          admission.take(
+            () => sequence.held,
+            () => sequence.fork(),
+          );
+        const copy = sequence.parked ? null : await fits();
+        // Without room for two, both have theirs from the host.
+        if (copy === null) await sequence.park();
+        fork.#replaceSequence(copy ?? sequence.fork());
+        await backend.flush();
+      }
+      fork.#tokens.push(...this.#tokens);
+      fork.#stale = this.#stale;
+      fork.#rows = this.#rows;
+    } catch (error) {
+      fork[Symbol.dispose]();
+      throw error;
+    } finally {
+      release();
+    }
+    fork.#rest();
+    return fork;
   }
 
   /** Go on over a cache that was saved: the tokens, and a sequence that has read the first of them. */
   restore(sequence: Sequence, tokens: readonly number[]): void {
     this.#replaceSequence(sequence);
     this.#tokens.splice(0, this.#tokens.length, ...tokens);
+    this.#rest();
+  }
+
+  /**
+   * Have the cache on the device, from where others' prompts may have moved it.
+   *
+   * @throws WinnowError `aborted`, `memory` when it does not fit the KV budget even alone
+   */
+  async wake(signal?: AbortSignal): Promise<void> {
+    const release = this.#acquire(signal);
+    try {
+      using _ = await this.model.reading.take(signal, "waiting for other prompts");
+      await this.#admit(promptSize(this.model.engine, this.settings.policy, this.#tokens.length, []), signal);
+    } finally {
+      release();
+    }
   }
 
   /**
@@ -139,14 +239,29 @@ export class Session implements Disposable {
    */
   forget(): void {
     this.#acquire(undefined)();
-    this.#replaceSequence(new Sequence(this.model.engine, this.settings.policy));
+    this.#replaceSequence(null);
     this.#tokens.length = 0;
-    this.#rows = { source: "none", note: null };
+    this.#rows = NO_ROWS;
+  }
+
+  /** Make room for others: the cache moves to the host until the session goes on. */
+  async leave(): Promise<void> {
+    const sequence = this.#sequence;
+    if (sequence === null) return;
+    if (this.#stale) {
+      this.#replaceSequence(null);
+      this.#stale = this.#tokens.length > 0;
+      return;
+    }
+    // What was interrupted stays where it is.
+    this.#leaving = sequence.park().catch(() => undefined);
+    await this.#leaving;
+    this.#leaving = null;
   }
 
   [Symbol.dispose](): void {
-    this.#sweeper[Symbol.dispose]();
-    this.#sequence[Symbol.dispose]();
+    this.#disposed = true;
+    this.#replaceSequence(null);
   }
 
   async *#events(
@@ -154,30 +269,38 @@ export class Session implements Disposable {
     options: GenerateOptions,
   ): AsyncGenerator<GenerationEvent, GenerationReport, undefined> {
     const sampling = resolveSampling(options, this.model.samplingDefaults);
-    const { maxTokens = Infinity, stop = [] } = options;
+    const { maxTokens = Infinity, stop = [], choice = 0, topTokens = 0 } = options;
     if (maxTokens !== Infinity && !(Number.isInteger(maxTokens) && maxTokens >= 1)) {
       throw new WinnowError("usage", `maxTokens is ${maxTokens}; expected a whole number of at least 1`);
     }
+    expectWhole("choice", choice, 0xffffffff);
+    expectWhole("topTokens", topTokens, MOST_TOP_TOKENS);
     const stops = new StopStrings(stop);
     const release = this.#acquire(options.signal);
     const decoded: Decoded = { tokens: [], text: "", finishReason: "error", times: [] };
     const started = performance.now();
+    let reading: ReadingReport | null = null;
     let promptMs: number | null = null;
-    let profileMs = 0;
     const before = this.#tokens.length;
     try {
-      profileMs = await this.#read(parts, options);
-      promptMs = performance.now() - started;
+      const { admitted, ...report } = await this.#read(parts, options);
+      reading = report;
+      promptMs = performance.now() - started - reading.queueMs;
       await options.onPromptRead?.();
+      this.#sweeper ??= new Sweeper(this.sequence);
+      this.#call = "writing";
       // What is enqueued for a step that is interrupted may never run: the next turn then reads the tokens anew.
       this.#stale = true;
       yield* decode(
-        this.#sequence,
+        this.sequence,
         this.#sweeper,
         this.model.rounds,
         this.model.tokenizer,
         {
+          admitted,
           sampling,
+          choice,
+          topTokens,
           maxTokens,
           stops,
           eosIds: this.model.eosIds,
@@ -204,25 +327,106 @@ export class Session implements Disposable {
       text: decoded.text,
       tokens: decoded.tokens,
       promptTokens,
+      cachedTokens: reading?.cachedTokens ?? 0,
       finishReason: decoded.finishReason,
       backend: this.model.engine.backend.name,
       policy: this.settings.policy.text,
       recovery: this.settings.recovery,
       rows: this.#rows,
-      kv: this.#sequence.report(),
+      kv: this.sequence.report(),
       memory: this.model.engine.backend.memory.snapshot(),
       timings: {
+        queueMs: reading?.queueMs ?? 0,
         promptMs: promptMs ?? performance.now() - started,
-        profileMs,
+        profileMs: reading?.profileMs ?? 0,
         tokenMs: percentiles(decoded.times),
         tokensPerSecond: rate(decoded.times),
       },
     };
   }
 
-  /** @returns milliseconds spent on profiling and cutting. */
-  async #read(parts: readonly PromptPart[], options: ReadOptions): Promise<number> {
-    if (parts.length === 0 || parts.some(({ ids }) => ids.length === 0)) {
+  async #read(
+    parts: readonly PromptPart[],
+    options: ReadOptions,
+  ): Promise<ReadingReport & { readonly admitted: Admitted }> {
+    const { engine } = this.model;
+    this.#expectReadable(parts);
+    const started = performance.now();
+    using _ = await this.model.reading.take(options.signal, "reading the prompt");
+    await this.#leaving;
+    if (this.#stale || this.settings.memory === "exact") this.#replaceSequence(null);
+    const before = this.#tokens.length;
+    const unread = this.#tokens.slice(this.#sequence?.tokens.length ?? 0);
+    const asked = parts.length > 0 || unread.length === 0 ? parts : [{ ids: [], probe: null }];
+    const sizes = asked.map(({ ids, probe }, i) => ({ rows: ids.length + (i === 0 ? unread.length : 0), probe }));
+    const tokens = sizes.reduce((sum, { rows }) => sum + rows, before - unread.length);
+    const size = promptSize(engine, this.settings.policy, tokens, sizes);
+    const admitted = await this.#admit(size, options.signal);
+    const queueMs = performance.now() - started;
+    this.#call = "reading";
+    this.#stale = true;
+    let cachedTokens = before - unread.length;
+    let profileMs = 0;
+    try {
+      for (const part of asked) {
+        const read =
+          before === 0 && this.#tokens.length === 0 && part.shared === true
+            ? await this.#readShared(part, options)
+            : await this.#extend(part, options);
+        cachedTokens += read.cachedTokens;
+        profileMs += read.profileMs;
+        this.#tokens.push(...part.ids);
+      }
+      // What an interrupt drops from here on is no longer the prompt's.
+      await engine.backend.flush();
+    } catch (error) {
+      this.#unread(before);
+      throw error;
+    } finally {
+      admitted.read();
+    }
+    this.#stale = false;
+    return { queueMs, profileMs, cachedTokens, admitted };
+  }
+
+  /** Read a part, behind what has been drawn and not read yet. */
+  async #extend({ ids, probe }: PromptPart, options: ReadOptions): Promise<Omit<ReadingReport, "queueMs">> {
+    const { sequence } = this;
+    const report = await extend(sequence, [...this.#tokens.slice(sequence.tokens.length), ...ids], probe, options);
+    if (report.rows.source !== "none") this.#rows = report.rows;
+    return { profileMs: report.profileMs, cachedTokens: 0 };
+  }
+
+  /** Take a part that another prompt has begun with from the prefix cache, or read it and leave a copy there. */
+  async #readShared(part: PromptPart, options: ReadOptions): Promise<Omit<ReadingReport, "queueMs">> {
+    const { prefixes } = this.model;
+    const { policy, recovery } = this.settings;
+    const key = prefixes.keyOf(part.ids, part.probe, policy, recovery);
+    const found = prefixes.find(key);
+    if (found !== null) {
+      this.#replaceSequence(found.sequence.fork());
+      this.#rows = found.rows;
+      return { profileMs: 0, cachedTokens: part.ids.length };
+    }
+    const read = await this.#extend(part, options);
+    await prefixes.keep(key, { sequence: this.sequence, rows: this.#rows });
+    return read;
+  }
+
+  /** Wait for room, and have the cache on the device. */
+  async #admit(size: PromptSize, signal: AbortSignal | undefined): Promise<Admitted> {
+    const { engine } = this.model;
+    engine.admission.rouse(this);
+    const { policy } = this.settings;
+    const admitted = await engine.admission.admit(() => promptNeed(engine, policy, this.#sequence, size), signal);
+    this.#admitted = admitted;
+    this.sequence.restore();
+    return admitted;
+  }
+
+  /** @throws WinnowError `prompt`, `context` */
+  #expectReadable(parts: readonly PromptPart[]): void {
+    if ((parts.length === 0 && this.#tokens.length === 0) || parts.some(({ ids }) => ids.length === 0)) {
       throw new WinnowError("prompt", "the prompt is empty; give at least one token");
     }
     const total = this.#tokens.length + parts.reduce((sum, { ids }) => sum + ids.length, 0);
@@ -234,27 +438,6 @@ export class Session implements Disposable {
       );
     }
     for (const part of parts) expectTokens(part, llama.shape.vocabulary);
-    if (this.#stale || this.settings.memory === "exact") {
-      this.#replaceSequence(new Sequence(this.model.engine, this.settings.policy));
-    }
-    this.#stale = true;
-    const before = this.#tokens.length;
-    let profileMs = 0;
-    try {
-      using _ = await this.model.reading.take(options.signal, "reading the prompt");
-      for (const { ids, probe } of parts) {
-        const unread = this.#tokens.slice(this.#sequence.tokens.length);
-        const report = await extend(this.#sequence, [...unread, ...ids], probe, options);
-        if (report.rows.source !== "none") this.#rows = report.rows;
-        profileMs += report.profileMs;
-        this.#tokens.push(...ids);
-      }
-    } catch (error) {
-      this.#unread(before);
-      throw error;
-    }
-    this.#stale = false;
-    return profileMs;
   }
 
   /** Go back to the first `count` tokens; where there are more, the cache has read more as well. */
@@ -263,19 +446,28 @@ export class Session implements Disposable {
     this.#tokens.length = count;
   }
 
-  #replaceSequence(sequence: Sequence): void {
-    this[Symbol.dispose]();
+  #replaceSequence(sequence: Sequence | null): void {
+    this.#sweeper?.[Symbol.dispose]();
+    if (this.#sequence !== null) {
+      this.model.engine.admission.rouse(this);
+      this.#sequence[Symbol.dispose]();
+    }
     this.#sequence = sequence;
-    this.#sweeper = new Sweeper(sequence);
+    this.#sweeper = null;
     this.#stale = false;
+  }
+
+  /** The cache is idle from now on. */
+  #rest(): void {
+    if (this.#sequence !== null) this.model.engine.admission.rest(this);
   }
 
   /** Take the session for one call; an abort from outside stops the device at once, where the call has it alone. */
   #acquire(signal: AbortSignal | undefined): () => void {
-    if (this.#busy) {
+    if (this.#call !== "none") {
       throw new WinnowError("usage", "the session is busy with another call; wait for it, or make a second session");
     }
-    this.#busy = true;
+    this.#call = "waiting";
     const { backend, calls } = this.model.engine;
     calls.add(this);
     const interrupt = (): void => {
@@ -286,8 +478,18 @@ export class Session implements Disposable {
     return () => {
       signal?.removeEventListener("abort", interrupt);
       calls.delete(this);
-      this.#busy = false;
+      this.#call = "none";
+      this.#rest();
+      this.#admitted?.[Symbol.dispose]();
+      this.#admitted = null;
     };
+  }
+}
+
+/** @throws WinnowError `usage` naming the option. */
+function expectWhole(name: string, value: number, most: number): void {
+  if (!(Number.isInteger(value) && value >= 0 && value <= most)) {
+    throw new WinnowError("usage", `${name} is ${value}; expected a whole number from 0 to ${most}`);
   }
 }
 

@@ -83,7 +83,18 @@ export function memorySuite(context: SuiteContext): void {
       refused(rows(fixture.f32([2, 3]))).toThrow(/gives 2 rows of 2, .* takes 2 of 3/);
       refused(rows(fixture.f32([3, 2]))).toThrow(/gives 2 rows of 2, .* takes 3 of 2/);
       refused(rows(fixture.f32([3, 2]), 2, 2)).toThrow(/rows 2 to 4 .* which has 3/);
-      refused(rows(source)).toThrow(/copied to itself/);
+      refused(rows(source)).toThrow(/2 rows of .* from row 0 on are copied to row 0, which is among them/);
+      const longer = fixture.f32([4, 2]);
+      refused(rows(longer, 1, 2), rows(longer, 0, 2)).toThrow(/copied to row 1, which is among them/);
+      refused(rows(longer, 0, 2), rows(longer, 1, 2)).toThrow(/copied to row 0, which is among them/);
+    });
+
+    it("copies rows of a tensor to others of its own", async () => {
+      const { backend, fixture } = context;
+      const tensor = fixture.f32([4, 2], [1, 2, 3, 4, 5, 6, 7, 8]);
+      backend.copy(rows(tensor, 0, 2), rows(tensor, 2, 2));
+      backend.copy(rows(tensor, 3, 1), rows(tensor, 0, 1));
+      expect(await fixture.read(tensor)).toEqual([3, 4, 3, 4, 1, 2, 3, 4]);
     });
 
     it("writes, clears and reads parts", async () => {

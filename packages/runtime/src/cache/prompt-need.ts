@@ -1,0 +1,60 @@
+import { STORED_COLUMNS, bytesOf } from "@winnow/core-tensor";
+
+import type { Engine } from "../engine";
+import type { CachePolicy } from "./cache-policy";
+import { probeChunks, type ProbeSource } from "./extend";
+import type { KvNeed } from "./kv-need";
+import { tableBytes, type Sequence } from "./sequence";
+
+/** A prompt that is about to be read. */
+export interface PromptSize {
+  /** Of the sequence when it has been read. */
+  readonly tokens: number;
+  /** The most that are read at a time, a probe's included. */
+  readonly rows: number;
+}
+
+/** How much is to be read, part by part. */
+export function promptSize(
+  { context }: Engine,
+  policy: CachePolicy,
+  tokens: number,
+  parts: readonly { readonly rows: number; readonly probe: ProbeSource | null }[],
+): PromptSize {
+  const probeRows = (probe: ProbeSource | null): number =>
+    policy.rows === "probe" && probe !== null
+      ? probeChunks(probe, context - tokens).reduce((sum, chunk) => sum + chunk.length, 0)
+      : 0;
+  return { tokens, rows: Math.max(0, ...parts.map(({ rows, probe }) => rows + probeRows(probe))) };
+}
+
+/**
+ * The most that reading a prompt can still take: as if every head kept everything.
+ *
+ * @param sequence null where a new one is to be made.
+ */
+export function promptNeed(
+  { store }: Engine,
+  policy: CachePolicy,
+  sequence: Sequence | null,
+  { tokens, rows }: PromptSize,
+): KvNeed {
+  const { heads, layers, pageSlots, kvType } = store.layout;
+  const scratch = 2 * bytesOf(kvType === "f32" ? "f32" : "f16", heads.kvHeads * rows * heads.headDim);
+  const pagesOfLayer = Math.ceil(tokens / pageSlots) * heads.kvHeads;
+  const isOnDevice = sequence !== null && !sequence.parked;
+  const held = isOnDevice ? sequence.held : null;
+  const columnPages = layers * pagesOfLayer * mostColumns(policy);
+  return {
+    pages: Array.from({ length: layers }, (_, l) => Math.max(0, pagesOfLayer - (held?.pages[l] ?? 0))),
+    columnPages: Math.max(0, columnPages - (held?.columnPages ?? 0)),
+    bytes: (isOnDevice ? 0 : tableBytes(store)) + Math.max(0, scratch - (sequence?.scratchBytes ?? 0)),
+  };
+}
+
+/** Columns that a head can come to store. */
+function mostColumns({ decision, generated }: CachePolicy): number {
+  if (generated === "keep") return 1;
+  const keepsAll = decision.kind === "search" && decision.candidates.every(({ node }) => node.kind === "full");
+  return keepsAll ? 0 : STORED_COLUMNS.length;
+}
