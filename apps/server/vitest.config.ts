@@ -1,1 +1,5 @@
-export { default } from "../../tools/vitest-gpu.ts";
+import { mergeConfig } from "vitest/config";
+
+import shared from "../../tools/vitest-package.ts";
+
+export default mergeConfig(shared, { test: { include: ["dashboard/src/**/*.test.ts"] } });
