@@ -23,6 +23,7 @@ export {
   Session,
   type GenerateOptions,
   type PromptPart,
+  type PromptReport,
   type ReadOptions,
   type SessionSettings,
   type SessionState,

@@ -327,6 +327,7 @@ export class Sequence implements Disposable {
   report(): KvReport {
     return {
       bytes: this.bytes,
+      tokens: this.tokens.length,
       fullBytes: fullCacheBytes(this.engine.store.layout, this.tokens.length),
       peakBytes: this.peakBytes,
       kept: this.layers.map(({ lengths }, l) => lengths.map((_, head) => this.heads[l]?.[head]?.kept ?? 0)),

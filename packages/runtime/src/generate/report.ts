@@ -11,6 +11,8 @@ export interface KvReport {
   readonly fullBytes: number;
   /** The greatest number of bytes in use so far, with the scratch of prompts. */
   readonly peakBytes: number;
+  /** Tokens read so far, evicted ones included. */
+  readonly tokens: number;
   /** Prompt slots after the cut. */
   readonly kept: readonly (readonly number[])[];
   /** Slots at the end. */

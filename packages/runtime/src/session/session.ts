@@ -9,7 +9,7 @@ import { Sequence } from "../cache/sequence";
 import { Sweeper } from "../cache/sweep";
 import type { Engine } from "../engine";
 import { decode, type Decoded, type GenerationEvent } from "../generate/decode";
-import { percentiles, type GenerationReport } from "../generate/report";
+import { percentiles, type GenerationReport, type KvReport } from "../generate/report";
 import type { StepRounds } from "../generate/step-rounds";
 import { StopStrings } from "../generate/stop-strings";
 import { resolveSampling, type SamplingOptions } from "../generate/sampling";
@@ -32,6 +32,18 @@ export interface ReadOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** What reading a prompt came to. */
+export interface PromptReport {
+  /** Waiting for other prompts, and for room in the KV budget. */
+  readonly queueMs: number;
+  /** Reading, profiling included. */
+  readonly promptMs: number;
+  /** Spent on profiling and cutting. */
+  readonly profileMs: number;
+  /** Tokens before the answer that had been read already. */
+  readonly cachedTokens: number;
+}
+
 /** What to generate; sampling options left out come from the model's `generation_config.json`. */
 export interface GenerateOptions extends SamplingOptions, ReadOptions {
   /** Default: until the context is used up. */
@@ -52,13 +64,7 @@ export interface GenerateOptions extends SamplingOptions, ReadOptions {
 const MOST_TOP_TOKENS = 20;
 const NO_ROWS: ExtendReport["rows"] = { source: "none", note: null };
 
-/** What reading a prompt came to. */
-interface ReadingReport {
-  readonly queueMs: number;
-  /** Spent on profiling and cutting. */
-  readonly profileMs: number;
-  readonly cachedTokens: number;
-}
+type ReadingReport = Omit<PromptReport, "promptMs">;
 
 /** What a session needs of its model. */
 export interface SessionModel {
@@ -132,6 +138,11 @@ export class Session implements Disposable, Resident {
     return this.#admitted?.parked === true ? "parked" : this.#call;
   }
 
+  /** What the cache holds on the device now; null before anything was read. */
+  get kv(): KvReport | null {
+    return this.#sequence?.report() ?? null;
+  }
+
   /** Whether the cache may not hold what the tokens say: it is then rebuilt from them when the session goes on. */
   get stale(): boolean {
     return this.#stale;
@@ -148,11 +159,13 @@ export class Session implements Disposable, Resident {
    * @throws WinnowError `prompt` when there is nothing to read, `context` when it does not fit, `memory` when it does not fit
    * the KV budget even alone, `aborted` after an abort.
    */
-  async read(parts: readonly PromptPart[], options: ReadOptions = {}): Promise<void> {
+  async read(parts: readonly PromptPart[], options: ReadOptions = {}): Promise<PromptReport> {
     const release = this.#acquire(options.signal);
     try {
       if (parts.length === 0) throw new WinnowError("prompt", "the prompt is empty; give at least one token");
-      await this.#read(parts, options);
+      const started = performance.now();
+      const { queueMs, profileMs, cachedTokens } = await this.#read(parts, options);
+      return { queueMs, profileMs, cachedTokens, promptMs: performance.now() - started - queueMs };
     } finally {
       release();
     }
