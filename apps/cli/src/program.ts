@@ -6,6 +6,7 @@ import { estimateCommand } from "./commands/estimate";
 import { inspectCommand } from "./commands/inspect";
 import { profileCommand } from "./commands/profile";
 import { runCommand } from "./commands/run";
+import { serveCommand } from "./commands/serve";
 import { exitCodeOf, tellFailure } from "./failure";
 
 /** Everything that can be typed. */
@@ -16,7 +17,14 @@ export function makeProgram(): Command {
     .helpCommand(false)
     .showSuggestionAfterError()
     .addHelpText("after", "\nEach command has examples: winnow run --help");
-  for (const command of [runCommand(), chatCommand(), profileCommand(), inspectCommand(), estimateCommand()]) {
+  for (const command of [
+    runCommand(),
+    chatCommand(),
+    profileCommand(),
+    inspectCommand(),
+    estimateCommand(),
+    serveCommand(),
+  ]) {
     program.addCommand(command);
   }
   withoutExit(program);

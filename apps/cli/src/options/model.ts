@@ -34,11 +34,13 @@ export function kvTypeOption(description: string): Option {
  * Load the model that the flags name, with a bar on a terminal.
  *
  * @param prepare is given the backend before anything is loaded.
+ * @param kvBudgetBytes what all caches may take together; no limit unless told otherwise.
  */
 export async function openModel(
   flags: ModelFlags,
   signal?: AbortSignal,
   prepare?: (backend: Backend) => Promise<void> | undefined,
+  kvBudgetBytes?: number,
 ): Promise<Model> {
   const backend = await openBackend(flags.backend, {
     onNote: (line) => process.stderr.write(`winnow: ${line}\n`),
@@ -50,6 +52,7 @@ export async function openModel(
       backend,
       pageSlots: flags.page,
       kvType: flags.kvType,
+      kvBudgetBytes,
       signal,
       onProgress: bar.update,
     });

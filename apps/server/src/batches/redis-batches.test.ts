@@ -156,6 +156,23 @@ describe.skipIf(service === null)("batches in Redis", () => {
     await expect.poll(() => stopped.length, { timeout: 3000 }).toBeGreaterThan(0);
   });
 
+  it("gives lines that run back when the process ends, and counts that as no try", async () => {
+    let begun = 0;
+    const ending = await openHere({
+      run: async (_url, _body, signal) => {
+        begun++;
+        await sleep(60_000, undefined, { signal });
+        return { status: 200, body: {} };
+      },
+    });
+    const id = await submitTo(ending, numbered(20));
+    await expect.poll(() => begun, { timeout: 5000 }).toBe(4);
+    await ending[Symbol.asyncDispose]();
+    const client = (await serveHere(await openHere({ maxTries: 1, maxDeaths: 1 }))).client("a");
+    const batch = await follow(client, id, hasEnded);
+    expect(batch.request_counts).toEqual({ total: 20, completed: 20, failed: 0 });
+  });
+
   it("tries passing troubles again, and leaves no key behind for ever", async () => {
     let busy = 0;
     const batches = await openHere({

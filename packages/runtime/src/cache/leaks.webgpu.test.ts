@@ -54,5 +54,5 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("sessions on WebGPU", (
     expect(now()).toEqual(before);
     expect(buffers.count()).toBe(buffersBefore);
     expect(buffers.bytes()).toBe(backend.memory.snapshot().total);
-  });
+  }, 300_000);
 });

@@ -1,0 +1,77 @@
+import type { MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+
+import { ApiError } from "./api-error";
+import type { ApiKeys } from "./api-keys";
+import type { RateLimit } from "./rate-limit";
+
+/** Lets nobody in without one of the keys, and says whose request it is. */
+export function authentication(keys: ApiKeys | null): MiddlewareHandler {
+  return async (c, next) => {
+    if (keys === null) {
+      c.set("owner", "");
+      return next();
+    }
+    const [, key] = /^Bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
+    const owner = key === undefined ? null : keys.nameOf(key);
+    if (owner === null) {
+      c.header("WWW-Authenticate", "Bearer");
+      throw new ApiError(
+        401,
+        "authentication_error",
+        key === undefined
+          ? "there is no API key; send one as 'Authorization: Bearer KEY'"
+          : "the API key is none of this server's",
+        { code: "invalid_api_key" },
+      );
+    }
+    c.set("owner", owner);
+    return next();
+  };
+}
+
+/** Refuses who asks too often. */
+export function rateLimiting(limit: RateLimit): MiddlewareHandler {
+  return async (c, next) => {
+    const seconds = limit.take(c.var.owner);
+    if (seconds > 0) {
+      throw new ApiError(
+        429,
+        "rate_limit_error",
+        `more than ${limit.perMinute} requests a minute; try again in ${seconds} s`,
+        { code: "rate_limit_exceeded", retryAfterSeconds: seconds },
+      );
+    }
+    return next();
+  };
+}
+
+/** Refuses bodies that are too large, before they are read whole. */
+export function limitedBody(maxBytes: number): MiddlewareHandler {
+  return bodyLimit({
+    maxSize: maxBytes,
+    onError: () => {
+      throw new ApiError(413, "invalid_request_error", `the body has more than ${maxBytes} bytes`, {
+        code: "request_too_large",
+      });
+    },
+  });
+}
+
+/** Refuses bodies that are not JSON: pages of other origins cannot send that unasked. */
+export const jsonOnly: MiddlewareHandler = async (c, next) => {
+  const type = c.req.header("content-type") ?? "";
+  if (c.req.method === "POST" && !/^application\/([\w.-]+\+)?json\b/i.test(type)) {
+    throw new ApiError(
+      415,
+      "invalid_request_error",
+      `the content type is ${type === "" ? "missing" : `"${type.slice(0, 100)}"`}; expected application/json`,
+    );
+  }
+  return next();
+};
+
+/** What requests to one path are spared. */
+export function except(path: string, handler: MiddlewareHandler): MiddlewareHandler {
+  return (c, next) => (c.req.path === path ? next() : handler(c, next));
+}

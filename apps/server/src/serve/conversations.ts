@@ -1,0 +1,125 @@
+import {
+  Chat,
+  Conversation,
+  chatParts,
+  type ChatMessage,
+  type ChatState,
+  type Model,
+  type PromptPart,
+  type Session,
+  type SessionOptions,
+} from "@winnow/runtime";
+
+import { ApiError } from "../http/api-error";
+
+/** Conversations that are kept at most; the one that was left alone the longest goes first. */
+const MOST_KEPT = 64;
+/** One that nobody goes on with for so long is forgotten. */
+const KEPT_MS = 30 * 60_000;
+
+interface Kept {
+  readonly session: Session;
+  readonly cut: string;
+  state: ChatState | null;
+  busy: boolean;
+  usedAtMs: number;
+}
+
+/** The next answer of a conversation. */
+export interface Turn {
+  readonly session: Session;
+  readonly parts: readonly PromptPart[];
+  /** To be called once, with the answer's text, or null when there is none to go on from. */
+  readonly end: (answer: string | null) => void;
+}
+
+/**
+ * Conversations by name (`winnow.session`): a request whose messages go on from the last answer extends the compressed
+ * cache; any other begins anew. Names belong to the owner of an API key.
+ */
+export class Conversations implements Disposable {
+  readonly #kept = new Map<string, Kept>();
+
+  constructor(
+    private readonly model: Model,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  /** @throws ApiError 409 while the conversation's last answer is under way; WinnowError as `chatParts` does. */
+  take(owner: string, name: string, messages: readonly ChatMessage[], options: SessionOptions): Turn {
+    this.#forgetOld();
+    const key = JSON.stringify([owner, name]);
+    const { registry: _, ...visible } = options;
+    const cut = JSON.stringify(visible);
+    const before = this.#kept.get(key);
+    if (before?.busy === true) {
+      throw new ApiError(
+        409,
+        "invalid_request_error",
+        `the session "${name}" is busy with another answer; wait for it, or use another name`,
+        { param: "winnow.session" },
+      );
+    }
+    const goesOn = before?.cut === cut ? nextParts(this.model, before, messages) : null;
+    if (before !== undefined && goesOn !== null) return this.#turn(key, before, goesOn, messages);
+    const parts = chatParts(this.model, messages);
+    const session = this.model.createSession(options);
+    before?.session[Symbol.dispose]();
+    return this.#turn(key, { session, cut, state: null, busy: false, usedAtMs: 0 }, parts, messages);
+  }
+
+  [Symbol.dispose](): void {
+    for (const key of [...this.#kept.keys()]) this.#forget(key);
+  }
+
+  #turn(key: string, kept: Kept, parts: readonly PromptPart[], messages: readonly ChatMessage[]): Turn {
+    kept.busy = true;
+    this.#kept.delete(key);
+    this.#kept.set(key, kept);
+    return {
+      session: kept.session,
+      parts,
+      end: (answer) => {
+        kept.busy = false;
+        kept.usedAtMs = this.now();
+        if (answer === null || this.model.template === null) {
+          this.#forget(key);
+          return;
+        }
+        const conversation = new Conversation(this.model.template, messages);
+        const closing = conversation.answered(answer);
+        kept.state = { messages: conversation.messages, closing };
+      },
+    };
+  }
+
+  #forgetOld(): void {
+    for (const [key, { busy, usedAtMs }] of [...this.#kept]) {
+      if (busy) continue;
+      if (this.#kept.size >= MOST_KEPT || this.now() - usedAtMs > KEPT_MS) this.#forget(key);
+    }
+  }
+
+  #forget(key: string): void {
+    this.#kept.get(key)?.session[Symbol.dispose]();
+    this.#kept.delete(key);
+  }
+}
+
+/** What the messages add to what was said before; null where they do not go on from it. */
+function nextParts(
+  model: Model,
+  { session, state }: Kept,
+  messages: readonly ChatMessage[],
+): readonly PromptPart[] | null {
+  const last = messages.at(-1);
+  if (state === null || last?.role !== "user" || messages.length !== state.messages.length + 1) return null;
+  const same = state.messages.every(
+    ({ role, content }, i) => role === messages[i]?.role && content === messages[i].content,
+  );
+  return same ? new Chat(model, session, undefined, state).parts(last.content) : null;
+}
