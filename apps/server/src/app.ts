@@ -18,7 +18,7 @@ import { batchRoutes, type Batches, type RunLine } from "./batches";
 import { dashboardRoutes } from "./dashboard/dashboard";
 import { ApiError } from "./http/api-error";
 import type { ApiKeys } from "./http/api-keys";
-import { authentication, except, jsonOnly, limitedBody, rateLimiting } from "./http/guards";
+import { authentication, except, foreignPages, jsonOnly, limitedBody, rateLimiting } from "./http/guards";
 import type { RateLimit } from "./http/rate-limit";
 import { refusalOf } from "./http/refusal";
 import { requestLog } from "./http/request-log";
@@ -60,7 +60,7 @@ export function createApp(deployment: Deployment, options: AppOptions): OpenAPIH
   app.route("/", dashboardRoutes());
   app.route("/", probes(deployment));
   for (const path of GUARDED) {
-    app.use(path, authentication(keys), rateLimiting(rateLimit));
+    app.use(path, foreignPages(corsOrigins), authentication(keys), rateLimiting(rateLimit));
     app.use(path, except(FORMS, limitedBody(maxBodyBytes)), except(FORMS, jsonOnly));
   }
   for (const routes of [models, chatCompletions, completions, tokenizing, slots]) app.route("/", routes(deployment));

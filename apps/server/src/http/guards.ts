@@ -58,10 +58,35 @@ export function limitedBody(maxBytes: number): MiddlewareHandler {
   });
 }
 
-/** Refuses bodies that are not JSON: pages of other origins cannot send that unasked. */
+/**
+ * Refuses what pages of other origins send: browsers let them send forms, and requests without a body, unasked.
+ *
+ * @param origins of pages that may.
+ */
+export function foreignPages(origins: readonly string[]): MiddlewareHandler {
+  return async (c, next) => {
+    const origin = c.req.header("origin");
+    const isOwn = origin === undefined || origins.includes(origin) || hostOf(origin) === c.req.header("host");
+    if (!isOwn && c.req.method !== "GET") {
+      throw new ApiError(
+        403,
+        "invalid_request_error",
+        `pages of ${origin.slice(0, 200)} may not use this server; its operator can allow them (--cors)`,
+      );
+    }
+    return next();
+  };
+}
+
+function hostOf(origin: string): string | null {
+  return URL.canParse(origin) ? new URL(origin).host : null;
+}
+
+/** Refuses bodies that are not JSON. */
 export const jsonOnly: MiddlewareHandler = async (c, next) => {
   const type = c.req.header("content-type") ?? "";
-  if (c.req.method === "POST" && !/^application\/([\w.-]+\+)?json\b/i.test(type)) {
+  const isEmpty = (c.req.header("content-length") ?? "0") === "0" && c.req.header("transfer-encoding") === undefined;
+  if (c.req.method === "POST" && !(type === "" && isEmpty) && !/^application\/([\w.-]+\+)?json\b/i.test(type)) {
     throw new ApiError(
       415,
       "invalid_request_error",

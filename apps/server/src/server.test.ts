@@ -1,0 +1,178 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { describe, expect, test } from "vitest";
+
+import { ApiKeys } from "./http/api-keys";
+import { RateLimit } from "./http/rate-limit";
+import { QUESTION, demoServer } from "./testing/demo-server";
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+function ask(url: string, change: object = {}, init: RequestInit = {}): Promise<Response> {
+  const messages = [{ role: "user", content: QUESTION }];
+  return fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: JSON_TYPE,
+    body: JSON.stringify({ model: "demo", messages, max_tokens: 8, ...change }),
+    ...init,
+  });
+}
+
+/** Takes a while to read and to answer. */
+const LONG = {
+  messages: [{ role: "user", content: "Tom keeps the red key in the barn. ".repeat(60) }],
+  max_tokens: 400,
+};
+
+async function errorOf(response: Response): Promise<unknown> {
+  return { status: response.status, ...((await response.json()) as object) };
+}
+
+describe("a server", () => {
+  test("answers probes while a long prompt is read, and counts", async () => {
+    await using server = await demoServer();
+    const abort = new AbortController();
+    const asked = ask(server.url, LONG, { signal: abort.signal }).catch(() => null);
+    const states = new Set<string>();
+    for (let i = 0; i < 400 && !states.has("writing"); i++) {
+      expect((await fetch(`${server.url}/health`)).status).toBe(200);
+      const { slots } = (await (await fetch(`${server.url}/slots`)).json()) as { slots: { state: string }[] };
+      for (const { state } of slots) states.add(state);
+    }
+    expect(states).toContain("reading");
+    abort.abort();
+    await asked;
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toMatch(/winnow_requests_total\{route="\/health",status="200"\} \d+/);
+    expect(metrics).toMatch(/winnow_kv_budget_bytes 67108864/);
+  });
+
+  test("refuses more than its queue holds, and says when to try again", async () => {
+    await using server = await demoServer({ maxQueue: 1 });
+    const abort = new AbortController();
+    const first = ask(server.url, LONG, { signal: abort.signal }).catch(() => null);
+    const second = ask(server.url, LONG, { signal: abort.signal }).catch(() => null);
+    await expect
+      .poll(async () => {
+        const response = await ask(server.url, LONG, { signal: AbortSignal.timeout(300) }).catch(() => null);
+        return response === null ? null : [response.status, Number(response.headers.get("retry-after")) >= 1];
+      })
+      .toEqual([429, true]);
+    abort.abort();
+    await Promise.all([first, second]);
+  });
+
+  test("gives a request no longer than its deadline", async () => {
+    await using server = await demoServer({ deadlineMs: 300 });
+    const whole = await errorOf(await ask(server.url, { ...LONG }));
+    expect(whole).toMatchObject({ status: 504, error: { code: "deadline_exceeded" } });
+    const streamed = await (await ask(server.url, { ...LONG, stream: true })).text();
+    expect(streamed).toMatch(/"code":"deadline_exceeded"\}\}\n\n$/);
+    expect((await (await fetch(`${server.url}/slots`)).json()) as object).toMatchObject({ slots: [] });
+  });
+
+  test("finishes what is under way, and takes nothing new", async () => {
+    const server = await demoServer();
+    const stream = await ask(server.url, { stream: true, max_tokens: 60, stop: null });
+    const closing = server.close(20_000);
+    await expect(fetch(`${server.url}/health`)).rejects.toThrow();
+    expect(await stream.text()).toMatch(/data: \[DONE\]\n\n$/);
+    await closing;
+  });
+
+  test("cuts off what is not done by its deadline", async () => {
+    const server = await demoServer();
+    const stream = await ask(server.url, { ...LONG, stream: true });
+    await server.close(50);
+    expect(await stream.text()).toMatch(/"code":"shutting_down"\}\}\n\n$/);
+  });
+
+  test("lets in who has a key, plain or hashed, and nobody else", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "winnow-keys-"));
+    const file = join(folder, "keys.txt");
+    // The hash of "sk-second".
+    const hash = "sha256:b464ce30b204dc60e335136ee46a01efe74914f4e4a6264f48448448642c9a0c";
+    await writeFile(file, `# people\nsk-first\n\n${hash}\n`);
+    const keys = await ApiKeys.read(file);
+    await rm(folder, { recursive: true });
+    await using server = await demoServer({ keys });
+    const status = async (path: string, authorization?: string): Promise<number> =>
+      (await fetch(`${server.url}${path}`, authorization === undefined ? {} : { headers: { authorization } })).status;
+    expect(await status("/v1/models", "Bearer sk-first")).toBe(200);
+    expect(await status("/v1/models", "Bearer sk-second")).toBe(200);
+    expect(keys.nameOf("sk-first")).not.toBe(keys.nameOf("sk-second"));
+    for (const wrong of [undefined, "Bearer sk-firs", "Bearer ", "Basic sk-first", `Bearer ${hash}`]) {
+      for (const path of ["/v1/models", "/slots", "/v1/files"]) expect(await status(path, wrong)).toBe(401);
+    }
+    expect(await status("/")).not.toBe(401);
+    for (const path of ["/health", "/ready", "/metrics", "/openapi.json"]) expect(await status(path)).toBe(200);
+  });
+
+  test("lets a key ask so often a minute", async () => {
+    await using server = await demoServer({ requestsPerMinute: 3 });
+    const statuses = [];
+    for (let i = 0; i < 5; i++) statuses.push((await fetch(`${server.url}/v1/models`)).status);
+    expect(statuses).toEqual([200, 200, 200, 429, 429]);
+  });
+
+  test("lets no other origin's pages in unless it was told to", async () => {
+    const origin = "https://example.org";
+    const allowed = async (url: string): Promise<string | null> =>
+      (await fetch(`${url}/v1/models`, { headers: { origin } })).headers.get("access-control-allow-origin");
+    await using closed = await demoServer();
+    expect(await allowed(closed.url)).toBeNull();
+    await using open = await demoServer({ corsOrigins: [origin] });
+    expect(await allowed(open.url)).toBe(origin);
+    const post = async (url: string, from: string): Promise<number> =>
+      (await fetch(`${url}/v1/files`, { method: "POST", headers: { origin: from }, body: new FormData() })).status;
+    expect(await post(closed.url, origin)).toBe(403);
+    expect(await post(closed.url, closed.url)).toBe(400);
+    expect(await post(open.url, origin)).toBe(400);
+  });
+
+  test("refuses what is no request, with a reason", async () => {
+    await using server = await demoServer({ maxBodyBytes: 10_000 });
+    const post = (body: string, type = "application/json"): Promise<Response> =>
+      ask(server.url, {}, { body, headers: { "content-type": type } });
+    expect(await errorOf(await post("{"))).toMatchObject({ status: 400 });
+    expect(await errorOf(await post("[]"))).toMatchObject({ status: 400 });
+    expect(await errorOf(await post("null"))).toMatchObject({ status: 400 });
+    expect(await errorOf(await post("{}", "text/plain"))).toMatchObject({ status: 415 });
+    expect(await errorOf(await post(`"${"x".repeat(20_000)}"`))).toMatchObject({ status: 413 });
+    expect(await errorOf(await post("[".repeat(9_000)))).toMatchObject({ status: 400 });
+    expect(await errorOf(await fetch(`${server.url}/v1/chat/completions`))).toMatchObject({ status: 404 });
+    const { hostname, port } = new URL(server.url);
+    const raw = await new Promise<string>((resolve) => {
+      const socket = connect(Number(port), hostname, () => {
+        socket.write(`GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ${"y".repeat(40_000)}\r\n\r\n`);
+      });
+      socket.on("data", (data: Buffer) => {
+        resolve(data.toString().split("\r\n")[0] ?? "");
+        socket.destroy();
+      });
+    });
+    expect(raw).toMatch(/ 431 /);
+  });
+
+  test("says where it cannot listen", async () => {
+    await using server = await demoServer();
+    const port = Number(new URL(server.url).port);
+    await expect(demoServer({ port })).rejects.toThrow(
+      `cannot listen on 127.0.0.1:${port}: something else listens there`,
+    );
+    await expect(demoServer({ session: { policy: "nonsense" } })).rejects.toMatchObject({ code: "policy" });
+  });
+});
+
+test("a bucket is refilled over a minute", () => {
+  let now = 0;
+  const limit = new RateLimit(2, () => now);
+  expect([limit.take("a"), limit.take("a"), limit.take("a"), limit.take("b")]).toEqual([0, 0, 30, 0]);
+  now += 29_000;
+  expect(limit.take("a")).toBe(1);
+  now += 1000;
+  expect(limit.take("a")).toBe(0);
+});
