@@ -9,6 +9,7 @@ import type { Logger } from "pino";
 import { version } from "../package.json";
 import { chatCompletions } from "./api/chat-completions";
 import { completions } from "./api/completions";
+import { docsPage } from "./api/docs-page";
 import { models } from "./api/models";
 import { probes } from "./api/probes";
 import { slots } from "./api/slots";
@@ -58,6 +59,7 @@ export function createApp(deployment: Deployment, options: AppOptions): OpenAPIH
     app.use(cors({ origin: [...corsOrigins], exposeHeaders: ["X-Request-Id", "Retry-After"] }));
 
   app.route("/", dashboardRoutes());
+  app.route("/", docsPage());
   app.route("/", probes(deployment));
   for (const path of GUARDED) {
     app.use(path, foreignPages(corsOrigins), authentication(keys), rateLimiting(rateLimit));
@@ -70,8 +72,10 @@ export function createApp(deployment: Deployment, options: AppOptions): OpenAPIH
       batchRoutes(batches, (c) => c.var.owner),
     );
   app.route("/", unsupported());
+  app.openAPIRegistry.registerComponent("securitySchemes", "key", { type: "http", scheme: "bearer" });
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
+    security: keys === null ? [] : [{ key: [] }],
     info: {
       title: "Winnow",
       version,

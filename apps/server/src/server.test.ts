@@ -157,6 +157,15 @@ describe("a server", () => {
     expect(raw).toMatch(/ 431 /);
   });
 
+  test("shows its API to people", async () => {
+    await using server = await demoServer();
+    const page = await fetch(`${server.url}/docs`);
+    expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
+    expect(page.headers.get("content-security-policy")).toContain("default-src 'self'");
+    expect(await page.text()).toContain('src="/docs/swagger-ui-bundle.js"');
+    expect(await (await fetch(`${server.url}/docs/open.js`)).text()).toContain('url: "/openapi.json"');
+  });
+
   test("says where it cannot listen", async () => {
     await using server = await demoServer();
     const port = Number(new URL(server.url).port);

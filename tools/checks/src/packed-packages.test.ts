@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,7 +22,7 @@ const PNPM = join(ROOT, ".bootstrap/node_modules/pnpm/bin/pnpm.cjs");
 const project = mkdtempSync(join(tmpdir(), "winnow-packed-"));
 
 beforeAll(async () => {
-  const folders = [...readdirSync(join(ROOT, "packages")).map((name) => `packages/${name}`), "apps/cli"];
+  const folders = [...readdirSync(join(ROOT, "packages")).map((name) => `packages/${name}`), "apps/server", "apps/cli"];
   for (const folder of folders)
     await run(process.execPath, [PNPM, "pack", "--pack-destination", project], join(ROOT, folder));
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "empty", private: true }));
@@ -55,4 +57,30 @@ test("the program's tarball gives a working winnow", async () => {
   const winnow = join(project, "node_modules/.bin/winnow");
   expect((await run(winnow, ["--version"], project)).trim()).toBe(version);
   expect(await run(winnow, ["inspect", "policy", "fastgen"], project)).toContain("frequent(30%)");
+});
+
+test("the program's tarball serves a model, with its pages", async () => {
+  const winnow = join(project, "node_modules/.bin/winnow");
+  const child = spawn(winnow, ["serve", "--model", join(ROOT, "models/demo"), "--backend", "cpu", "--port", "0"]);
+  const ended = once(child, "close");
+  try {
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    const url = line.toString().trim();
+    for (const [path, type] of [
+      ["/", "text/html"],
+      ["/docs/swagger-ui.css", "text/css"],
+      ["/v1/models", "application/json"],
+    ] as const) {
+      const response = await fetch(url + path);
+      expect([path, response.status, response.headers.get("content-type")]).toEqual([
+        path,
+        200,
+        expect.stringContaining(type),
+      ]);
+      await response.text();
+    }
+  } finally {
+    child.kill("SIGTERM");
+  }
+  expect(await ended).toEqual([0, null]);
 });

@@ -9,7 +9,11 @@ import { ROOT, run } from "./run";
 /** Where a package named in an example resolves from. */
 const HERE = join(ROOT, "tools/checks");
 
-const readmes = ["README.md", ...readdirSync(join(ROOT, "packages")).map((name) => `packages/${name}/README.md`)];
+const readmes = [
+  "README.md",
+  "apps/server/README.md",
+  ...readdirSync(join(ROOT, "packages")).map((name) => `packages/${name}/README.md`),
+];
 
 describe.each(readmes)("%s", (file) => {
   const text = readFileSync(join(ROOT, file), "utf8");
