@@ -49,6 +49,19 @@ export function attendSuite(context: SuiteContext): void {
       );
     });
 
+    it("gives the same bits wherever the pages lie", async () => {
+      await fc.assert(
+        fc.asyncProperty(scenes, fc.integer({ min: 1, max: 1e6 }), async (scene, seed) => {
+          const here = new Stage(context, scene);
+          here.attend();
+          const there = new Stage(context, { ...scene, seed });
+          there.attend();
+          expect(await there.read()).toEqual(await here.read());
+        }),
+        context.runs,
+      );
+    });
+
     it("gives a row the same bits whether its keys lie in pages or in scratch", async () => {
       await fc.assert(
         fc.asyncProperty(scenes, async (scene) => {

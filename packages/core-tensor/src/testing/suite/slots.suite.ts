@@ -157,6 +157,36 @@ export function slotsSuite(context: SuiteContext): void {
       );
     });
 
+    it("computes the same bits wherever the pages lie", async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          scenes,
+          fc.integer({ min: 1, max: 1e6 }),
+          async ({ heads, scratch, positions, flags, fresh, start, headDim, kvHeads, seed, shape }, otherSeed) => {
+            const { backend, fixture } = context;
+            const computed = async (pageSeed: number): Promise<number[][]> => {
+              const options = { headDim, pageSlots: 8, capacity: CAPACITY, seed: pageSeed };
+              const empty = Array.from({ length: kvHeads }, () => ({ position: [], flags: [], columns: {} }));
+              const into = slotTableOf(fixture, empty, CAPACITY, [...COMPUTED_COLUMNS]);
+              backend.statistics({
+                heads: shape,
+                paged: new PagedFixture(fixture, heads, options).kv,
+                ...(fresh === 0 ? {} : { scratch: { kv: scratchOf(fixture, scratch, headDim), start, count: fresh } }),
+                positions: fixture.u32([positions.length], positions),
+                flags: fixture.u32([100], flags),
+                recorded: [],
+                into,
+                firstRow: 0,
+              });
+              return Promise.all(Object.values(into.columns).map((column) => fixture.read(column)));
+            };
+            expect(await computed(otherSeed)).toEqual(await computed(seed));
+          },
+        ),
+        context.runs,
+      );
+    });
+
     it("refuses what does not fit", async () => {
       const { backend, fixture } = context;
       const heads = { queryHeads: 1, kvHeads: 1, headDim: 4 };

@@ -11,9 +11,9 @@ export const TILE_VECTORS = 64;
 
 export interface AttendTileVariant {
   readonly headDim: number;
-  /** Where the keys lie: in one slab of a paged cache, or in the rows being read. */
-  readonly source: "slab" | "scratch";
-  /** Of the slab or the scratch. */
+  /** What the keys are: kept slots in their head's order, or the rows being read. */
+  readonly source: "staged" | "scratch";
+  /** Of the keys and values. */
   readonly storage: KvType;
   /** Keys that a workgroup has in its own memory at a time. */
   readonly keys: number;
@@ -26,10 +26,7 @@ export const TILE_PARAMS = paramBlock({
   qkv_row: "u32",
   scale: "f32",
   records: "u32",
-  slab: "u32",
-  page_slots: "u32",
-  pages_per_slab: "u32",
-  table_width: "u32",
+  first_head: "u32",
   appended: "u32",
   context_start: "u32",
   context_count: "u32",
@@ -53,45 +50,29 @@ export const attendTileKernel = kernelVariants((variant: AttendTileVariant) => {
       qkv: { access: "read", type },
       outputs: { access: "write", type },
       stats: { access: "write", type: "array<vec2f>" },
-      ...(variant.source === "slab"
-        ? ({
-            page_table: { access: "read", type: "array<u32>" },
-            lengths: { access: "read", type: "array<u32>" },
-            slab: { access: "read", type: keysOf(variant)[0].type },
-          } as const)
-        : ({
-            keys: { access: "read", type: keysOf(variant)[0].type },
-            values: { access: "read", type: keysOf(variant)[1].type },
-          } as const)),
+      ...(variant.source === "staged" ? ({ lengths: { access: "read", type: "array<u32>" } } as const) : {}),
+      keys: { access: "read", type: vectorsOf("keys", variant).type },
+      values: { access: "read", type: vectorsOf("values", variant).type },
     },
     code: attendTileWgsl(variant),
   });
 });
 
-/** How keys and values are read. */
-function keysOf({ headDim, source, storage }: AttendTileVariant): readonly [keys: KvVectors, values: KvVectors] {
+/** How keys, or values, are read. */
+function vectorsOf(variable: string, { headDim, storage }: AttendTileVariant): KvVectors {
   const { width, units } = lanesOf(headDim);
-  if (source === "scratch")
-    return [kvVectors("keys", storage, width, units), kvVectors("values", storage, width, units)];
-  const slab = kvVectors("slab", storage, width, units);
-  return [slab, slab];
+  return kvVectors(variable, storage, width, units);
 }
 
 function attendTileWgsl(variant: AttendTileVariant): string {
   const { headDim, source, keys } = variant;
   const { type, units } = lanesOf(headDim);
-  const [keyData, valueData] = keysOf(variant);
-  const load =
-    source === "slab"
-      ? `
-      let page = page_table[head * params.table_width + slot / params.page_slots];
-      present = page / params.pages_per_slab == params.slab;
-      k_at = ((page % params.pages_per_slab) * 2u * params.page_slots + slot % params.page_slots) * STRIDE;
-      v_at = k_at + params.page_slots * STRIDE;`
-      : `
-      let row = select(params.own_start + slot - params.context_count, params.context_start + slot, slot < params.context_count);
-      k_at = (head * params.capacity + row) * STRIDE;
-      v_at = k_at;`;
+  const keyData = vectorsOf("keys", variant);
+  const valueData = vectorsOf("values", variant);
+  const row =
+    source === "staged"
+      ? "slot"
+      : "select(params.own_start + slot - params.context_count, params.context_start + slot, slot < params.context_count)";
   return `
 alias V = ${type};
 const UNITS = ${units}u;
@@ -102,18 +83,17 @@ const KEYS = ${keys}u;
 
 var<workgroup> tile_k: array<V, ${keys * units}>;
 var<workgroup> tile_v: array<V, ${keys * units}>;
-var<workgroup> tile_present: array<u32, KEYS>;
 
 @compute @workgroup_size(VECTORS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  let head = group.y;
+  let head = params.first_head + group.y;
   let per_group = params.query_heads / params.kv_heads;
   let row = (group.x * VECTORS + thread) / per_group;
   let query_head = head * per_group + (group.x * VECTORS + thread) % per_group;
   let last_row = min((group.x * VECTORS + VECTORS - 1u) / per_group, params.rows - 1u);
   // Keys before those that are the rows' own: all rows see them.
   ${
-    source === "slab"
+    source === "staged"
       ? `let shared_keys = lengths[head] - params.appended;
   let own = params.appended;`
       : `let shared_keys = params.context_count;
@@ -134,21 +114,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     for (var i = thread; i < KEYS * UNITS; i += VECTORS) {
       let slot = first + i / UNITS;
-      var present = slot < seen_by_last;
-      if (present) {
-        var k_at: u32;
-        var v_at: u32;${load}
-        if (present) {
-          tile_k[i] = ${keyData.read("k_at + i % UNITS")} * ${keyData.scale("k_at")};
-          tile_v[i] = ${valueData.read("v_at + i % UNITS")} * ${valueData.scale("v_at")};
-        }
+      if (slot < seen_by_last) {
+        let row = ${row};
+        // Of the heads that are staged, the place is counted from the first.
+        let at = ((head - params.first_head) * params.capacity + row) * STRIDE;
+        tile_k[i] = ${keyData.read("at + i % UNITS")} * ${keyData.scale("at")};
+        tile_v[i] = ${valueData.read("at + i % UNITS")} * ${valueData.scale("at")};
       }
-      if (i % UNITS == 0u) { tile_present[i / UNITS] = u32(present); }
     }
     workgroupBarrier();
     let count = min(KEYS, select(0u, seen - first, seen > first));
     for (var k = 0u; k < count; k++) {
-      if (tile_present[k] == 0u) { continue; }
       var products = V();
       for (var i = 0u; i < UNITS; i++) { products += q[i] * tile_k[k * UNITS + i]; }
       let score = dot(products, V(1.0));

@@ -3,22 +3,25 @@ import { checkAttend, type AttendGroup, type AttendSpec } from "@winnow/core-ten
 import type { GpuTensor } from "../../buffers/gpu-tensor";
 import type { GpuCapabilities } from "../../device/capabilities";
 import type { GpuLimits } from "../../device/limits";
-import { scratch, whole, type Binding } from "../../dispatch/binding";
+import { scratch, whole } from "../../dispatch/binding";
 import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { flatGrid } from "../../dispatch/grid";
 import { rowOperand, type RowOperand } from "../../dispatch/operands";
-import type { Slab } from "../../dispatch/slabs";
 import { planAccumulate, type SplitScores } from "./attend-accumulate";
 import type { GroupRows } from "./group-rows";
 import { MERGE_PARAMS, attendMergeKernel } from "./attend-merge.wgsl";
 import { planRecord } from "./attend-record";
+import type { AttendRecords } from "./attend-records";
 import { sourcesOf, type AttendSources, type PagedSource, type ScratchSource } from "./attend-sources";
 import { SPLIT_PARAMS, attendSplitKernel, splitKeys, splitSlices } from "./attend-split.wgsl";
+import { planStaged } from "./attend-staged";
 import { TILE_PARAMS, TILE_VECTORS, attendTileKernel } from "./attend-tile.wgsl";
+import { tileKeys } from "./tile-keys";
 
 /**
- * Softmax attention: every source of keys (each slab, the scratch) is one dispatch that leaves records of what it saw,
- * and a merge puts the records of a row together. A few rows are split over the keys, many rows are not.
+ * Softmax attention: every source of keys is a dispatch that leaves records of what it saw, and a merge puts the records of
+ * a row together. A few rows are split over the keys, slab by slab; for many rows the kept slots are one source, as the
+ * scratch is.
  */
 export function planAttend(spec: AttendSpec, { limits }: GpuCapabilities): Plan {
   checkAttend(spec);
@@ -48,12 +51,10 @@ function planGroup(
   const accumulates = spec.accumulate === true && sources.paged !== null && sources.paged.kv.columns !== null;
   const scores = accumulates && records.tiles !== null ? splitScores(rows, records.tiles, sources.paged) : null;
   const plan = [
-    ...(sources.paged?.slabs ?? []).map((slab, pass) =>
-      ofSlab(rows, sources.paged, slab, pass, records, scores, limits),
-    ),
+    ...(sources.paged === null ? [] : ofPages(rows, sources.paged, records, scores, limits)),
     ...sources.scratch.map((source, pass) => ofScratch(rows, source, pass, records, limits)),
     merge(rows, sources, records, out.tensor, spec.out.start + group.start),
-  ].filter((dispatch) => dispatch !== null);
+  ];
   if (spec.record !== undefined) plan.push(...planRecord(rows, spec.record, sources, limits));
   if (accumulates) plan.push(...planAccumulate(rows, sources.paged, scores, limits));
   return plan;
@@ -65,19 +66,11 @@ function splitScores({ spec, count }: GroupRows, tiles: Uint32Array, { kv }: Pag
   return { binding: scratch("attend.scores", (tiles.at(-1) ?? 0) * splitKeys(kv.pageSlots) * vectors * 4), tiles };
 }
 
-/** Where the passes leave their records. */
-interface Records {
-  /** Of head h: the tiles of the heads before it; null where rows and not keys are split. */
-  readonly tiles: Uint32Array | null;
-  /** Records of each slab. */
-  readonly perSlab: number;
-  /** Number of the scratch's first. */
-  readonly scratch: number;
-  readonly outputs: Binding;
-  readonly stats: Binding;
-}
-
-function layRecords({ spec, count }: GroupRows, { paged, scratch: rest }: AttendSources, limits: GpuLimits): Records {
+function layRecords(
+  { spec, count }: GroupRows,
+  { paged, scratch: rest }: AttendSources,
+  limits: GpuLimits,
+): AttendRecords {
   const { queryHeads, kvHeads, headDim } = spec.heads;
   const ofRows = count * queryHeads;
   const split = paged !== null && ofRows / kvHeads <= mostSplitVectors(headDim, splitKeys(paged.kv.pageSlots), limits);
@@ -88,10 +81,12 @@ function layRecords({ spec, count }: GroupRows, { paged, scratch: rest }: Attend
       ])
     : null;
   const perSlab = tiles === null ? ofRows : ((tiles.at(-1) ?? 0) * ofRows) / kvHeads;
-  const first = (paged?.slabs.length ?? 0) * perSlab;
+  const slabPasses = paged === null ? 0 : split ? paged.slabs.length : 1;
+  const first = slabPasses * perSlab;
   const total = Math.max(1, first + rest.length * ofRows);
   return {
     tiles,
+    slabPasses,
     perSlab,
     scratch: first,
     outputs: scratch("attend.outputs", total * headDim * 4),
@@ -112,55 +107,19 @@ function mostSplitVectors(headDim: number, keys: number, { maxComputeWorkgroupSt
   return Math.min(8, 2 ** Math.floor(Math.log2(room)));
 }
 
-/** Keys that fit in a workgroup's memory with their values, up to 32. */
-function tileKeys(headDim: number, { maxComputeWorkgroupStorageSize }: GpuLimits): number {
-  return Math.max(1, Math.min(32, Math.floor((maxComputeWorkgroupStorageSize - 256) / (2 * headDim * 4))));
-}
-
-function ofSlab(
+/** Attention over kept slots: by slab where keys are split, else over all of them. */
+function ofPages(
   rows: GroupRows,
-  paged: PagedSource | null,
-  slab: Slab,
-  pass: number,
-  records: Records,
+  paged: PagedSource,
+  { tiles, ...records }: AttendRecords,
   scores: SplitScores | null,
   limits: GpuLimits,
-): Dispatch | null {
-  if (paged === null) return null;
+): Dispatch[] {
+  if (tiles === null) return planStaged(rows, paged, { tiles, ...records }, limits);
   const { spec, count, qkv, qkvRow } = rows;
   const { queryHeads, kvHeads, headDim } = spec.heads;
   const vectors = (count * queryHeads) / kvHeads;
-  const params = {
-    query_heads: queryHeads,
-    kv_heads: kvHeads,
-    rows: count,
-    qkv_row: qkvRow,
-    scale: spec.scale,
-    records: pass * records.perSlab,
-    slab: slab.number,
-    page_slots: paged.kv.pageSlots,
-    pages_per_slab: paged.kv.pagesPerSlab,
-    table_width: paged.tableWidth,
-    appended: paged.appended,
-  };
-  const bindings = {
-    qkv: whole(qkv),
-    outputs: records.outputs,
-    stats: records.stats,
-    page_table: whole(paged.table),
-    lengths: whole(paged.lengths),
-    slab: whole(slab.tensor),
-  };
-  if (records.tiles === null) {
-    const none = { context_start: 0, context_count: 0, own_start: 0, own_rows: 0, capacity: 0 };
-    return {
-      kernel: attendTileKernel({ headDim, source: "slab", storage: paged.storage, keys: tileKeys(headDim, limits) }),
-      params: TILE_PARAMS.pack({ ...params, ...none }),
-      bindings,
-      grid: [Math.ceil(vectors / TILE_VECTORS), kvHeads, 1],
-    };
-  }
-  return {
+  return paged.slabs.map((slab, pass) => ({
     kernel: attendSplitKernel({
       headDim,
       storage: paged.storage,
@@ -168,18 +127,38 @@ function ofSlab(
       vectors: 2 ** Math.ceil(Math.log2(vectors)),
       scores: scores !== null,
     }),
-    params: SPLIT_PARAMS.pack(params),
-    bindings: scores === null ? bindings : { ...bindings, kept_scores: scores.binding },
-    data: records.tiles,
-    grid: flatGrid(records.tiles.at(-1) ?? 0, limits),
-  };
+    params: SPLIT_PARAMS.pack({
+      query_heads: queryHeads,
+      kv_heads: kvHeads,
+      rows: count,
+      qkv_row: qkvRow,
+      scale: spec.scale,
+      records: pass * records.perSlab,
+      slab: slab.number,
+      page_slots: paged.kv.pageSlots,
+      pages_per_slab: paged.kv.pagesPerSlab,
+      table_width: paged.tableWidth,
+      appended: paged.appended,
+    }),
+    bindings: {
+      qkv: whole(qkv),
+      outputs: records.outputs,
+      stats: records.stats,
+      page_table: whole(paged.table),
+      lengths: whole(paged.lengths),
+      slab: whole(slab.tensor),
+      ...(scores === null ? {} : { kept_scores: scores.binding }),
+    },
+    data: tiles,
+    grid: flatGrid(tiles.at(-1) ?? 0, limits),
+  }));
 }
 
 function ofScratch(
   { spec, count, qkv, qkvRow }: GroupRows,
   source: ScratchSource,
   pass: number,
-  records: Records,
+  records: AttendRecords,
   limits: GpuLimits,
 ): Dispatch {
   const { queryHeads, kvHeads, headDim } = spec.heads;
@@ -192,10 +171,7 @@ function ofScratch(
       qkv_row: qkvRow,
       scale: spec.scale,
       records: records.scratch + pass * count * queryHeads,
-      slab: 0,
-      page_slots: 1,
-      pages_per_slab: 1,
-      table_width: 0,
+      first_head: 0,
       appended: 0,
       context_start: source.contextStart,
       context_count: source.contextCount,
@@ -214,7 +190,13 @@ function ofScratch(
   };
 }
 
-function merge(rows: GroupRows, sources: AttendSources, records: Records, out: GpuTensor, outRow: number): Dispatch {
+function merge(
+  rows: GroupRows,
+  sources: AttendSources,
+  records: AttendRecords,
+  out: GpuTensor,
+  outRow: number,
+): Dispatch {
   const { queryHeads, kvHeads, headDim } = rows.spec.heads;
   return {
     kernel: attendMergeKernel({ headDim, split: records.tiles !== null }),
@@ -223,7 +205,7 @@ function merge(rows: GroupRows, sources: AttendSources, records: Records, out: G
       kv_heads: kvHeads,
       rows: rows.count,
       out_row: outRow,
-      slab_passes: sources.paged?.slabs.length ?? 0,
+      slab_passes: records.slabPasses,
       slab_records: records.perSlab,
       scratch_records: records.scratch,
       scratch_passes: sources.scratch.length,

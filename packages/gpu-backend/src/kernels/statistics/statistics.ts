@@ -14,7 +14,9 @@ import type { Grid } from "../../dispatch/grid";
 import { boundRows, tensorOperand } from "../../dispatch/operands";
 import { slabsOf } from "../../dispatch/slabs";
 import { SCRATCH_TYPES, kvTypeOf, scratchTypeOf } from "../../wgsl/kv";
-import { KEY_PARAMS, keyColumnKernel, keyMeanKernel, type KeySource } from "./key-columns.wgsl";
+import { KEY_PARAMS, keyColumnKernel } from "./key-columns.wgsl";
+import { KEY_MEAN_PARAMS, KEY_PART_PARAMS, SCRATCH_CHUNK, keyMeanKernel, keyPartsKernel } from "./key-mean.wgsl";
+import type { KeySource } from "./key-places.wgsl";
 import { FACTS_PARAMS, SLOT_FLAGS, SLOT_THREADS, slotFactsKernel } from "./slot-facts.wgsl";
 import {
   RECORDED_PARAMS,
@@ -183,7 +185,7 @@ interface KeyPlace {
 
 /** Columns that follow from keys and values. */
 function planComputed(layer: Layer): Dispatch[] {
-  const { spec, counts, grid } = layer;
+  const { spec, grid } = layer;
   const { heads, into, paged, firstRow } = spec;
   const wanted = COMPUTED_COLUMNS.filter((name) => into.columns[name] !== undefined);
   if (wanted.length === 0) return [];
@@ -196,14 +198,8 @@ function planComputed(layer: Layer): Dispatch[] {
       ...place.params,
     });
   const means = scratch("statistics.means", heads.kvHeads * heads.headDim * 4);
-  const mean = places.map((place, i): Dispatch => ({
-    kernel: keyMeanKernel({ source: place.source, storage: place.storage, paged: paged !== undefined, first: i === 0 }),
-    params: params(place),
-    bindings: { ...place.keys, counts, means },
-    grid: [Math.ceil(heads.headDim / SLOT_THREADS), heads.kvHeads, 1],
-  }));
   return [
-    ...(wanted.includes("keyDiff") ? mean : []),
+    ...(wanted.includes("keyDiff") ? planMeans(layer, places, means) : []),
     ...wanted.flatMap((name) =>
       places.map((place): Dispatch => {
         const column = into.columns[name];
@@ -224,6 +220,52 @@ function planComputed(layer: Layer): Dispatch[] {
         };
       }),
     ),
+  ];
+}
+
+/** Each head's mean key: chunk by chunk, then in the order of its slots. */
+function planMeans({ spec, fresh, counts }: Layer, places: readonly KeyPlace[], means: Binding): Dispatch[] {
+  const { heads, into, paged, firstRow } = spec;
+  const { kvHeads, headDim } = heads;
+  const pageSlots = paged?.pageSlots ?? 1;
+  const pages = paged === undefined ? 0 : Math.ceil(Math.max(0, ...paged.bounds) / pageSlots);
+  const chunks = Math.max(1, pages + Math.ceil(fresh / SCRATCH_CHUNK));
+  const parts = scratch("statistics.parts", kvHeads * chunks * headDim * 4);
+  const elements = Math.ceil(headDim / SLOT_THREADS);
+  const common = { first_row: firstRow, table_capacity: into.capacity, head_dim: headDim };
+  return [
+    ...places.map(({ source, storage, params, keys }): Dispatch => {
+      const kept = source === "slab";
+      return {
+        kernel: keyPartsKernel({ source, storage, paged: paged !== undefined }),
+        params: KEY_PART_PARAMS.pack({
+          ...common,
+          ...params,
+          chunk: kept ? pageSlots : SCRATCH_CHUNK,
+          first_chunk: kept ? 0 : pages,
+          chunks,
+        }),
+        bindings: { ...keys, counts, parts },
+        grid: [elements, kvHeads, kept ? pages : Math.ceil(fresh / SCRATCH_CHUNK)],
+      };
+    }),
+    {
+      kernel: keyMeanKernel({ paged: paged !== undefined }),
+      params: KEY_MEAN_PARAMS.pack({
+        head_dim: headDim,
+        table_capacity: into.capacity,
+        page_slots: pageSlots,
+        fresh,
+        fresh_chunk: pages,
+        chunks,
+      }),
+      bindings: {
+        ...(paged === undefined ? {} : { lengths: whole(tensorOperand("lengths", paged.lengths, ["u32"])) }),
+        parts,
+        means,
+      },
+      grid: [elements, kvHeads, 1],
+    },
   ];
 }
 
