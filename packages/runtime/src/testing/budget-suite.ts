@@ -1,5 +1,7 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { kvRowBytes } from "@winnow/core-tensor";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 
+import { tableBytes } from "../cache/sequence";
 import type { GenerationEvent } from "../generate/decode";
 import type { LoadOptions, Model } from "../model";
 import type { GenerateOptions, PromptPart, Session } from "../session/session";
@@ -21,13 +23,16 @@ const ANSWERS: readonly Answer[] = POLICIES.map((policy, i) => ({
   interval: 1 + (i % 5),
   parts: [{ ids: LONG_IDS.slice(50 * i, 50 * i + 40 + 12 * i), probe: null }],
   options: {
-    maxTokens: 40,
+    maxTokens: 24,
     temperature: i % 3 === 0 ? 0 : 0.9,
     repetitionPenalty: i % 4 === 1 ? 1.2 : 1,
     seed: i,
     ignoreEos: true,
   },
 }));
+
+/** Room beside the longest answer, for some of the others. */
+const SPARE_BYTES = 40_000;
 
 interface Outcome {
   readonly tokens: readonly number[];
@@ -36,10 +41,30 @@ interface Outcome {
   readonly slots: readonly (readonly number[])[];
 }
 
+const PAGE = { pageSlots: 8 };
+
+/** Budgets as they would be if the cache were f32, in what the model's cache really is. */
+function budgetsOf({ engine: { store } }: Model): (f32Bytes: number) => number {
+  const { kvType, heads } = store.layout;
+  const share = kvRowBytes(kvType, heads.headDim) / kvRowBytes("f32", heads.headDim);
+  const tables = tableBytes(store);
+  return (f32Bytes) => tables + Math.ceil((f32Bytes - tables) * share);
+}
+
 /** What holds of a model whose caches have a budget, on any backend. */
 export function budgetSuite(name: string, load: (options: LoadOptions) => Promise<Model>): void {
   describe(`a KV budget, ${name}`, () => {
-    const PAGE = { pageSlots: 8 };
+    let budgetOf: (f32Bytes: number) => number;
+    let alone: { readonly expected: readonly Outcome[]; readonly mostBytes: number };
+
+    beforeAll(async () => {
+      using model = await load(PAGE);
+      budgetOf = budgetsOf(model);
+      const seen = watch(model, Infinity);
+      const expected: Outcome[] = [];
+      for (const answer of ANSWERS) expected.push(await write(model, answer));
+      alone = { expected, mostBytes: seen.most };
+    });
 
     afterEach(() => {
       vi.restoreAllMocks();
@@ -71,17 +96,9 @@ export function budgetSuite(name: string, load: (options: LoadOptions) => Promis
       return seen;
     };
 
-    const alone = async (): Promise<{ readonly expected: readonly Outcome[]; readonly mostBytes: number }> => {
-      using model = await load(PAGE);
-      const seen = watch(model, Infinity);
-      const expected: Outcome[] = [];
-      for (const answer of ANSWERS) expected.push(await write(model, answer));
-      return { expected, mostBytes: seen.most };
-    };
-
     test("answers that do not fit together wait, leave and come back, and are to the bit what each is alone", async () => {
-      const { expected, mostBytes } = await alone();
-      const budget = mostBytes + 40_000;
+      const { expected, mostBytes } = alone;
+      const budget = mostBytes + SPARE_BYTES;
       using model = await load({ ...PAGE, kvBudgetBytes: budget });
       const seen = watch(model, budget);
       const park = vi.spyOn(model.engine.backend, "download");
@@ -111,8 +128,8 @@ export function budgetSuite(name: string, load: (options: LoadOptions) => Promis
     });
 
     test("an answer that is left, aborted or closed while it waits or is parked leaves nothing behind", async () => {
-      const { mostBytes, expected } = await alone();
-      using model = await load({ ...PAGE, kvBudgetBytes: mostBytes + 40_000 });
+      const { mostBytes, expected } = alone;
+      using model = await load({ ...PAGE, kvBudgetBytes: mostBytes + SPARE_BYTES });
       const abort = new AbortController();
       const sessions = ANSWERS.map(({ policy, interval }) => model.createSession({ policy, interval }));
       const run = async ({ parts, options }: Answer, i: number): Promise<readonly number[] | string> => {
@@ -141,7 +158,7 @@ export function budgetSuite(name: string, load: (options: LoadOptions) => Promis
     });
 
     test("a prompt that does not fit even alone is told so, and others go on", async () => {
-      using model = await load({ ...PAGE, kvBudgetBytes: 200_000 });
+      using model = await load({ ...PAGE, kvBudgetBytes: budgetOf(200_000) });
       using long = model.createSession({ policy: "full" });
       using short = model.createSession({ policy: "full" });
       const part = (count: number): PromptPart => ({ ids: LONG_IDS.slice(0, count), probe: null });
@@ -156,7 +173,7 @@ export function budgetSuite(name: string, load: (options: LoadOptions) => Promis
     });
 
     test("an answer that outgrows the budget alone is told so", async () => {
-      using model = await load({ ...PAGE, kvBudgetBytes: 190_000 });
+      using model = await load({ ...PAGE, kvBudgetBytes: budgetOf(190_000) });
       using session = model.createSession({ policy: "full" });
       const events: GenerationEvent[] = [];
       const write = async (): Promise<void> => {
@@ -182,7 +199,7 @@ export function budgetSuite(name: string, load: (options: LoadOptions) => Promis
       };
       using free = await load(PAGE);
       const expected = await turns(free, () => Promise.resolve());
-      using model = await load({ ...PAGE, kvBudgetBytes: 200_000 });
+      using model = await load({ ...PAGE, kvBudgetBytes: budgetOf(200_000) });
       let left: string[] = [];
       const others: Session[] = [];
       const found = await turns(model, async () => {
@@ -210,7 +227,7 @@ export function budgetSuite(name: string, load: (options: LoadOptions) => Promis
 
       test.each(["full", "fastgen", "adaptive", "top(keyDiff, 40%)"])("is read once (%s)", async (policy) => {
         using free = await load(PAGE);
-        using model = await load({ ...PAGE, kvBudgetBytes: 4_000_000 });
+        using model = await load({ ...PAGE, kvBudgetBytes: budgetOf(4_000_000) });
         for (let i = 0; i < 3; i++) {
           const expected = await write(free, answer(policy, i));
           expect(await write(model, answer(policy, i))).toEqual(expected);
@@ -227,7 +244,7 @@ export function budgetSuite(name: string, load: (options: LoadOptions) => Promis
       });
 
       test("is kept apart by how it is cut, and gives way to prompts", async () => {
-        using model = await load({ ...PAGE, kvBudgetBytes: 900_000 });
+        using model = await load({ ...PAGE, kvBudgetBytes: budgetOf(900_000) });
         await write(model, answer("full", 0));
         await write(model, answer("recent(64)", 0));
         expect(model.cache.prefixes).toMatchObject({ entries: 2, hits: 0, misses: 2 });
@@ -247,13 +264,13 @@ export function budgetSuite(name: string, load: (options: LoadOptions) => Promis
         expected.push((await session.generate([prompt], { ...options, choice }).report()).tokens);
       }
       expect(new Set(expected.map(String)).size).toBe(3);
-      for (const kvBudgetBytes of [4_000_000, 190_000]) {
-        using model = await load({ ...PAGE, kvBudgetBytes });
+      for (const f32Bytes of [4_000_000, 190_000]) {
+        using model = await load({ ...PAGE, kvBudgetBytes: budgetOf(f32Bytes) });
         const first = model.createSession({ policy: "fastgen" });
         await first.read([prompt]);
         const second = await first.fork();
         const sessions = [first, second, await second.fork()];
-        if (kvBudgetBytes < 1_000_000) expect(sessions.map(({ state }) => state)).toContain("parked");
+        if (f32Bytes < 1_000_000) expect(sessions.map(({ state }) => state)).toContain("parked");
         const reports = sessions.map((session, choice) => session.generate([], { ...options, choice }).report());
         const found = await Promise.all(reports);
         expect(found.map(({ tokens }) => tokens)).toEqual(expected);
