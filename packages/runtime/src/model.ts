@@ -28,8 +28,8 @@ import type { SessionOptions } from "./session/session-options";
 import { Turns } from "./turns";
 import { checkTokenizerFits, loadChatTemplate, loadTokenizer, type ChatTemplate, type Tokenizer } from "./tokenizer";
 
-/** Rows of a prompt that are read at a time in one layer. */
-const UNIT_ROWS = 256;
+/** Rows of a prompt that are read at a time in one layer: few enough that answers under way do not wait for long. */
+const UNIT_ROWS = { cpu: 64, webgpu: 256 } as const;
 
 export interface LoadOptions {
   /** Where the model runs; by default a CPU backend in the calling thread. The model disposes of it. */
@@ -84,7 +84,7 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
       frequencies: ropeFrequencies(config.headDim, config.ropeTheta, config.ropeScaling),
       classes: new TokenClasses(tokenizer.vocabulary()),
       context: config.context,
-      unitRows: UNIT_ROWS,
+      unitRows: UNIT_ROWS[backend.name],
       store,
       admission: new Admission(store),
       calls: new Set(),

@@ -10,22 +10,29 @@ import { tableBytes, type Sequence } from "./sequence";
 export interface PromptSize {
   /** Of the sequence when it has been read. */
   readonly tokens: number;
-  /** The most that are read at a time, a probe's included. */
+  /** The most that are uncut at a time: a part's, with a chunk's of its probe. */
   readonly rows: number;
 }
 
-/** How much is to be read, part by part. */
+/**
+ * How much is to be read, part by part.
+ *
+ * @param before tokens that the sequence has read already.
+ */
 export function promptSize(
-  { context }: Engine,
-  policy: CachePolicy,
-  tokens: number,
+  { context }: Pick<Engine, "context">,
+  policy: Pick<CachePolicy, "rows">,
+  before: number,
   parts: readonly { readonly rows: number; readonly probe: ProbeSource | null }[],
 ): PromptSize {
-  const probeRows = (probe: ProbeSource | null): number =>
-    policy.rows === "probe" && probe !== null
-      ? probeChunks(probe, context - tokens).reduce((sum, chunk) => sum + chunk.length, 0)
-      : 0;
-  return { tokens, rows: Math.max(0, ...parts.map(({ rows, probe }) => rows + probeRows(probe))) };
+  let tokens = before;
+  let most = 0;
+  for (const { rows, probe } of parts) {
+    tokens += rows;
+    const chunks = policy.rows === "probe" && probe !== null ? probeChunks(probe, context - tokens) : [];
+    most = Math.max(most, rows + Math.max(0, ...chunks.map((chunk) => chunk.length)));
+  }
+  return { tokens, rows: most };
 }
 
 /**

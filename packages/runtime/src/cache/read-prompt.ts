@@ -28,7 +28,7 @@ export interface ReadOptions {
  * in a scratch that every layer reuses.
  *
  * Rows of a probe ride along behind the prompt's. Each of its chunks sees the prompt and itself, at the positions
- * that follow the prompt; its keys and values are dropped with the layer.
+ * that follow the prompt; the next chunk takes the place of its keys and values.
  *
  * @param makeCut makes what cuts the layers, once the sequence knows of the new tokens.
  */
@@ -72,7 +72,7 @@ export async function readPrompt(
           heads,
           qkv,
           rotation: rows(reading.rotation, unit.start, unit.count),
-          into: { kind: "scratch", scratch: reading.scratch, at: unit.start },
+          into: { kind: "scratch", scratch: reading.scratch, at: unit.at },
         });
         const attended = rows(reading.workspace.attended, 0, unit.count);
         const record: AttendRecord | null = cut.record(unit, reading.positions);
@@ -105,17 +105,18 @@ export async function readPrompt(
   return { profileMs: cut.spentMs };
 }
 
-/** Fixed boundaries, whatever else is read: prompt rows by `unitRows`, then each chunk of the probe by itself. */
+/** Fixed boundaries, whatever else is read: the prompt and each chunk of the probe by `unitRows`. */
 function unitsOf(promptRows: number, probe: readonly (readonly number[])[], unitRows: number): ReadingUnit[] {
   const units: ReadingUnit[] = [];
-  for (let start = 0; start < promptRows; start += unitRows) {
-    units.push({ kind: "prompt", start, count: Math.min(unitRows, promptRows - start) });
-  }
-  let start = promptRows;
-  for (const chunk of probe) {
-    units.push({ kind: "probe", start, count: chunk.length });
-    start += chunk.length;
-  }
+  let first = 0;
+  const add = (kind: ReadingUnit["kind"], count: number, at: number): void => {
+    for (let row = 0; row < count; row += unitRows) {
+      units.push({ kind, start: first + row, count: Math.min(unitRows, count - row), at: at + row });
+    }
+    first += count;
+  };
+  add("prompt", promptRows, 0);
+  for (const chunk of probe) add("probe", chunk.length, promptRows);
   return units;
 }
 
@@ -150,7 +151,8 @@ class Reading implements Disposable {
     const options = { label: "reading", category: "activations" } as const;
     // So that a layer is no larger uncut than its full cache would be; what will be quantised is not yet.
     const type = sequence.engine.store.layout.kvType === "f32" ? "f32" : "f16";
-    const scratchShape = [heads.kvHeads, count, heads.headDim];
+    const scratchRows = Math.max(...units.map((unit) => unit.at + unit.count));
+    const scratchShape = [heads.kvHeads, scratchRows, heads.headDim];
     this.ids = backend.upload(tensor("u32", [count], Uint32Array.from(allIds)), options);
     this.positions = backend.upload(tensor("u32", [count], Uint32Array.from(positions)), options);
     this.rotation = backend.upload(tensor("f32", [count, heads.headDim], rotationOf(positions, frequencies)), options);
@@ -165,13 +167,12 @@ class Reading implements Disposable {
   /** What the rows of a unit see. */
   group(unit: ReadingUnit, kv: AttendGroupKv): AttendGroup {
     const { scratch } = this;
-    const before = unit.kind === "prompt" ? unit.start : this.#promptRows;
     return {
       start: 0,
       count: unit.count,
       paged: { kv, appended: 0 },
-      context: { scratch, start: 0, count: before },
-      own: { scratch, start: unit.start },
+      context: { scratch, start: 0, count: unit.at },
+      own: { scratch, start: unit.at },
     };
   }
 

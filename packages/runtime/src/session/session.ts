@@ -372,8 +372,7 @@ export class Session implements Disposable, Resident {
     const unread = this.#tokens.slice(this.#sequence?.tokens.length ?? 0);
     const asked = parts.length > 0 || unread.length === 0 ? parts : [{ ids: [], probe: null }];
     const sizes = asked.map(({ ids, probe }, i) => ({ rows: ids.length + (i === 0 ? unread.length : 0), probe }));
-    const tokens = sizes.reduce((sum, { rows }) => sum + rows, before - unread.length);
-    const size = promptSize(engine, this.settings.policy, tokens, sizes);
+    const size = promptSize(engine, this.settings.policy, before - unread.length, sizes);
     const admitted = await this.#admit(size, options.signal);
     const queueMs = performance.now() - started;
     this.#call = "reading";
