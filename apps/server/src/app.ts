@@ -108,6 +108,8 @@ function refuse(error: Error, c: Context): Response {
   const refusal = refusalOf(error);
   if (refusal.status >= 500) c.var.log.error({ err: error }, refusal.message);
   if (refusal.retryAfterSeconds !== null) c.header("Retry-After", String(refusal.retryAfterSeconds));
+  // What is left of the body is not a request.
+  if (refusal.status === 413) c.header("Connection", "close");
   return new Response(JSON.stringify(refusal), {
     status: refusal.status,
     headers: [...c.res.headers, ["content-type", "application/json"]],

@@ -157,6 +157,21 @@ describe("a server", () => {
     expect(raw).toMatch(/ 431 /);
   });
 
+  test("tells who sends too much, and cuts off nothing else of theirs", async () => {
+    await using server = await demoServer({ maxBodyBytes: 10_000 });
+    async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+      for (let i = 0; i < 40; i++) yield await Promise.resolve(new Uint8Array(2 ** 17).fill(120));
+    }
+    for (const body of [chunks(), "x".repeat(5 * 2 ** 20), chunks()]) {
+      // Of the connections that it has, a client takes any for its next request.
+      const init: RequestInit & { duplex: "half" } = { body, duplex: "half" };
+      const refused = await ask(server.url, {}, init);
+      expect(refused.headers.get("connection")).toBe("close");
+      expect(await errorOf(refused)).toMatchObject({ status: 413, error: { code: "request_too_large" } });
+      expect((await ask(server.url, { ...LONG, max_tokens: 30 })).status).toBe(200);
+    }
+  });
+
   test("shows its API to people", async () => {
     await using server = await demoServer();
     const page = await fetch(`${server.url}/docs`);

@@ -44,6 +44,8 @@ const MAX_HEADER_BYTES = 16 * 1024;
 /** Milliseconds in which a request's headers, and all of it, have to arrive. */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 60_000;
+/** Proxies keep connections for a minute, and would send requests into one that is being closed. */
+const KEEP_ALIVE_MS = 75_000;
 
 /** A server that is running. */
 export interface RunningServer {
@@ -118,7 +120,12 @@ function listen(
         hostname,
         port,
         createServer,
-        serverOptions: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
+        serverOptions: {
+          maxHeaderSize: MAX_HEADER_BYTES,
+          headersTimeout: HEADERS_MS,
+          requestTimeout: REQUEST_MS,
+          keepAliveTimeout: KEEP_ALIVE_MS,
+        },
       },
       (info) => {
         if (isHttpServer(server)) resolve({ server, port: info.port });

@@ -1,8 +1,8 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 
 import { ApiError } from "../http/api-error";
+import { limitedBody } from "../http/guards";
 
 import { batchObject, deletedFile, describeBatch, describeFile, fileObject, newBatch, newFile } from "./batch-schemas";
 import type { Batches } from "./batches";
@@ -33,7 +33,7 @@ export function batchRoutes(batches: Batches, ownerOf: (context: Context) => str
       path: "/v1/files",
       tags: ["Batches"],
       summary: "Upload the input of a batch",
-      middleware: [ofType("multipart/form-data"), atMost(batches.maxFileBytes + ENVELOPE_BYTES)] as const,
+      middleware: [ofType("multipart/form-data"), limitedBody(batches.maxFileBytes + ENVELOPE_BYTES)] as const,
       request: { body: { required: true, content: { "multipart/form-data": { schema: newFile } } } },
       responses: { 200: { description: "The file", content: jsonContent(fileObject) } },
     }),
@@ -121,7 +121,7 @@ export function batchRoutes(batches: Batches, ownerOf: (context: Context) => str
       path: "/v1/batches",
       tags: ["Batches"],
       summary: "Run the requests of a file",
-      middleware: [ofType("application/json"), atMost(ENVELOPE_BYTES)] as const,
+      middleware: [ofType("application/json"), limitedBody(ENVELOPE_BYTES)] as const,
       request: { body: { required: true, content: jsonContent(newBatch) } },
       responses: { 200: { description: "The batch", content: jsonContent(batchObject) } },
     }),
@@ -186,17 +186,6 @@ function ofType(wanted: string): MiddlewareHandler {
     }
     await next();
   };
-}
-
-function atMost(maxSize: number): MiddlewareHandler {
-  return bodyLimit({
-    maxSize,
-    onError: () => {
-      throw new ApiError(413, "invalid_request_error", `the request has more than ${maxSize} bytes`, {
-        code: "request_too_large",
-      });
-    },
-  });
 }
 
 function invalid(error: z.ZodError): ApiError {

@@ -1,9 +1,10 @@
 import type { MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 
 import { ApiError } from "./api-error";
 import type { ApiKeys } from "./api-keys";
 import type { RateLimit } from "./rate-limit";
+
+const MOST_DISCARDED_BYTES = 64 * 2 ** 20;
 
 /** Lets nobody in without one of the keys, and says whose request it is. */
 export function authentication(keys: ApiKeys | null): MiddlewareHandler {
@@ -46,16 +47,31 @@ export function rateLimiting(limit: RateLimit): MiddlewareHandler {
   };
 }
 
-/** Refuses bodies that are too large, before they are read whole. */
+/**
+ * Refuses bodies that are too large, and holds no more of them than is allowed. Up to a point the rest is read and let go:
+ * who is still sending does not hear an answer.
+ */
 export function limitedBody(maxBytes: number): MiddlewareHandler {
-  return bodyLimit({
-    maxSize: maxBytes,
-    onError: () => {
+  return async (c, next) => {
+    if (Number(c.req.header("content-length") ?? NaN) <= maxBytes) return next();
+    const body: AsyncIterable<Uint8Array> | null = c.req.raw.body;
+    if (body === null) return next();
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of body) {
+      size += chunk.length;
+      if (size <= maxBytes) chunks.push(chunk);
+      else chunks.length = 0;
+      if (size > maxBytes + MOST_DISCARDED_BYTES) break;
+    }
+    if (size > maxBytes) {
       throw new ApiError(413, "invalid_request_error", `the body has more than ${maxBytes} bytes`, {
         code: "request_too_large",
       });
-    },
-  });
+    }
+    c.req.raw = new Request(c.req.raw, { body: Buffer.concat(chunks) });
+    return next();
+  };
 }
 
 /**
