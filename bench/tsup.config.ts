@@ -1,3 +1,8 @@
 import { defineConfig } from "tsup";
 
-export default defineConfig({ entry: ["src/bench.ts"], format: ["esm"], target: "node20", clean: true });
+export default defineConfig({
+  entry: { bench: "src/bench.ts", "health-probe": "src/server/health-probe.ts" },
+  format: ["esm"],
+  target: "node20",
+  clean: true,
+});

@@ -10,16 +10,30 @@ test.each([
   [["gpu"], { kind: "gpu", json: false, out: null, shapes: ALL }],
   [["--out", "a.json", "gpu", "--json"], { kind: "gpu", json: true, out: "a.json", shapes: ALL }],
   [["gpu", "--shape", "8b", "--shape", "demo"], { kind: "gpu", json: false, out: null, shapes: ["demo", "8b"] }],
+  [["server"], { kind: "server", json: false, backend: "cpu", load: null }],
+  [["server", "--backend", "webgpu"], { kind: "server", json: false, backend: "webgpu", load: null }],
+  [["server", "--load"], { kind: "server", json: false, backend: "cpu", load: { seconds: 120, clients: 64 } }],
+  [
+    ["server", "--json", "--load", "--seconds", "3", "--clients", "8"],
+    { kind: "server", json: true, backend: "cpu", load: { seconds: 3, clients: 8 } },
+  ],
 ])("%j is understood", (argv, asked) => {
   expect(parseArguments(argv)).toEqual(asked);
 });
 
 test.each([
-  [["tpu"], 'there is no benchmark "tpu"; expected cpu or gpu'],
+  [["tpu"], 'there is no benchmark "tpu"; expected cpu, gpu or server'],
   [["gpu", "cpu"], '"cpu" is one argument too many'],
   [["--out", "a.json"], "--out is an option of the benchmark gpu"],
   [["--shape", "1b"], "--shape is an option of the benchmark gpu"],
   [["gpu", "--shape", "70b"], 'there is no shape "70b"; expected demo, 1b, 8b'],
+  [["--load"], "--load is an option of the benchmark server"],
+  [["server", "--seconds", "3"], "--seconds and --clients are options of --load"],
+  [["server", "--load", "--seconds", "0"], '--seconds is "0"; expected a whole number from 1 to 3600'],
+  [["server", "--load", "--clients", "1e9"], '--clients is "1e9"; expected a whole number from 1 to 512'],
+  [["server", "--out", "a.json"], "--out is an option of the benchmark gpu"],
+  [["server", "--backend", "tpu"], '--backend is "tpu"; expected cpu or webgpu'],
+  [["gpu", "--backend", "webgpu"], "--backend is an option of the benchmark server"],
   [["--fast"], "'--fast'"],
   [["gpu", "--out"], "'--out <value>'"],
 ])("%j is refused", (argv, fault) => {

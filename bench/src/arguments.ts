@@ -14,9 +14,29 @@ export interface GpuBenchmarkOptions extends BenchmarkOptions {
   readonly shapes: readonly ShapeName[];
 }
 
+export interface ServerBenchmarkOptions extends BenchmarkOptions {
+  readonly backend: ServedBackend;
+  /** Test the server under load; null to measure its throughput. */
+  readonly load: LoadOptions | null;
+}
+
+const SERVED_BACKENDS = ["cpu", "webgpu"] as const;
+
+/** What the server computes on. */
+export type ServedBackend = (typeof SERVED_BACKENDS)[number];
+
+export interface LoadOptions {
+  readonly seconds: number;
+  /** At once. */
+  readonly clients: number;
+}
+
 /** What a command line asks for. */
 export type Asked =
-  ({ readonly kind: "cpu" } & BenchmarkOptions) | ({ readonly kind: "gpu" } & GpuBenchmarkOptions) | UsageError;
+  | ({ readonly kind: "cpu" } & BenchmarkOptions)
+  | ({ readonly kind: "gpu" } & GpuBenchmarkOptions)
+  | ({ readonly kind: "server" } & ServerBenchmarkOptions)
+  | UsageError;
 
 export interface UsageError {
   readonly kind: "usage";
@@ -25,7 +45,13 @@ export interface UsageError {
 
 export const USAGE = `usage: npm run bench -- [--json]
        npm run bench -- gpu [--json] [--out FILE] [--shape ${SHAPE_NAMES.join("|")}]...
+       npm run bench -- server [--json] [--backend ${SERVED_BACKENDS.join("|")}] [--load [--seconds N] [--clients N]]
 `;
+
+const DEFAULT_SECONDS = 120;
+const MOST_SECONDS = 3600;
+const DEFAULT_CLIENTS = 64;
+const MOST_CLIENTS = 512;
 
 /** @param argv what follows the program's name. */
 export function parseArguments(argv: readonly string[]): Asked {
@@ -33,6 +59,10 @@ export function parseArguments(argv: readonly string[]): Asked {
     json: { type: "boolean" },
     out: { type: "string" },
     shape: { type: "string", multiple: true },
+    load: { type: "boolean" },
+    seconds: { type: "string" },
+    clients: { type: "string" },
+    backend: { type: "string" },
   } as const;
   try {
     const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true });
@@ -43,15 +73,46 @@ export function parseArguments(argv: readonly string[]): Asked {
     if (unknown !== undefined) {
       return { kind: "usage", fault: `there is no shape "${unknown}"; expected ${SHAPE_NAMES.join(", ")}` };
     }
+    const { load = false, seconds, clients, backend: backendName } = values;
+    const backend = SERVED_BACKENDS.find((known) => known === (backendName ?? "cpu"));
+    if (backend === undefined) {
+      return { kind: "usage", fault: `--backend is "${backendName}"; expected ${SERVED_BACKENDS.join(" or ")}` };
+    }
+    if (backendName !== undefined && name !== "server") {
+      return { kind: "usage", fault: "--backend is an option of the benchmark server" };
+    }
+    if (load && name !== "server") return { kind: "usage", fault: "--load is an option of the benchmark server" };
+    if (!load && (seconds ?? clients) !== undefined) {
+      return { kind: "usage", fault: "--seconds and --clients are options of --load" };
+    }
     if (name === "gpu") {
       const shapes = SHAPE_NAMES.filter((known) => shape.length === 0 || shape.includes(known));
       return { kind: "gpu", json, out, shapes };
     }
-    if (name !== "cpu") return { kind: "usage", fault: `there is no benchmark "${name}"; expected cpu or gpu` };
+    if (name !== "cpu" && name !== "server") {
+      return { kind: "usage", fault: `there is no benchmark "${name}"; expected cpu, gpu or server` };
+    }
     if (out !== null) return { kind: "usage", fault: "--out is an option of the benchmark gpu" };
     if (shape.length > 0) return { kind: "usage", fault: "--shape is an option of the benchmark gpu" };
-    return { kind: "cpu", json };
+    if (name === "cpu") return { kind: "cpu", json };
+    if (!load) return { kind: "server", json, backend, load: null };
+    return {
+      kind: "server",
+      json,
+      backend,
+      load: {
+        seconds: whole("--seconds", seconds, DEFAULT_SECONDS, MOST_SECONDS),
+        clients: whole("--clients", clients, DEFAULT_CLIENTS, MOST_CLIENTS),
+      },
+    };
   } catch (error) {
     return { kind: "usage", fault: error instanceof Error ? error.message : String(error) };
   }
+}
+
+function whole(option: string, text: string | undefined, byDefault: number, most: number): number {
+  if (text === undefined) return byDefault;
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= most) return value;
+  throw new RangeError(`${option} is "${text}"; expected a whole number from 1 to ${most}`);
 }

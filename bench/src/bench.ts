@@ -16,6 +16,8 @@ async function main(argv: readonly string[]): Promise<number> {
     case "gpu":
       await (await import("./gpu/gpu-benchmark")).runGpuBenchmark(asked);
       return 0;
+    case "server":
+      return (await (await import("./server/server-benchmark")).runServerBenchmark(asked)) ? 0 : 1;
   }
 }
 

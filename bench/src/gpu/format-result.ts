@@ -1,3 +1,4 @@
+import { alignColumns } from "../columns";
 import { formatMachine } from "../machine";
 import type { GpuBenchmarkResult, KernelShare, Rates, ShapeResult, Skipped } from "./result";
 import type { Clock } from "./stopwatch";
@@ -125,12 +126,8 @@ function table<Row extends object>(
   rows: readonly (Row | Skipped)[],
   cellsOf: (row: Row) => readonly string[],
 ): string[] {
-  const lines = [heading, ...rows.filter(isMeasured).map(cellsOf)];
-  const widths = heading.map((_, i) => Math.max(...lines.map((cells) => cells[i]?.length ?? 0)));
   return [
-    ...lines.map((cells) =>
-      cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  "),
-    ),
+    ...alignColumns([heading, ...rows.filter(isMeasured).map(cellsOf)]),
     ...rows.filter(isSkipped).map(formatSkipped),
   ];
 }

@@ -5,7 +5,7 @@ import { thisMachine } from "../machine";
 import { measureCeilings } from "./ceilings";
 import { extentFor, type Extent } from "./extent";
 import { formatResult } from "./format-result";
-import { tell } from "./progress";
+import { tell } from "../progress";
 import type { GpuBenchmarkResult, ShapeResult, Skipped } from "./result";
 import { expectWritable, writeResult } from "./result-file";
 import { measureShape } from "./shape-benchmark";

@@ -8,7 +8,7 @@ import type { Extent } from "./extent";
 import { fillCache } from "./filled-cache";
 import { HostClock } from "./host-clock";
 import { measureProducts } from "./products";
-import { tell } from "./progress";
+import { tell } from "../progress";
 import { measurePrompt, readPrompt } from "./prompts";
 import type { Ceilings, OperationRow, PromptRow, ShapeResult, Skipped, TokenRow } from "./result";
 import { measureSample } from "./sampling";
