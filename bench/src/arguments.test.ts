@@ -10,12 +10,15 @@ test.each([
   [["gpu"], { kind: "gpu", json: false, out: null, shapes: ALL }],
   [["--out", "a.json", "gpu", "--json"], { kind: "gpu", json: true, out: "a.json", shapes: ALL }],
   [["gpu", "--shape", "8b", "--shape", "demo"], { kind: "gpu", json: false, out: null, shapes: ["demo", "8b"] }],
-  [["server"], { kind: "server", json: false, backend: "cpu", load: null }],
-  [["server", "--backend", "webgpu"], { kind: "server", json: false, backend: "webgpu", load: null }],
-  [["server", "--load"], { kind: "server", json: false, backend: "cpu", load: { seconds: 120, clients: 64 } }],
+  [["server"], { kind: "server", json: false, backend: "cpu", clients: 64, loadSeconds: null }],
+  [
+    ["server", "--backend", "webgpu", "--clients", "4"],
+    { kind: "server", json: false, backend: "webgpu", clients: 4, loadSeconds: null },
+  ],
+  [["server", "--load"], { kind: "server", json: false, backend: "cpu", clients: 64, loadSeconds: 120 }],
   [
     ["server", "--json", "--load", "--seconds", "3", "--clients", "8"],
-    { kind: "server", json: true, backend: "cpu", load: { seconds: 3, clients: 8 } },
+    { kind: "server", json: true, backend: "cpu", clients: 8, loadSeconds: 3 },
   ],
 ])("%j is understood", (argv, asked) => {
   expect(parseArguments(argv)).toEqual(asked);
@@ -28,11 +31,12 @@ test.each([
   [["--shape", "1b"], "--shape is an option of the benchmark gpu"],
   [["gpu", "--shape", "70b"], 'there is no shape "70b"; expected demo, 1b, 8b'],
   [["--load"], "--load is an option of the benchmark server"],
-  [["server", "--seconds", "3"], "--seconds and --clients are options of --load"],
+  [["server", "--seconds", "3"], "--seconds is an option of --load"],
   [["server", "--load", "--seconds", "0"], '--seconds is "0"; expected a whole number from 1 to 3600'],
   [["server", "--load", "--clients", "1e9"], '--clients is "1e9"; expected a whole number from 1 to 512'],
   [["server", "--out", "a.json"], "--out is an option of the benchmark gpu"],
   [["server", "--backend", "tpu"], '--backend is "tpu"; expected cpu or webgpu'],
+  [["--clients", "3"], "--clients is an option of the benchmark server"],
   [["gpu", "--backend", "webgpu"], "--backend is an option of the benchmark server"],
   [["--fast"], "'--fast'"],
   [["gpu", "--out"], "'--out <value>'"],

@@ -16,20 +16,16 @@ export interface GpuBenchmarkOptions extends BenchmarkOptions {
 
 export interface ServerBenchmarkOptions extends BenchmarkOptions {
   readonly backend: ServedBackend;
-  /** Test the server under load; null to measure its throughput. */
-  readonly load: LoadOptions | null;
+  /** Clients at once; where throughput is measured, at most. */
+  readonly clients: number;
+  /** Seconds for which to test the server under load; null to measure its throughput. */
+  readonly loadSeconds: number | null;
 }
 
 const SERVED_BACKENDS = ["cpu", "webgpu"] as const;
 
 /** What the server computes on. */
 export type ServedBackend = (typeof SERVED_BACKENDS)[number];
-
-export interface LoadOptions {
-  readonly seconds: number;
-  /** At once. */
-  readonly clients: number;
-}
 
 /** What a command line asks for. */
 export type Asked =
@@ -45,7 +41,7 @@ export interface UsageError {
 
 export const USAGE = `usage: npm run bench -- [--json]
        npm run bench -- gpu [--json] [--out FILE] [--shape ${SHAPE_NAMES.join("|")}]...
-       npm run bench -- server [--json] [--backend ${SERVED_BACKENDS.join("|")}] [--load [--seconds N] [--clients N]]
+       npm run bench -- server [--json] [--backend ${SERVED_BACKENDS.join("|")}] [--clients N] [--load [--seconds N]]
 `;
 
 const DEFAULT_SECONDS = 120;
@@ -82,8 +78,9 @@ export function parseArguments(argv: readonly string[]): Asked {
       return { kind: "usage", fault: "--backend is an option of the benchmark server" };
     }
     if (load && name !== "server") return { kind: "usage", fault: "--load is an option of the benchmark server" };
-    if (!load && (seconds ?? clients) !== undefined) {
-      return { kind: "usage", fault: "--seconds and --clients are options of --load" };
+    if (!load && seconds !== undefined) return { kind: "usage", fault: "--seconds is an option of --load" };
+    if (clients !== undefined && name !== "server") {
+      return { kind: "usage", fault: "--clients is an option of the benchmark server" };
     }
     if (name === "gpu") {
       const shapes = SHAPE_NAMES.filter((known) => shape.length === 0 || shape.includes(known));
@@ -95,15 +92,12 @@ export function parseArguments(argv: readonly string[]): Asked {
     if (out !== null) return { kind: "usage", fault: "--out is an option of the benchmark gpu" };
     if (shape.length > 0) return { kind: "usage", fault: "--shape is an option of the benchmark gpu" };
     if (name === "cpu") return { kind: "cpu", json };
-    if (!load) return { kind: "server", json, backend, load: null };
     return {
       kind: "server",
       json,
       backend,
-      load: {
-        seconds: whole("--seconds", seconds, DEFAULT_SECONDS, MOST_SECONDS),
-        clients: whole("--clients", clients, DEFAULT_CLIENTS, MOST_CLIENTS),
-      },
+      clients: whole("--clients", clients, DEFAULT_CLIENTS, MOST_CLIENTS),
+      loadSeconds: load ? whole("--seconds", seconds, DEFAULT_SECONDS, MOST_SECONDS) : null,
     };
   } catch (error) {
     return { kind: "usage", fault: error instanceof Error ? error.message : String(error) };

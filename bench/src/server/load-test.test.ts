@@ -9,7 +9,7 @@ import { judge, type Check } from "./verdict";
 const isTimed = ({ name }: Check): boolean => name.startsWith("/health answers");
 
 test("the program passes a short one", { timeout: 120_000 }, async () => {
-  const { checks, result } = await loadProgram("cpu", { seconds: 2, clients: 12 }, 4);
+  const { checks, result } = await loadProgram("cpu", { seconds: 2, clients: 12, questions: 4 });
   const failed = checks.filter((check) => !check.passed && !isTimed(check));
   expect({ failed, examples: result.examples }).toEqual({ failed: [], examples: [] });
   expect(result.counts.right).toBeGreaterThan(0);

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { WinnowError } from "@winnow/core-tensor";
 
-import type { LoadOptions } from "../arguments";
 import { ask, askPatiently } from "./ask";
 import { HealthWatch, type HealthSeen } from "./health-watch";
 import { HOSTILES, type HostileOutcome } from "./hostile";
@@ -22,7 +21,10 @@ const SEED = 20_231_015;
 const SETTLE_MS = 15_000;
 const POLL_MS = 10_000;
 
-export interface LoadTestOptions extends LoadOptions {
+export interface LoadTestOptions {
+  readonly seconds: number;
+  /** At once. */
+  readonly clients: number;
   readonly questions: number;
 }
 

@@ -1,10 +1,10 @@
-import type { LoadOptions, ServedBackend, ServerBenchmarkOptions } from "../arguments";
+import type { ServedBackend, ServerBenchmarkOptions } from "../arguments";
 import { thisMachine } from "../machine";
 import { tell } from "../progress";
 import { formatLoad, type LoadReport } from "./format-load";
 import { formatThroughput, type ThroughputResult } from "./format-throughput";
 import { PROMPT_MS } from "./health-watch";
-import { testUnderLoad } from "./load-test";
+import { testUnderLoad, type LoadTestOptions } from "./load-test";
 import { watchLongPrompts, type LongPrompts } from "./long-prompts";
 import { ServerProgram } from "./server-program";
 import { readSlots } from "./slots-watch";
@@ -24,18 +24,24 @@ const QUESTIONS = 32;
  * @returns whether everything was as it should be.
  * @throws WinnowError `usage` when the server does not start.
  */
-export async function runServerBenchmark({ json, backend, load }: ServerBenchmarkOptions): Promise<boolean> {
-  if (load === null) {
-    const result = await compareThroughput(backend);
+export async function runServerBenchmark({
+  json,
+  backend,
+  clients,
+  loadSeconds,
+}: ServerBenchmarkOptions): Promise<boolean> {
+  if (loadSeconds === null) {
+    const result = await compareThroughput(backend, clients);
     process.stdout.write(json ? `${JSON.stringify(result, null, 1)}\n` : formatThroughput(result));
     return result.faults.length === 0;
   }
-  const report = await loadProgram(backend, load, QUESTIONS);
+  const report = await loadProgram(backend, { seconds: loadSeconds, clients, questions: QUESTIONS });
   process.stdout.write(json ? `${JSON.stringify(report, null, 1)}\n` : formatLoad(report));
   return report.checks.every(({ passed }) => passed);
 }
 
-async function compareThroughput(served: ServedBackend): Promise<ThroughputResult> {
+async function compareThroughput(served: ServedBackend, mostClients: number): Promise<ThroughputResult> {
+  const crowds = CROWDS.filter(({ clients }) => clients <= mostClients);
   const rows: ThroughputRow[] = [];
   const prompts: LongPrompts[] = [];
   const faults: string[] = [];
@@ -46,7 +52,7 @@ async function compareThroughput(served: ServedBackend): Promise<ThroughputResul
     const slots = await readSlots(server.url);
     backend = slots.backend;
     budgetBytes = slots.cache.budgetBytes;
-    rows.push(...(await measureThroughput(server.url, policy, CROWDS)));
+    rows.push(...(await measureThroughput(server.url, policy, crowds)));
     prompts.push({ policy, ...(await watchLongPrompts(server.url)) });
     const exitCode = await server.end();
     if (exitCode !== 0) faults.push(`${policy}: the server ended with ${String(exitCode)}, expected 0`);
@@ -68,10 +74,10 @@ async function compareThroughput(served: ServedBackend): Promise<ThroughputResul
 }
 
 /** Put the built program under load, end it, and judge it. */
-export async function loadProgram(backend: ServedBackend, load: LoadOptions, questions: number): Promise<LoadReport> {
+export async function loadProgram(backend: ServedBackend, options: LoadTestOptions): Promise<LoadReport> {
   using server = await start(backend);
-  tell(`${load.clients} clients for ${load.seconds} s`);
-  const result = await testUnderLoad(server.url, { ...load, questions });
+  tell(`${options.clients} clients for ${options.seconds} s`);
+  const result = await testUnderLoad(server.url, options);
   const exitCode = await server.end();
   const checks = judge(result, { exitCode, log: server.log });
   return { machine: thisMachine(), model: MODEL, maxQueue: MAX_QUEUE, result, checks };
