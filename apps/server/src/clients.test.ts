@@ -175,7 +175,7 @@ describe("the openai client", () => {
     });
     let seen = 0;
     for await (const _ of stream) if (++seen === 4) break;
-    await expect.poll(async () => (await slots()).slots, { timeout: 5000 }).toEqual([]);
+    await expect.poll(async () => (await slots()).slots, { timeout: 60_000 }).toEqual([]);
     expect((await slots()).cache.reservedBytes).toBeLessThanOrEqual(before);
   });
 
@@ -185,10 +185,10 @@ describe("the openai client", () => {
       { model: "demo", messages: [{ role: "user", content: "Tell a long story about Tom. ".repeat(10) }] },
       { signal: abort.signal },
     );
-    await expect.poll(async () => (await slots()).slots.length, { timeout: 5000 }).toBe(1);
+    await expect.poll(async () => (await slots()).slots.length, { timeout: 60_000 }).toBe(1);
     abort.abort();
     await expect(asked).rejects.toThrow(OpenAI.APIUserAbortError);
-    await expect.poll(async () => (await slots()).slots, { timeout: 5000 }).toEqual([]);
+    await expect.poll(async () => (await slots()).slots, { timeout: 60_000 }).toEqual([]);
   });
 
   test("sends batches, and cancels one", async () => {
@@ -211,7 +211,7 @@ describe("the openai client", () => {
       });
     };
     const { id } = await send([line(1, 6), line(2, 6), line(3, 6)]);
-    await expect.poll(async () => (await client.batches.retrieve(id)).status, { timeout: 20_000 }).toBe("completed");
+    await expect.poll(async () => (await client.batches.retrieve(id)).status, { timeout: 60_000 }).toBe("completed");
     const { output_file_id = "" } = await client.batches.retrieve(id);
     const output = (await (await client.files.content(output_file_id)).text()).trim().split("\n");
     const alone = await client.chat.completions.create({
@@ -229,7 +229,7 @@ describe("the openai client", () => {
     const long = await send(Array.from({ length: 200 }, (_, i) => line(i, 300)));
     expect((await client.batches.cancel(long.id)).status).toMatch(/^cancel/);
     await expect
-      .poll(async () => (await client.batches.retrieve(long.id)).status, { timeout: 20_000 })
+      .poll(async () => (await client.batches.retrieve(long.id)).status, { timeout: 60_000 })
       .toBe("cancelled");
   });
 

@@ -11,6 +11,7 @@ import { openBatches, type Batches } from "./batches";
 import type { ApiKeys } from "./http/api-keys";
 import { RateLimit } from "./http/rate-limit";
 import { Deployment } from "./serve/deployment";
+import { warmUp } from "./serve/warm-up";
 
 /** How a server is run; everything has a default. */
 export interface ServerOptions {
@@ -81,8 +82,7 @@ export async function startServer(model: Model, modelId: string, options: Server
   });
   let batches: Batches | null = null;
   try {
-    // Defaults that do not fit the model are told now and not to the first client.
-    model.createSession(deployment.sessionOptions(null))[Symbol.dispose]();
+    await warmUp(model, deployment.sessionOptions(null));
     batches = await openBatches({
       ...(options.redisUrl === undefined ? {} : { redisUrl: options.redisUrl }),
       run: lineRunner(deployment, log),

@@ -109,7 +109,7 @@ describe.skipIf(service === null)("batches in Redis", () => {
     const client = (await serveHere(await openHere())).client("a");
     const [first, second] = [await forkWorker(), await forkWorker()];
     const id = await submit(client, numbered(400, { ms: 20 }));
-    await expect.poll(() => first.ran.length, { timeout: 10_000, interval: 5 }).toBeGreaterThan(40);
+    await expect.poll(() => first.ran.length, { timeout: 60_000, interval: 5 }).toBeGreaterThan(40);
     first.child.kill("SIGKILL");
     await once(first.child, "exit");
     const early = await client.batches.retrieve(id);
@@ -128,7 +128,7 @@ describe.skipIf(service === null)("batches in Redis", () => {
     // The first lines run while the others are being added, by the only process that there is.
     const { child, ran } = await forkWorker();
     const id = await submitTo(await keepsOnly(), numbered(lines, { ms: 0 }));
-    await expect.poll(() => ran.length, { timeout: 10_000, interval: 1 }).toBeGreaterThan(0);
+    await expect.poll(() => ran.length, { timeout: 60_000, interval: 1 }).toBeGreaterThan(0);
     child.kill("SIGKILL");
     await once(child, "exit");
     const client = (await serveHere(await openHere({ concurrency: 16 }))).client("a");
@@ -153,7 +153,7 @@ describe.skipIf(service === null)("batches in Redis", () => {
     await two.client("a").batches.cancel(id);
     const batch = await follow(one.client("a"), id, hasEnded);
     expect(batch).toMatchObject({ status: "cancelled", request_counts: { total: 100, completed: 0, failed: 0 } });
-    await expect.poll(() => stopped.length, { timeout: 3000 }).toBeGreaterThan(0);
+    await expect.poll(() => stopped.length, { timeout: 60_000 }).toBeGreaterThan(0);
   });
 
   it("gives lines that run back when the process ends, and counts that as no try", async () => {
@@ -166,7 +166,7 @@ describe.skipIf(service === null)("batches in Redis", () => {
       },
     });
     const id = await submitTo(ending, numbered(20));
-    await expect.poll(() => begun, { timeout: 5000 }).toBe(4);
+    await expect.poll(() => begun, { timeout: 60_000 }).toBe(4);
     await ending[Symbol.asyncDispose]();
     const client = (await serveHere(await openHere({ maxTries: 1, maxDeaths: 1 }))).client("a");
     const batch = await follow(client, id, hasEnded);
@@ -239,7 +239,7 @@ describe.skipIf(service === null)("batches in Redis", () => {
     await expect(submit(client, numbered(1))).rejects.toMatchObject({ status: 503 });
     expect(Date.now() - started).toBeLessThan(3000);
     own = await startRedis(service, port);
-    await expect.poll(() => client.files.list().then(({ data }) => data, String), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => client.files.list().then(({ data }) => data, String), { timeout: 60_000 }).toEqual([]);
     const batch = await follow(client, await submit(client, numbered(20)), hasEnded);
     expect(batch.request_counts?.completed).toBe(20);
     expect(logged.filter((message) => /out of reach|is back/.test(message))).toEqual([

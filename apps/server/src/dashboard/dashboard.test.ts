@@ -93,6 +93,7 @@ describe.skipIf(!installed)("in Chromium", () => {
   /** The page, whose errors and breaches of the content security policy fail the test. */
   async function open(options: BrowserContextOptions = {}, expected: RegExp | null = null): Promise<Page> {
     const page = await browser.newPage({ viewport: { width: 1360, height: 1000 }, ...options });
+    page.setDefaultTimeout(60_000);
     const problems: string[] = [];
     page.on("pageerror", (error) => problems.push(String(error)));
     page.on("console", (message) => {

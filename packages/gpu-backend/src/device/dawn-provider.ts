@@ -1,4 +1,5 @@
 import { GpuError } from "./gpu-error";
+import { PacedPolling } from "./paced-polling";
 import { hasVulkanLoader } from "./vulkan-loader";
 
 /** Flags of Dawn, which it takes when it starts and not later. */
@@ -26,8 +27,11 @@ export async function dawnProvider(): Promise<GPU> {
     );
   }
   try {
-    const { create } = await import("@webgpu/dawn");
-    instance ??= create(DAWN_FLAGS);
+    const { create, globals } = await import("@webgpu/dawn");
+    if (instance === null) {
+      new PacedPolling().pace(globals);
+      instance = create(DAWN_FLAGS);
+    }
     return instance;
   } catch (error) {
     throw new GpuError(
