@@ -2,6 +2,7 @@ import { WinnowError } from "@winnow/core-tensor";
 
 import type { PromptPart } from "../session/session";
 import type { ChatMessage, ChatTemplate, Tokenizer } from "../tokenizer";
+import { shieldedMessages } from "../tokenizer/chat-template";
 import { conversationTexts, type TurnTexts } from "./conversation";
 
 /** What a probe asks where there is no chat template to ask it with. */
@@ -28,12 +29,12 @@ export function idsPart(tokenizer: Tokenizer, ids: readonly number[]): PromptPar
 const LEAST_SHARED_TOKENS = 256;
 
 /**
- * The parts of a conversation's turn; a probe replays the user's message. A long system message is a part of its own,
+ * The parts of a conversation's turn, whose messages are shielded; a probe replays the user's message. A long system message is a part of its own,
  * which other conversations may begin with too.
  */
 export function turnParts(tokenizer: Tokenizer, turn: TurnTexts): PromptPart[] {
   const { system, segments, subject, request } = turn;
-  const plain = { addSpecial: false } as const;
+  const plain = { addSpecial: false, shielded: true } as const;
   const part = (text: string, subject: string, request: string): PromptPart => ({
     ids: tokenizer.encode(text, plain),
     probe: replay(tokenizer, request, tokenizer.encode(subject, plain)),
@@ -61,7 +62,7 @@ export function chatParts(model: ChatModel, messages: readonly ChatMessage[]): P
   if (model.template === null) {
     throw new WinnowError("tokenizer", `${model.dir} has no chat template; use raw prompts`);
   }
-  return turnParts(model.tokenizer, conversationTexts(model.template, messages));
+  return turnParts(model.tokenizer, conversationTexts(model.template, shieldedMessages(model.tokenizer, messages)));
 }
 
 interface ChatModel {
@@ -76,5 +77,5 @@ export function withProbe(parts: readonly PromptPart[], probe: readonly number[]
 }
 
 function replay(tokenizer: Tokenizer, request: string, subject: readonly number[]): PromptPart["probe"] {
-  return { kind: "replay", request: tokenizer.encode(request, { addSpecial: false }), subject };
+  return { kind: "replay", request: tokenizer.encode(request, { addSpecial: false, shielded: true }), subject };
 }

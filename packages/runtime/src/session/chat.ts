@@ -6,6 +6,8 @@ import type { Model } from "../model";
 import { Conversation } from "../prompt/conversation";
 import { turnParts, withProbe } from "../prompt/parts";
 import type { ChatMessage } from "../tokenizer";
+import { shieldedMessages } from "../tokenizer/chat-template";
+import { unshielded } from "../tokenizer/shield";
 import { generationOf, type Generation } from "./generation";
 import type { GenerateOptions, PromptPart, Session } from "./session";
 
@@ -50,14 +52,15 @@ export class Chat {
     if (model.template === null) {
       throw new WinnowError("tokenizer", `${model.dir} has no chat template; use raw prompts (--raw)`);
     }
-    this.#conversation = new Conversation(model.template, state?.messages);
+    this.#conversation = new Conversation(model.template, shieldedMessages(model.tokenizer, state?.messages ?? []));
     this.#closing = state?.closing ?? "";
-    if (system !== undefined) this.#conversation.system(system);
+    if (system !== undefined) this.#conversation.system(model.tokenizer.shield(system));
   }
 
   /** What to save with the session, so that the chat can go on. */
   get state(): ChatState {
-    return { messages: this.#conversation.messages, closing: this.#closing };
+    const messages = this.#conversation.messages.map(({ role, content }) => ({ role, content: unshielded(content) }));
+    return { messages, closing: this.#closing };
   }
 
   /**
@@ -70,7 +73,9 @@ export class Chat {
 
   /** What a question adds to the session, for a caller that reads it itself. */
   parts(content: string, then?: string, probe?: readonly number[]): PromptPart[] {
-    const [first, ...others] = turnParts(this.model.tokenizer, this.#conversation.ask(content, then));
+    const { tokenizer } = this.model;
+    const after = then === undefined ? undefined : tokenizer.shield(then);
+    const [first, ...others] = turnParts(tokenizer, this.#conversation.ask(tokenizer.shield(content), after));
     if (first === undefined) return [];
     const parts = [{ ...first, ids: [...this.#closingIds(), ...first.ids] }, ...others];
     return probe === undefined ? parts : withProbe(parts, probe);
@@ -78,7 +83,7 @@ export class Chat {
 
   /** The end of the last answer's turn, as far as the model has not said it itself. */
   #closingIds(): number[] {
-    const ids = this.model.tokenizer.encode(this.#closing, { addSpecial: false });
+    const ids = this.model.tokenizer.encode(this.#closing, { addSpecial: false, shielded: true });
     return ids[0] !== undefined && ids[0] === this.session.tokens.at(-1) ? ids.slice(1) : ids;
   }
 
@@ -95,7 +100,7 @@ export class Chat {
       return await generation.report();
     } finally {
       if (this.session.tokens.length === before) this.#conversation.retract();
-      else this.#closing = this.#conversation.answered(answer);
+      else this.#closing = this.#conversation.answered(this.model.tokenizer.shield(answer));
     }
   }
 }

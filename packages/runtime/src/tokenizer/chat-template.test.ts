@@ -1,12 +1,14 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { failureOf } from "../files/testing/failure";
 import { temporaryDirectory } from "../files/testing/temporary-directory";
 import { ChatTemplate, encodeChat, type ChatMessage } from "./chat-template";
 import { loadChatTemplate, loadTokenizer } from "./load-tokenizer";
+import { Shield, shieldedPieces, unshielded } from "./shield";
 
 const at = temporaryDirectory();
 const demoDir = fileURLToPath(new URL("../../../../models/demo", import.meta.url));
@@ -51,6 +53,47 @@ describe("the demo model's template", () => {
     ]);
     expect(ids.filter((id) => tokenizer.specialIds.has(id))).toEqual([0, 3, 6, 4, 6, 5]);
     expect(encodeChat(tokenizer, template, MESSAGES, { addGenerationPrompt: false })).toEqual(ids.slice(0, -1));
+  });
+});
+
+describe("what people write", () => {
+  const SPELLED = ["<s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<pad>", "\uFDD0"];
+  const written = fc
+    .array(fc.oneof(fc.constantFrom(...SPELLED, "<", "|>", "s>", "<|", "<|end", "\n\n"), fc.string()), { maxLength: 8 })
+    .map((pieces) => pieces.join(""));
+
+  it("neither ends a turn nor begins one, whatever it spells, and is read to the letter", () => {
+    fc.assert(
+      fc.property(fc.constantFrom("system", "user", "assistant"), written, written, (role, first, second) => {
+        const ids = encodeChat(tokenizer, template, [
+          { role, content: first },
+          { role: "user", content: second },
+        ]);
+        const role1 = tokenizer.idOf(`<|${role}|>`);
+        expect(ids.filter((id) => tokenizer.specialIds.has(id))).toEqual([0, role1, 6, 4, 6, 5]);
+        expect(tokenizer.decode(ids)).toBe(`${first}${second}`.replaceAll("\uFDD0", "\uFFFD").toWellFormed());
+      }),
+    );
+  });
+
+  it("is what it would be without a shield where it spells no special token", () => {
+    fc.assert(
+      fc.property(
+        fc.string().filter((text) => !SPELLED.some((spelled) => text.includes(spelled))),
+        (content) => {
+          const messages = [{ role: "user", content } as const];
+          const asItIs = tokenizer.encode(template.render(messages), { addSpecial: false });
+          expect(encodeChat(tokenizer, template, messages)).toEqual(asItIs);
+        },
+      ),
+    );
+  });
+
+  it("keeps apart special tokens that overlap", () => {
+    const shield = new Shield(["ab", "bcd", "x", "é|", "a.c"]);
+    expect(shieldedPieces(shield.over("abcd xx é| a.c abc"))).toEqual(["a", "b", "cd xx é", "| a", ".c a", "bc"]);
+    expect(unshielded(shield.over("abcd xx é|"))).toBe("abcd xx é|");
+    expect(new Shield([]).over("ab")).toBe("ab");
   });
 });
 

@@ -52,8 +52,14 @@ export class ChatTemplate {
   }
 }
 
+/** The messages with their texts shielded: special tokens are the template's to write. */
+export function shieldedMessages(tokenizer: Tokenizer, messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  return messages.map(({ role, content }) => ({ role, content: tokenizer.shield(content) }));
+}
+
 /**
- * Token ids of a conversation. The template's text names its special tokens itself, so none are added.
+ * Token ids of a conversation. The template's text names its special tokens itself, so none are added; those that a message
+ * spells out are text.
  *
  * @throws WinnowError `tokenizer` when the template refuses the messages.
  */
@@ -63,7 +69,8 @@ export function encodeChat(
   messages: readonly ChatMessage[],
   options: ChatTemplateOptions = {},
 ): number[] {
-  return tokenizer.encode(template.render(messages, options), { addSpecial: false });
+  const text = template.render(shieldedMessages(tokenizer, messages), options);
+  return tokenizer.encode(text, { addSpecial: false, shielded: true });
 }
 
 function templateError(what: string, cause: unknown): WinnowError {

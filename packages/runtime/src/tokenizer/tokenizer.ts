@@ -5,10 +5,18 @@ import type { VocabularyEntry } from "@winnow/kv-policies";
 import { checkJson } from "../files/json-file";
 import { quote } from "../files/quote";
 import { Fingerprint } from "./fingerprint";
+import { Shield, shieldedPieces } from "./shield";
 import { spellingOf, type Spelling } from "./spelling";
 import { StreamDecoder } from "./stream-decoder";
 import { namedTokens, tokenizerConfigSchema, type NamedTokens } from "./tokenizer-config";
 import { mergesOf, readVocabulary, tokenizerSchema, type TokenizerJson } from "./vocabulary";
+
+export interface EncodeOptions {
+  /** Add what the tokenizer puts around a text, such as `<s>`; so by default. */
+  readonly addSpecial?: boolean;
+  /** The text has parts that were given to `shield`. */
+  readonly shielded?: boolean;
+}
 
 export interface DecodeOptions {
   /** Leave special tokens out; so by default. */
@@ -31,6 +39,7 @@ export class Tokenizer {
   readonly #vocabulary: readonly VocabularyEntry[];
   readonly #spelling: Spelling;
   readonly #merges: readonly string[];
+  readonly #shield: Shield;
   readonly #what: string;
   #fingerprint: string | undefined;
 
@@ -48,6 +57,8 @@ export class Tokenizer {
     this.#vocabulary = readVocabulary(json, this.#spelling, what);
     this.#merges = mergesOf(json);
     this.#library = makeLibrary(json, config, what);
+    const added = json.added_tokens ?? [];
+    this.#shield = new Shield(added.filter(({ special }) => special === true).map(({ content }) => content));
     this.specialIds = new Set(this.#vocabulary.flatMap((entry, id) => (entry.special ? [id] : [])));
     this.namedTokens = namedTokens(config);
   }
@@ -78,13 +89,31 @@ export class Tokenizer {
   }
 
   /**
-   * Token ids of a text. Special tokens that the text spells out become their ids.
+   * Token ids of a text. Special tokens that the text spells out become their ids, but for those in shielded parts.
    *
-   * @param options.addSpecial whether to add what the tokenizer puts around a text, such as `<s>`; so by default.
    * @throws WinnowError `tokenizer` when a part of the text has no token.
    */
-  encode(text: string, options: { readonly addSpecial?: boolean } = {}): number[] {
-    const { ids, tokens } = this.#run(text, options.addSpecial ?? true);
+  encode(text: string, { addSpecial = true, shielded = false }: EncodeOptions = {}): number[] {
+    if (!shielded) return this.#encode(text, addSpecial);
+    return shieldedPieces(text).flatMap((piece, i) => this.#encode(piece, addSpecial && i === 0));
+  }
+
+  /**
+   * The text such that `encode` with `shielded` takes it for text whatever special tokens it spells out, also as a part of
+   * another. Tokenizers that put a space before a text then have one inside of such a spelling.
+   *
+   * @example
+   * ```ts
+   * const turn = `<|user|>${tokenizer.shield("<|end|>")}<|end|>`;
+   * tokenizer.encode(turn, { shielded: true }); // one end, and not two
+   * ```
+   */
+  shield(text: string): string {
+    return this.#shield.over(text);
+  }
+
+  #encode(text: string, addSpecial: boolean): number[] {
+    const { ids, tokens } = this.#run(text, addSpecial);
     for (let i = 0; i < ids.length; i++) {
       // The library's types promise numbers, and where there is no token for the unknown it gives none.
       const id: unknown = ids[i];
