@@ -168,14 +168,17 @@ export class LayerCache implements Disposable {
   /**
    * Set a head's length on the host, taking pages for more slots or giving spare ones back. The slots themselves
    * are written by operations; so is the device's copy of the length.
+   *
+   * @throws WinnowError `disposed`, and takes nothing, when it is longer and the cache has been closed.
    */
   resize(head: number, length: number): void {
+    const tables = length > this.#kv.length(head) ? this.#opened : null;
     const before = this.#kv.pages(head).length;
     if (this.#kv.resize(head, length)) this.#slabNumbers = null;
     const pages = this.#kv.pages(head);
-    if (pages.length > before) {
+    if (tables !== null && pages.length > before) {
       const at = head * this.#tableWidth + before;
-      this.backend.write(this.#opened.pages, Uint32Array.from(pages.slice(before)), at);
+      this.backend.write(tables.pages, Uint32Array.from(pages.slice(before)), at);
     }
     for (const column of this.columnsOf(head)) {
       const row = this.#columnRow(head, column);

@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers/promises";
+
 import { createCpuBackend, randomWord, type MemorySnapshot } from "@winnow/core-tensor";
 import { createCpuWorkerBackend } from "@winnow/core-tensor/worker";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -58,5 +60,29 @@ describe.each([
       session[Symbol.dispose]();
     }
     expect(now()).toEqual(before);
+  });
+
+  test("leave nothing behind, closed in the midst of what they do, and others go on", async () => {
+    const prompt = idsPart(model.tokenizer, LONG_IDS.slice(0, 30));
+    const answers = new Map<string, readonly number[]>();
+    for (let i = 0; i < 90; i++) {
+      const policy = POLICIES[i % POLICIES.length] ?? "full";
+      const sessions = [0, 1, 2].map(() => model.createSession({ policy, interval: 2 }));
+      const calls = sessions.map((session, n) => session.generate([prompt], { ...ANSWER, maxTokens: 12 + n }).report());
+      const outcomes = Promise.allSettled(calls);
+      for (let turn = randomWord(2, i, 0) % 120; turn > 0; turn--) await setImmediate();
+      for (const session of sessions.slice(1)) session[Symbol.dispose]();
+      const [staying, ...closed] = await outcomes;
+      for (const outcome of closed) {
+        if (outcome.status === "rejected") expect(outcome.reason).toMatchObject({ code: "disposed" });
+      }
+      const { tokens } = staying?.status === "fulfilled" ? staying.value : { tokens: staying?.reason };
+      if (!answers.has(policy)) answers.set(policy, tokens);
+      expect(tokens, `the answer of ${policy} beside others that were closed in round ${i}`).toEqual(
+        answers.get(policy),
+      );
+      sessions[0]?.[Symbol.dispose]();
+      expect(now(), `sessions of ${policy}, closed in round ${i}`).toEqual(before);
+    }
   });
 });

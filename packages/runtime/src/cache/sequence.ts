@@ -245,15 +245,25 @@ export class Sequence implements Disposable {
     for (const layer of this.layers) layer.grow();
   }
 
-  /** The token that was read ahead is this one. */
+  /**
+   * The token that was read ahead is this one.
+   *
+   * @throws WinnowError `disposed`
+   */
   accept(token: number): void {
+    this.expectOpen();
     this.push([token]);
     [this.#logits, this.#logitsAhead] = [this.#logitsAhead, this.#logits];
     this.noteBytes(this.#scratchBytes);
   }
 
-  /** Forget the token that was read ahead. */
+  /**
+   * Forget the token that was read ahead.
+   *
+   * @throws WinnowError `disposed`
+   */
   takeBack(): void {
+    this.expectOpen();
     for (const layer of this.layers) layer.takeBack();
   }
 

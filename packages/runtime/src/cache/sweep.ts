@@ -66,6 +66,7 @@ export class Sweeper implements Disposable {
     return {
       kept,
       settle: (counts) => {
+        sequence.expectOpen();
         sequence.layers.forEach((layer, l) => {
           settleLayer(layer, before[l] ?? [], (head) => counts[l * heads.kvHeads + head] ?? 0);
         });

@@ -117,7 +117,9 @@ export class StepRounds {
     const asking = this.#waiting.splice(0);
     try {
       const members = await this.#grow(asking);
-      if (members.length > 0) await this.#drawAll(members);
+      // While room was made, some may have been closed.
+      const open = members.filter(isOpen);
+      if (open.length > 0) await this.#drawAll(open);
     } catch (error) {
       for (const { reject } of asking) reject(error);
     } finally {
@@ -144,7 +146,7 @@ export class StepRounds {
       if (youngest === undefined) return [];
       staying.splice(staying.indexOf(youngest), 1);
       if (admission.isAlone(youngest.request.admitted)) youngest.reject(admission.tooMuch);
-      else await this.#park(youngest);
+      else await this.#park(youngest).catch(youngest.reject);
     }
   }
 
@@ -231,14 +233,13 @@ export class StepRounds {
     });
     let at = 0;
     for (const member of members) {
-      const { request, sweep, resolve, reject } = member;
-      const [ids, logProbabilities, ...others] = outputs.slice(at, (at += outputsOf(member).length));
-      const kept = sweep === null ? undefined : others.shift();
-      if (kept !== undefined) sweep?.settle(kept);
-      const id = ids?.[0] ?? NOT_A_TOKEN;
-      const top = topTokens(others[0] ?? [], request.topTokens);
-      if (id === NOT_A_TOKEN) reject(notANumber(request.sequence));
-      else resolve({ id, logProbability: logProbabilities?.[0] ?? NaN, top });
+      const own = outputs.slice(at, (at += outputsOf(member).length));
+      try {
+        member.resolve(drawnOf(member, own));
+      } catch (error) {
+        // One that was closed meanwhile is no trouble of the others.
+        member.reject(error);
+      }
     }
   }
 
@@ -272,6 +273,16 @@ export class StepRounds {
   }
 }
 
+function isOpen({ request, reject }: Waiting): boolean {
+  try {
+    request.sequence.expectOpen();
+    return true;
+  } catch (error) {
+    reject(error);
+    return false;
+  }
+}
+
 /** Whether a sequence can take part; one that cannot is told so, and the others go on. */
 function isReady({ request, reject }: Waiting): boolean {
   try {
@@ -298,6 +309,20 @@ function outputsOf({ request, sweep }: Waiting): DeviceTensor[] {
     ...(sweep === null ? [] : [sweep.kept]),
     ...(request.topTokens === 0 ? [] : [request.sequence.logits]),
   ];
+}
+
+/**
+ * What the outputs say; the sweep among them is settled.
+ *
+ * @throws WinnowError `numeric`, `disposed`
+ */
+function drawnOf({ request, sweep }: Waiting, outputs: readonly (Float32Array | Uint32Array)[]): Drawn {
+  const [ids, logProbabilities, ...others] = outputs;
+  const kept = sweep === null ? undefined : others.shift();
+  if (kept !== undefined) sweep?.settle(kept);
+  const id = ids?.[0] ?? NOT_A_TOKEN;
+  if (id === NOT_A_TOKEN) throw notANumber(request.sequence);
+  return { id, logProbability: logProbabilities?.[0] ?? NaN, top: topTokens(others[0] ?? [], request.topTokens) };
 }
 
 function notANumber({ tokens }: Sequence): WinnowError {
