@@ -27,6 +27,11 @@ const LONG = {
   max_tokens: 400,
 };
 
+interface SlotsNow {
+  readonly slots: readonly { readonly state: string }[];
+  readonly cache: { readonly bytes: number };
+}
+
 async function errorOf(response: Response): Promise<unknown> {
   return { status: response.status, ...((await response.json()) as object) };
 }
@@ -39,7 +44,7 @@ describe("a server", () => {
     const states = new Set<string>();
     for (let i = 0; i < 400 && !states.has("writing"); i++) {
       expect((await fetch(`${server.url}/health`)).status).toBe(200);
-      const { slots } = (await (await fetch(`${server.url}/slots`)).json()) as { slots: { state: string }[] };
+      const { slots } = (await (await fetch(`${server.url}/slots`)).json()) as SlotsNow;
       for (const { state } of slots) states.add(state);
     }
     expect(states).toContain("reading");
@@ -63,6 +68,29 @@ describe("a server", () => {
       .toEqual([429, true]);
     abort.abort();
     await Promise.all([first, second]);
+  });
+
+  test("keeps nothing of several prompts and answers that are given up, however far they are", async () => {
+    await using server = await demoServer();
+    const prompt = [5, 100, 30, 60].map((words) => "Tom keeps the red key. ".repeat(words));
+    for (let round = 0; round < 12; round++) {
+      const abort = new AbortController();
+      const asked = fetch(`${server.url}/v1/completions`, {
+        method: "POST",
+        headers: JSON_TYPE,
+        body: JSON.stringify({ model: "demo", prompt, n: 3, temperature: 1, max_tokens: 60 }),
+        signal: abort.signal,
+      }).catch(() => null);
+      setTimeout(() => {
+        abort.abort();
+      }, 40 * round);
+      await asked;
+    }
+    const left = async (): Promise<unknown> => {
+      const { slots, cache } = (await (await fetch(`${server.url}/slots`)).json()) as SlotsNow;
+      return { slots: slots.length, bytes: cache.bytes };
+    };
+    await expect.poll(left, { timeout: 60_000 }).toEqual({ slots: 0, bytes: 0 });
   });
 
   test("gives a request no longer than its deadline", async () => {

@@ -1,9 +1,11 @@
+import { WinnowError } from "@winnow/core-tensor";
 import {
   Chat,
   Conversation,
   chatParts,
   type ChatMessage,
   type ChatState,
+  type GenerationReport,
   type Model,
   type PromptPart,
   type Session,
@@ -16,6 +18,7 @@ import { ApiError } from "../http/api-error";
 const MOST_KEPT = 64;
 /** One that nobody goes on with for so long is forgotten. */
 const KEPT_MS = 30 * 60_000;
+const LOOK_MS = 60_000;
 
 interface Kept {
   readonly session: Session;
@@ -29,8 +32,8 @@ interface Kept {
 export interface Turn {
   readonly session: Session;
   readonly parts: readonly PromptPart[];
-  /** To be called once, with the answer's text, or null when there is none to go on from. */
-  readonly end: (answer: string | null) => void;
+  /** To be called once, with the answer, or null when there is none to go on from. Never throws. */
+  readonly end: (answer: Pick<GenerationReport, "text" | "tokens"> | null) => void;
 }
 
 /**
@@ -38,12 +41,19 @@ export interface Turn {
  * cache; any other begins anew. Names belong to the owner of an API key.
  */
 export class Conversations implements Disposable {
+  /** The one that was left alone the longest comes first. */
   readonly #kept = new Map<string, Kept>();
+  readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(
     private readonly model: Model,
     private readonly now: () => number = () => performance.now(),
-  ) {}
+  ) {
+    this.#timer = setInterval(() => {
+      this.forgetOld();
+    }, LOOK_MS);
+    this.#timer.unref();
+  }
 
   get size(): number {
     return this.#kept.size;
@@ -51,7 +61,6 @@ export class Conversations implements Disposable {
 
   /** @throws ApiError 409 while the conversation's last answer is under way; WinnowError as `chatParts` does. */
   take(owner: string, name: string, messages: readonly ChatMessage[], options: SessionOptions): Turn {
-    this.#forgetOld();
     const key = JSON.stringify([owner, name]);
     const { registry: _, ...visible } = options;
     const cut = JSON.stringify(visible);
@@ -68,11 +77,20 @@ export class Conversations implements Disposable {
     if (before !== undefined && goesOn !== null) return this.#turn(key, before, goesOn, messages);
     const parts = chatParts(this.model, messages);
     const session = this.model.createSession(options);
-    before?.session[Symbol.dispose]();
+    if (before === undefined) this.#makeRoom();
+    else before.session[Symbol.dispose]();
     return this.#turn(key, { session, cut, state: null, busy: false, usedAtMs: 0 }, parts, messages);
   }
 
+  /** Forget those that nobody has gone on with for long. */
+  forgetOld(): void {
+    for (const [key, { busy, usedAtMs }] of [...this.#kept]) {
+      if (!busy && this.now() - usedAtMs > KEPT_MS) this.#forget(key);
+    }
+  }
+
   [Symbol.dispose](): void {
+    clearInterval(this.#timer);
     for (const key of [...this.#kept.keys()]) this.#forget(key);
   }
 
@@ -86,21 +104,16 @@ export class Conversations implements Disposable {
       end: (answer) => {
         kept.busy = false;
         kept.usedAtMs = this.now();
-        if (answer === null || this.model.template === null) {
-          this.#forget(key);
-          return;
-        }
-        const conversation = new Conversation(this.model.template, messages);
-        const closing = conversation.answered(answer);
-        kept.state = { messages: conversation.messages, closing };
+        kept.state = answer === null ? null : stateAfter(this.model, messages, answer);
+        if (kept.state === null) this.#forget(key);
       },
     };
   }
 
-  #forgetOld(): void {
-    for (const [key, { busy, usedAtMs }] of [...this.#kept]) {
-      if (busy) continue;
-      if (this.#kept.size >= MOST_KEPT || this.now() - usedAtMs > KEPT_MS) this.#forget(key);
+  #makeRoom(): void {
+    for (const [key, { busy }] of [...this.#kept]) {
+      if (this.#kept.size < MOST_KEPT) return;
+      if (!busy) this.#forget(key);
     }
   }
 
@@ -108,6 +121,22 @@ export class Conversations implements Disposable {
     this.#kept.get(key)?.session[Symbol.dispose]();
     this.#kept.delete(key);
   }
+}
+
+/** Where a conversation stands after an answer; null where its cache does not hold just what was told. */
+function stateAfter(
+  model: Model,
+  messages: readonly ChatMessage[],
+  { text, tokens }: Pick<GenerationReport, "text" | "tokens">,
+): ChatState | null {
+  // The tokens of a stop string were read, and not told.
+  if (model.template === null || model.tokenizer.decode(tokens) !== text) return null;
+  const { template } = model;
+  return unlessRefused(() => {
+    const conversation = new Conversation(template, messages);
+    const closing = conversation.answered(text);
+    return { messages: conversation.messages, closing };
+  });
 }
 
 /** What the messages add to what was said before; null where they do not go on from it. */
@@ -121,5 +150,15 @@ function nextParts(
   const same = state.messages.every(
     ({ role, content }, i) => role === messages[i]?.role && content === messages[i].content,
   );
-  return same ? new Chat(model, session, undefined, state).parts(last.content) : null;
+  return same ? unlessRefused(() => new Chat(model, session, undefined, state).parts(last.content)) : null;
+}
+
+/** Null where the template refuses the messages, or has written earlier ones in another way. */
+function unlessRefused<T>(render: () => T): T | null {
+  try {
+    return render();
+  } catch (error) {
+    if (error instanceof WinnowError && error.code === "tokenizer") return null;
+    throw error;
+  }
 }

@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 import type {
   GenerateOptions,
   GenerationEvent,
@@ -152,6 +154,21 @@ function isWaiting({ sessions }: Job): boolean {
   return sessions.every(({ state, tokens }) => state === "waiting" || (state === "idle" && tokens.length === 0));
 }
 
+/**
+ * What the calls give, or the first failure, which ends the others: but only when every one has ended, for their sessions
+ * are closed behind them.
+ */
+async function allEnded<T>(calls: readonly Promise<T>[], failure: AbortController): Promise<T[]> {
+  for (const call of calls) {
+    call.catch((error: unknown) => {
+      if (!failure.signal.aborted) failure.abort(error);
+    });
+  }
+  const outcomes = await Promise.allSettled(calls);
+  if (failure.signal.aborted) throw failure.signal.reason;
+  return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+}
+
 class OpenJob implements Job {
   readonly id: string;
   readonly startedAtMs = performance.now();
@@ -179,19 +196,21 @@ class OpenJob implements Job {
   /** Never rejects: what goes wrong ends the events. */
   async run(signal: AbortSignal): Promise<void> {
     const { turn, prompts, choices } = this.request;
-    let answer: string | null = null;
+    let answer: GenerationReport | null = null;
+    const failure = new AbortController();
+    const either = AbortSignal.any([signal, failure.signal]);
+    // Every answer listens to it.
+    setMaxListeners(0, either);
     try {
       const firsts = [...this.#sessions];
-      const reports = await Promise.all(
-        prompts.map((parts, p) => this.#answerPrompt(firsts[p], parts, p * choices, signal)),
-      );
-      answer = reports[0]?.text ?? null;
+      const calls = prompts.map((parts, p) => this.#answerPrompt(firsts[p], parts, p * choices, either, failure));
+      [answer = null] = await allEnded(calls, failure);
       this.events.end();
     } catch (error) {
       this.events.fail(signal.aborted ? signal.reason : error);
     } finally {
-      if (turn === null) for (const session of this.#sessions) session[Symbol.dispose]();
-      else turn.end(answer);
+      for (const session of this.#sessions) if (session !== turn?.session) session[Symbol.dispose]();
+      turn?.end(answer);
     }
   }
 
@@ -201,6 +220,7 @@ class OpenJob implements Job {
     parts: readonly PromptPart[],
     firstChoice: number,
     signal: AbortSignal,
+    failure: AbortController,
   ): Promise<GenerationReport> {
     if (session === undefined) throw new RangeError("a prompt has no session");
     const { choices } = this.request;
@@ -212,10 +232,10 @@ class OpenJob implements Job {
       this.#sessions.push(other);
       sessions.push(other);
     }
-    const reports = await Promise.all(
+    const [first] = await allEnded(
       sessions.map((one, choice) => this.#write(one, [], firstChoice + choice, choice, read, signal)),
+      failure,
     );
-    const [first] = reports;
     if (first === undefined) throw new RangeError("a prompt has no choice");
     return first;
   }

@@ -76,11 +76,11 @@ describe.each([
       for (const outcome of closed) {
         if (outcome.status === "rejected") expect(outcome.reason).toMatchObject({ code: "disposed" });
       }
-      const { tokens } = staying?.status === "fulfilled" ? staying.value : { tokens: staying?.reason };
+      if (staying?.status !== "fulfilled")
+        throw new Error(`the answer of ${policy} failed in round ${i}`, staying && { cause: staying.reason });
+      const { tokens } = staying.value;
       if (!answers.has(policy)) answers.set(policy, tokens);
-      expect(tokens, `the answer of ${policy} beside others that were closed in round ${i}`).toEqual(
-        answers.get(policy),
-      );
+      expect(tokens, `beside others of ${policy} that were closed in round ${i}`).toEqual(answers.get(policy));
       sessions[0]?.[Symbol.dispose]();
       expect(now(), `sessions of ${policy}, closed in round ${i}`).toEqual(before);
     }
