@@ -71,5 +71,9 @@ function watchOutputs(): void {
   process.stdout.on("error", failed);
   process.stderr.on("error", () => undefined);
   // Output to a file is written at once, and so fails where it is written.
-  process.on("uncaughtException", failed);
+  process.on("uncaughtException", (error: NodeJS.ErrnoException) => {
+    if (error.syscall === "write") failed(error);
+    tellFailure(error, true);
+    process.exit(exitCodeOf(error));
+  });
 }

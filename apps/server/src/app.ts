@@ -19,7 +19,15 @@ import { batchRoutes, type Batches, type RunLine } from "./batches";
 import { dashboardRoutes } from "./dashboard/dashboard";
 import { ApiError } from "./http/api-error";
 import type { ApiKeys } from "./http/api-keys";
-import { authentication, except, foreignPages, jsonOnly, limitedBody, rateLimiting } from "./http/guards";
+import {
+  authentication,
+  bodiesOf,
+  except,
+  foreignPages,
+  limitedBody,
+  loopbackNames,
+  rateLimiting,
+} from "./http/guards";
 import type { RateLimit } from "./http/rate-limit";
 import { refusalOf } from "./http/refusal";
 import { requestLog } from "./http/request-log";
@@ -33,6 +41,8 @@ export interface AppOptions {
   readonly maxBodyBytes: number;
   /** Origins whose pages may use the server; none by default. */
   readonly corsOrigins: readonly string[];
+  /** Whether it listens on loopback, where nobody else should reach it. */
+  readonly isLocal: boolean;
   readonly batches: Batches | null;
 }
 
@@ -43,7 +53,7 @@ const FORMS = "/v1/files";
 
 /** Everything that the server answers. */
 export function createApp(deployment: Deployment, options: AppOptions): OpenAPIHono {
-  const { log, keys, rateLimit, maxBodyBytes, corsOrigins, batches } = options;
+  const { log, keys, rateLimit, maxBodyBytes, corsOrigins, isLocal, batches } = options;
   const app = new OpenAPIHono();
   app.onError(refuse);
   app.notFound((c) => {
@@ -62,8 +72,9 @@ export function createApp(deployment: Deployment, options: AppOptions): OpenAPIH
   app.route("/", docsPage());
   app.route("/", probes(deployment));
   for (const path of GUARDED) {
+    if (isLocal && keys === null) app.use(path, loopbackNames(corsOrigins));
     app.use(path, foreignPages(corsOrigins), authentication(keys), rateLimiting(rateLimit));
-    app.use(path, except(FORMS, limitedBody(maxBodyBytes)), except(FORMS, jsonOnly));
+    app.use(path, except(FORMS, limitedBody(maxBodyBytes)), except(FORMS, bodiesOf("application/json")));
   }
   for (const routes of [models, chatCompletions, completions, tokenizing, slots]) app.route("/", routes(deployment));
   if (batches !== null)

@@ -1,4 +1,5 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { get } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -142,8 +143,11 @@ describe("a server", () => {
   test("lets a key ask so often a minute", async () => {
     await using server = await demoServer({ requestsPerMinute: 3 });
     const statuses = [];
-    for (let i = 0; i < 5; i++) statuses.push((await fetch(`${server.url}/v1/models`)).status);
+    const work = { method: "POST", headers: JSON_TYPE, body: '{"content":"Hi"}' };
+    for (let i = 0; i < 5; i++) statuses.push((await fetch(`${server.url}/tokenize`, work)).status);
     expect(statuses).toEqual([200, 200, 200, 429, 429]);
+    // Who only looks, as the dashboard does, takes nothing from it.
+    expect((await fetch(`${server.url}/slots`)).status).toBe(200);
   });
 
   test("lets no other origin's pages in unless it was told to", async () => {
@@ -170,7 +174,19 @@ describe("a server", () => {
     expect(await errorOf(await post("null"))).toMatchObject({ status: 400 });
     expect(await errorOf(await post("{}", "text/plain"))).toMatchObject({ status: 415 });
     expect(await errorOf(await post(`"${"x".repeat(20_000)}"`))).toMatchObject({ status: 413 });
+    for (const type of ["application/json;", "application/vnd.v2+json", "", "json"]) {
+      expect(await errorOf(await post("{}", type)), type).toMatchObject({ status: 415 });
+    }
     expect(await errorOf(await post("[".repeat(9_000)))).toMatchObject({ status: 400 });
+    expect(await errorOf(await ask(server.url, { top_logprobs: 2 }))).toMatchObject({
+      status: 400,
+      error: { param: "top_logprobs" },
+    });
+    for (const prompt of [[5, 99_999], new Array<number>(3_000).fill(5)]) {
+      const body = JSON.stringify({ model: "demo", prompt, stream: true });
+      const refused = await fetch(`${server.url}/v1/completions`, { method: "POST", headers: JSON_TYPE, body });
+      expect(await errorOf(refused)).toMatchObject({ status: 400, error: { param: "prompt" } });
+    }
     expect(await errorOf(await fetch(`${server.url}/v1/chat/completions`))).toMatchObject({ status: 404 });
     const { hostname, port } = new URL(server.url);
     const raw = await new Promise<string>((resolve) => {
@@ -183,6 +199,40 @@ describe("a server", () => {
       });
     });
     expect(raw).toMatch(/ 431 /);
+  });
+
+  test("refuses a plan that is nested more deeply than it could be written", async () => {
+    await using server = await demoServer();
+    const plan = `{"format":"winnow-head-plan","x":${"[".repeat(20_000)}${"]".repeat(20_000)}}`;
+    const body = `{"model":"demo","messages":[{"role":"user","content":"Hi"}],"winnow":{"plan":${plan}}}`;
+    expect(await errorOf(await ask(server.url, {}, { body }))).toMatchObject({
+      status: 400,
+      error: { param: "winnow.plan" },
+    });
+  });
+
+  test("answers on loopback to this machine's own names, where nobody needs a key", async () => {
+    const statusAs = (url: string, host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        get(`${url}/v1/models`, { headers: { host } }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        }).on("error", reject);
+      });
+    await using open = await demoServer({ corsOrigins: ["https://chat.example"] });
+    for (const host of ["127.0.0.1:8080", "localhost", "[::1]:80", "192.168.0.7", "chat.example", "a.localhost:1"]) {
+      expect(await statusAs(open.url, host), host).toBe(200);
+    }
+    for (const host of ["evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example"]) {
+      expect(await statusAs(open.url, host), host).toBe(403);
+    }
+  });
+
+  test("begins with a budget that has room for short prompts only", async () => {
+    await using server = await demoServer({ kvBudgetBytes: 1200 * 2 ** 10 });
+    const messages = [{ role: "user", content: "Hi" }];
+    expect((await ask(server.url, { messages, max_tokens: 2 })).status).toBe(200);
+    expect(await errorOf(await ask(server.url, LONG))).toMatchObject({ error: { code: "kv_budget_exceeded" } });
   });
 
   test("tells who sends too much, and cuts off nothing else of theirs", async () => {

@@ -33,7 +33,7 @@ export interface ServerOptions {
   readonly requestsPerMinute?: number | undefined;
   /** Default: 4 MiB. */
   readonly maxBodyBytes?: number | undefined;
-  /** Origins whose pages may use the server. Default: none but its own. */
+  /** Origins whose pages may use the server, such as `https://chat.example`. Default: none but its own. */
   readonly corsOrigins?: readonly string[] | undefined;
   /** Where batches are shared with other servers; by default they are this process's own. */
   readonly redisUrl?: string | undefined;
@@ -73,6 +73,7 @@ export interface RunningServer {
  */
 export async function startServer(model: Model, modelId: string, options: ServerOptions = {}): Promise<RunningServer> {
   const log = options.log ?? pino({ enabled: false });
+  const host = options.host ?? "127.0.0.1";
   const deployment = new Deployment(model, {
     modelId,
     session: options.session ?? {},
@@ -82,12 +83,18 @@ export async function startServer(model: Model, modelId: string, options: Server
   });
   let batches: Batches | null = null;
   try {
-    await warmUp(model, deployment.sessionOptions(null));
+    await warmUp(model, deployment.sessionOptions(null), (message) => {
+      log.warn(message);
+    });
     batches = await openBatches({
       ...(options.redisUrl === undefined ? {} : { redisUrl: options.redisUrl }),
+      model: modelId,
       run: lineRunner(deployment, log),
       log: (message) => {
         log.warn(message);
+      },
+      note: (message) => {
+        log.info(message);
       },
     });
     const app = createApp(deployment, {
@@ -96,9 +103,9 @@ export async function startServer(model: Model, modelId: string, options: Server
       rateLimit: new RateLimit(options.requestsPerMinute ?? Infinity),
       maxBodyBytes: options.maxBodyBytes ?? 4 * 2 ** 20,
       corsOrigins: options.corsOrigins ?? [],
+      isLocal: /^(127\.|::1$|localhost$)/.test(host),
       batches,
     });
-    const host = options.host ?? "127.0.0.1";
     const { server, port } = await listen(app, host, options.port ?? 8080);
     return new Running(`http://${host.includes(":") ? `[${host}]` : host}:${port}`, server, deployment, batches);
   } catch (error) {

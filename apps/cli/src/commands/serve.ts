@@ -3,7 +3,7 @@ import { basename, resolve } from "node:path";
 
 import { WinnowError } from "@winnow/core-tensor";
 import { parsePlan, type HeadPlan } from "@winnow/profiler";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 
 import { byteCount } from "../options/bytes";
 import { readText, sessionOptions, withPolicy, type CacheFlags } from "../options/cache";
@@ -50,7 +50,7 @@ export function serveCommand(): Command {
     .option("--interval <tokens>", "tokens between two sweeps; 1 is the paper's algorithm (default: 16)", whole(1))
     .option("--api-key-file <file>", "let in only who has a key: one a line, plain or as sha256:HASH")
     .option("--rate-limit <n>", "requests a minute of each key (default: no limit)", whole(1))
-    .option("--cors <origin>", "let pages of this origin in; may be repeated (default: none)", collect, [])
+    .option("--cors <origin>", "let pages of this origin in; may be repeated (default: none)", origins, [])
     .option("--plan-file <file>", "a plan that requests may name by its file's name; may be repeated", collect, [])
     .option("--redis <url>", "share batches with other servers by this Redis (default: this process's own)")
     .option("--log-level <level>", "trace, debug, info, warn, error or silent", "info")
@@ -107,6 +107,16 @@ async function readPlans(files: readonly string[]): Promise<ReadonlyMap<string, 
 function logLevel(text: string, levels: readonly string[]): string {
   if (text === "silent" || levels.includes(text)) return text;
   throw new WinnowError("usage", `--log-level is "${text}"; expected ${levels.join(", ")} or silent`);
+}
+
+/** @throws InvalidArgumentError */
+function origins(text: string, before: readonly string[]): string[] {
+  if (!URL.canParse(text) || new URL(text).origin !== text) {
+    throw new InvalidArgumentError(
+      `"${text}" is no origin; expected a scheme, a host and perhaps a port, such as https://chat.example.`,
+    );
+  }
+  return [...before, text];
 }
 
 function port(text: string): number {

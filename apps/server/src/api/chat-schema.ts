@@ -36,6 +36,10 @@ export const chatRequestSchema = z
     metadata: z.record(z.string(), z.string()).nullish(),
     winnow: winnowRequestSchema.nullish(),
   })
+  .refine(({ logprobs, top_logprobs }) => logprobs === true || (top_logprobs ?? 0) === 0, {
+    path: ["top_logprobs"],
+    message: "expected logprobs to be true as well",
+  })
   .openapi("ChatCompletionRequest");
 
 export type ChatRequest = z.infer<typeof chatRequestSchema>;

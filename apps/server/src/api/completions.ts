@@ -70,6 +70,7 @@ function promptsOf({ limits, model }: Deployment, { prompt }: CompletionRequest)
     "prompt",
   );
   return several.map((one) => {
+    if (typeof one !== "string") limits.expectIds(one, "prompt");
     const parts = [typeof one === "string" ? textPart(tokenizer, one, true) : idsPart(tokenizer, one)];
     limits.expectRoom(parts, 0, "prompt");
     return parts;

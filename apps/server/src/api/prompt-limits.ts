@@ -23,6 +23,23 @@ export class PromptLimits {
     }
   }
 
+  /** @throws ApiError 400 for more ids than the context holds, and for those of no token. */
+  expectIds(ids: readonly number[], param: string): void {
+    const { engine, config } = this.model;
+    if (ids.length > engine.context) {
+      throw tooLong(`there are ${ids.length} token ids, and the model's context holds ${engine.context}`, param);
+    }
+    const beyond = ids.find((id) => id >= config.vocabulary);
+    if (beyond !== undefined) {
+      throw new ApiError(
+        400,
+        "invalid_request_error",
+        `the token id ${beyond} is outside the model's vocabulary of ${config.vocabulary}`,
+        { param },
+      );
+    }
+  }
+
   /** @throws ApiError 400 when the prompt leaves no room for an answer. */
   expectRoom(parts: readonly PromptPart[], readBefore: number, param: string): void {
     const { context } = this.model.engine;

@@ -6,8 +6,6 @@ import { invalid } from "../http/invalid";
 import type { Deployment } from "../serve/deployment";
 import { refusals } from "./error-schema";
 
-const MOST_TOKENS = 1_000_000;
-
 const tokenizeSchema = z
   .strictObject({
     model: z.string().min(1).optional(),
@@ -53,7 +51,7 @@ const detokenize = createRoute({
           schema: z
             .strictObject({
               model: z.string().min(1).optional(),
-              tokens: z.array(z.int().min(0)).max(MOST_TOKENS),
+              tokens: z.array(z.int().min(0)).openapi({ description: "At most as many as the context holds" }),
               skip_special: z.boolean().optional().openapi({ description: "Leave special tokens out; no by default" }),
             })
             .openapi("DetokenizeRequest"),
@@ -98,15 +96,7 @@ export function tokenizing(deployment: Deployment): OpenAPIHono {
     .openapi(detokenize, (c) => {
       const request = c.req.valid("json");
       if (request.model !== undefined) deployment.expectModel(request.model);
-      const beyond = request.tokens.find((id) => id >= model.config.vocabulary);
-      if (beyond !== undefined) {
-        throw new ApiError(
-          400,
-          "invalid_request_error",
-          `the token id ${beyond} is outside the model's vocabulary of ${model.config.vocabulary}`,
-          { param: "tokens" },
-        );
-      }
+      limits.expectIds(request.tokens, "tokens");
       const content = model.tokenizer.decode(request.tokens, { skipSpecial: request.skip_special ?? false });
       return c.json({ content }, 200);
     });

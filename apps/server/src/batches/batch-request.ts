@@ -13,7 +13,10 @@ const requestLine = z.object({
   custom_id: z.string().min(1).max(512),
   method: z.literal("POST"),
   url: z.string(),
-  body: z.looseObject({ stream: z.unknown().optional() }),
+  body: z.looseObject({
+    stream: z.unknown().optional(),
+    winnow: z.looseObject({ session: z.unknown().optional() }).nullish(),
+  }),
 });
 
 /** A fault of one line, without the line's number. */
@@ -49,6 +52,13 @@ export function readBatchRequest(text: string, endpoint: BatchEndpoint): { reque
       "invalid_request",
       "a batch's answers come in a file: stream has to be false or left out",
       "body.stream",
+    );
+  }
+  if (body.winnow?.session !== undefined) {
+    return fault(
+      "invalid_request",
+      "lines run side by side, in any order: they cannot be turns of one conversation",
+      "body.winnow.session",
     );
   }
   return { request: { customId, body } };

@@ -1,8 +1,8 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 
-import { ApiError } from "../http/api-error";
-import { limitedBody } from "../http/guards";
+import { bodiesOf, limitedBody } from "../http/guards";
+import { invalid } from "../http/invalid";
 
 import { batchObject, deletedFile, describeBatch, describeFile, fileObject, newBatch, newFile } from "./batch-schemas";
 import type { Batches } from "./batches";
@@ -21,11 +21,7 @@ const limit = (most: number, usual: number) => z.coerce.number().int().min(1).ma
  * @param ownerOf whom a request comes from: what one owner has, others do not find
  */
 export function batchRoutes(batches: Batches, ownerOf: (context: Context) => string): OpenAPIHono {
-  const app = new OpenAPIHono({
-    defaultHook: (result) => {
-      if (!result.success) throw invalid(result.error);
-    },
-  });
+  const app = new OpenAPIHono({ defaultHook: invalid });
 
   app.openapi(
     createRoute({
@@ -33,7 +29,7 @@ export function batchRoutes(batches: Batches, ownerOf: (context: Context) => str
       path: "/v1/files",
       tags: ["Batches"],
       summary: "Upload the input of a batch",
-      middleware: [ofType("multipart/form-data"), limitedBody(batches.maxFileBytes + ENVELOPE_BYTES)] as const,
+      middleware: [bodiesOf("multipart/form-data"), limitedBody(batches.maxFileBytes + ENVELOPE_BYTES)] as const,
       request: { body: { required: true, content: { "multipart/form-data": { schema: newFile } } } },
       responses: { 200: { description: "The file", content: jsonContent(fileObject) } },
     }),
@@ -121,7 +117,7 @@ export function batchRoutes(batches: Batches, ownerOf: (context: Context) => str
       path: "/v1/batches",
       tags: ["Batches"],
       summary: "Run the requests of a file",
-      middleware: [ofType("application/json"), limitedBody(ENVELOPE_BYTES)] as const,
+      middleware: [bodiesOf("application/json"), limitedBody(ENVELOPE_BYTES)] as const,
       request: { body: { required: true, content: jsonContent(newBatch) } },
       responses: { 200: { description: "The batch", content: jsonContent(batchObject) } },
     }),
@@ -175,24 +171,6 @@ export function batchRoutes(batches: Batches, ownerOf: (context: Context) => str
   );
 
   return app;
-}
-
-function ofType(wanted: string): MiddlewareHandler {
-  return async (context, next) => {
-    const found = context.req.header("content-type") ?? "";
-    if (!found.toLowerCase().startsWith(wanted)) {
-      const message = `the request's content-type is "${found}", expected ${wanted}`;
-      throw new ApiError(415, "invalid_request_error", message);
-    }
-    await next();
-  };
-}
-
-function invalid(error: z.ZodError): ApiError {
-  const [issue] = error.issues;
-  const param = issue === undefined || issue.path.length === 0 ? null : issue.path.join(".");
-  const message = `${param === null ? "" : `${param}: `}${issue?.message ?? "the request is not valid"}`;
-  return new ApiError(400, "invalid_request_error", message, param === null ? {} : { param });
 }
 
 /** `ReadableStream.from`, which lets go of the source when its reader leaves. */

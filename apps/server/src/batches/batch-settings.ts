@@ -8,7 +8,7 @@ export interface BatchSettings {
   readonly maxLines: number;
   /** What files and results in this process's memory may hold together, in bytes; Redis has a bound of its own. */
   readonly maxMemoryBytes: number;
-  /** How often a line is run before it counts as failed. */
+  /** How often a line is run before it counts as failed; to be refused for want of room is not to be run. */
   readonly maxTries: number;
   /** How often a line may bring down the process that runs it before it counts as failed. */
   readonly maxDeaths: number;

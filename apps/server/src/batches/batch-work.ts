@@ -29,6 +29,7 @@ export class BatchWork implements QueueWork {
     private readonly run: RunLine,
     private readonly settings: Pick<BatchSettings, "maxLines" | "maxTries" | "maxDeaths" | "keepMs">,
     private readonly log: (message: string) => void,
+    private readonly note: (message: string) => void,
   ) {}
 
   /** Takes a batch as far as it goes without running lines. */
@@ -155,7 +156,7 @@ export class BatchWork implements QueueWork {
       return withStatus(now, status, { counts, outputFile, errorFile });
     });
     if (ended !== null) {
-      this.log(
+      this.note(
         `${ended.id} ${ended.status}: ${counts.completed} of ${ended.total} lines completed, ${counts.failed} failed`,
       );
     }
@@ -196,8 +197,9 @@ export class BatchWork implements QueueWork {
     }
     const answer = await this.#answer(batch, body, attempt.signal);
     if (answer === null) return null;
-    const passing = answer.status === 429 || answer.status >= 500;
-    if (passing && attempt.tries + 1 < this.settings.maxTries) {
+    // A machine that is busy, or ends, has not tried: the line waits until its batch expires.
+    const refused = answer.status === 429 || answer.status === 503;
+    if (refused || (answer.status >= 500 && attempt.tries + 1 < this.settings.maxTries)) {
       throw new TryAgain(`line ${task.line} of ${batch.id} was answered with ${answer.status}`);
     }
     return answeredLine(batch.id, task.line, customId, answer);

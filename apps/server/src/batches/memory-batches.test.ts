@@ -15,7 +15,7 @@ afterEach(async () => {
 let cleanup = (): Promise<void> => Promise.resolve();
 
 async function start(options: Partial<BatchOptions> = {}): Promise<Api> {
-  const batches = await openBatches({ run: slowEcho, retryMs: 1, ...options });
+  const batches = await openBatches({ model: "demo", run: slowEcho, retryMs: 1, ...options });
   const api = await serveBatches(batches);
   cleanup = async () => {
     await api[Symbol.asyncDispose]();
@@ -70,7 +70,7 @@ describe("batches in process", () => {
           const n = Number(JSON.stringify(answer).replace(/\D/g, ""));
           tries.set(n, (tries.get(n) ?? 0) + 1);
           if (n === 1) return { status: 400, body: { error: { message: "bad" } } };
-          if (n === 2 && tries.get(n) !== 3) return { status: 429, body: { error: { message: "busy" } } };
+          if (n === 2 && tries.get(n) !== 7) return { status: 429, body: { error: { message: "busy" } } };
           if (n === 3) throw new Error("out of order");
           if (n === 4) throw new ApiError(404, "not_found_error", "no such model");
           return { status: 200, body: answer };
@@ -82,7 +82,7 @@ describe("batches in process", () => {
     expect([...tries].sort()).toEqual([
       [0, 1],
       [1, 1],
-      [2, 3],
+      [2, 7],
       [3, 5],
       [4, 1],
       [5, 1],
@@ -235,6 +235,7 @@ describe("batches in process", () => {
   it("lets lines that run finish when it ends, up to a time", async () => {
     const outcomes: string[] = [];
     const batches = await openBatches({
+      model: "demo",
       concurrency: 2,
       graceMs: 200,
       run: async (url, body, signal) => {

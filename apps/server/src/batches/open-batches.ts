@@ -10,15 +10,19 @@ import { RedisStore } from "./redis-store";
 import type { RunLine } from "./run-line";
 import type { WorkQueue } from "./work-queue";
 
-/** What every key in Redis begins with. */
+/** What every key in Redis begins with; the model's name follows. */
 const PREFIX = "winnow";
 
 export interface BatchOptions extends Partial<BatchSettings> {
   /** `redis://HOST:PORT`: batches live there, and every process with the same address works on them. */
   readonly redisUrl?: string;
+  /** The model that answers: servers of other models may use the same Redis. */
+  readonly model: string;
   readonly run: RunLine;
-  /** Told of batches that end, of lines that fail, and of Redis lost and found again. */
+  /** Told of lines that fail, and of Redis lost and found again. */
   readonly log?: (message: string) => void;
+  /** Told of batches that end. */
+  readonly note?: (message: string) => void;
 }
 
 /**
@@ -26,11 +30,12 @@ export interface BatchOptions extends Partial<BatchSettings> {
  *
  * @throws one line where Redis is out of reach
  */
-export async function openBatches({ redisUrl, run, log = () => undefined, ...rest }: BatchOptions): Promise<Batches> {
+export async function openBatches(options: BatchOptions): Promise<Batches> {
+  const { redisUrl, model, run, log = () => undefined, note = () => undefined, ...rest } = options;
   const settings = { ...DEFAULT_SETTINGS, ...rest };
   const connection = redisUrl === undefined ? null : await connectRedis(redisUrl, log);
-  const { store, queue } = parts(connection, settings, log);
-  const work = new BatchWork(store, queue, run, settings, log);
+  const { store, queue } = parts(connection, `${PREFIX}:${model}`, settings, log);
+  const work = new BatchWork(store, queue, run, settings, log, note);
   const quietly = (job: () => Promise<void>) => (): void => {
     job().catch((error: unknown) => {
       // Redis out of reach is told by its connection.
@@ -66,12 +71,13 @@ export async function openBatches({ redisUrl, run, log = () => undefined, ...res
 
 function parts(
   connection: RedisConnection | null,
+  prefix: string,
   settings: BatchSettings,
   log: (message: string) => void,
 ): { store: BatchStore; queue: WorkQueue } {
   if (connection === null) return { store: new MemoryStore(settings), queue: new MemoryQueue(settings, log) };
   return {
-    store: new RedisStore(connection, PREFIX, settings),
-    queue: new RedisQueue(connection, PREFIX, settings, log),
+    store: new RedisStore(connection, prefix, settings),
+    queue: new RedisQueue(connection, prefix, settings, log),
   };
 }

@@ -48,7 +48,7 @@ describe.skipIf(service === null)("batches in Redis", () => {
   });
 
   async function openHere(options: Partial<BatchOptions> = {}): Promise<Batches> {
-    const batches = await openBatches({ redisUrl: redis.url, run: slowEcho, ...FAST, ...options });
+    const batches = await openBatches({ redisUrl: redis.url, model: "demo", run: slowEcho, ...FAST, ...options });
     open.push(async () => {
       await batches[Symbol.asyncDispose]();
     });
@@ -89,8 +89,8 @@ describe.skipIf(service === null)("batches in Redis", () => {
   /** Keeps files and batches for the processes forked, and runs nothing. */
   async function keepsOnly(): Promise<Batches> {
     const connection = await connectRedis(redis.url, () => undefined);
-    const store = new RedisStore(connection, "winnow", DEFAULT_SETTINGS);
-    const queue = new RedisQueue(connection, "winnow", DEFAULT_SETTINGS, () => undefined);
+    const store = new RedisStore(connection, "winnow:demo", DEFAULT_SETTINGS);
+    const queue = new RedisQueue(connection, "winnow:demo", DEFAULT_SETTINGS, () => undefined);
     const nothing = (): Promise<void> => Promise.resolve();
     open.push(async () => {
       await queue[Symbol.asyncDispose]();
@@ -179,16 +179,16 @@ describe.skipIf(service === null)("batches in Redis", () => {
       maxTries: 3,
       run: async (url, body, signal) => {
         const answer = await slowEcho(url, body, signal);
-        if (answer.status === 429 && busy++ > 0) return { ...answer, status: 200 };
+        if (answer.status === 429 && busy++ > 3) return { ...answer, status: 200 };
         return answer;
       },
     });
     const client = (await serveHere(batches)).client("a");
-    const id = await submit(client, inputOf([{ n: 0, status: 429 }, { n: 1 }, { n: 2, status: 503 }]));
+    const id = await submit(client, inputOf([{ n: 0, status: 429 }, { n: 1 }, { n: 2, status: 502 }]));
     const batch = await follow(client, id, hasEnded);
     expect(batch.request_counts).toEqual({ total: 3, completed: 2, failed: 1 });
     const [bad] = await resultLines(client, batch.error_file_id);
-    expect([bad?.custom_id, bad?.response?.status_code]).toEqual(["line-2", 503]);
+    expect([bad?.custom_id, bad?.response?.status_code]).toEqual(["line-2", 502]);
 
     const admin = new Redis(redis.url);
     const kept = await admin.keys("winnow:*");
@@ -196,10 +196,18 @@ describe.skipIf(service === null)("batches in Redis", () => {
     for (const key of kept) if ((await admin.pttl(key)) < 0) forEver.push(key);
     admin.disconnect();
     // What BullMQ keeps of a queue does not grow with its jobs, but for its events, which are bounded.
-    expect(forEver.filter((key) => !/^winnow:batch-(steps|lines):(meta|events|id|stalled-check)$/.test(key))).toEqual(
-      [],
-    );
-    expect(kept.filter((key) => /^winnow:(results|counts|unfinished)/.test(key))).toEqual([]);
+    expect(
+      forEver.filter((key) => !/^winnow:demo:batch-(steps|lines):(meta|events|id|stalled-check)$/.test(key)),
+    ).toEqual([]);
+    expect(kept.filter((key) => /^winnow:demo:(results|counts|unfinished)/.test(key))).toEqual([]);
+  });
+
+  it("shares its lines with no server of another model", async () => {
+    const other = await openHere({ model: "other", run: () => Promise.reject(new Error("not mine")) });
+    const id = await submitTo(await openHere({}), numbered(20));
+    const client = (await serveHere(await openHere({}))).client("a");
+    expect((await follow(client, id, hasEnded)).request_counts).toEqual({ total: 20, completed: 20, failed: 0 });
+    await expect(other.batch("a", id)).rejects.toMatchObject({ status: 404 });
   });
 
   it("gives up a line that brings its process down again and again", async () => {
@@ -218,10 +226,12 @@ describe.skipIf(service === null)("batches in Redis", () => {
     if (service === null) return;
     const port = await freePort();
     const url = `redis://:secret@127.0.0.1:${port}`;
-    await expect(openBatches({ redisUrl: url, run: slowEcho })).rejects.toThrow(
+    await expect(openBatches({ redisUrl: url, model: "demo", run: slowEcho })).rejects.toThrow(
       new RegExp(`^cannot reach Redis at redis://127\\.0\\.0\\.1:${port}: connect ECONNREFUSED`),
     );
-    await expect(openBatches({ redisUrl: "localhost:6379", run: slowEcho })).rejects.toThrow(/expected redis:/);
+    await expect(openBatches({ redisUrl: "localhost:6379", model: "demo", run: slowEcho })).rejects.toThrow(
+      /expected redis:/,
+    );
 
     const logged: string[] = [];
     let own = await startRedis(service, port);

@@ -3,7 +3,7 @@ export type ApiErrorType =
   "invalid_request_error" | "authentication_error" | "rate_limit_error" | "not_found_error" | "server_error";
 
 /** Statuses that this server refuses with. */
-export type ApiErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 431 | 499 | 500 | 503 | 504;
+export type ApiErrorStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 499 | 500 | 503 | 504;
 
 export interface ApiErrorOptions {
   /** The request's field that is at fault, such as `messages.0.role`. */

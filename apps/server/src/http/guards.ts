@@ -31,9 +31,10 @@ export function authentication(keys: ApiKeys | null): MiddlewareHandler {
   };
 }
 
-/** Refuses who asks too often. */
+/** Refuses who asks for work too often; looking costs nothing, and the dashboard does it every second. */
 export function rateLimiting(limit: RateLimit): MiddlewareHandler {
   return async (c, next) => {
+    if (c.req.method === "GET") return next();
     const seconds = limit.take(c.var.owner);
     if (seconds > 0) {
       throw new ApiError(
@@ -87,7 +88,31 @@ export function foreignPages(origins: readonly string[]): MiddlewareHandler {
       throw new ApiError(
         403,
         "invalid_request_error",
-        `pages of ${origin.slice(0, 200)} may not use this server; its operator can allow them (--cors)`,
+        `pages of ${quoted(origin)} may not use this server; its operator can allow them (--cors)`,
+      );
+    }
+    return next();
+  };
+}
+
+/**
+ * Refuses to be called by names that are not this machine's own. Somebody can have a name of theirs point to loopback, and
+ * their page is then of this server's origin to a browser (DNS rebinding).
+ *
+ * @param origins by whose names it may be called besides.
+ */
+export function loopbackNames(origins: readonly string[]): MiddlewareHandler {
+  const names = origins.map((origin) => new URL(origin).hostname);
+  return async (c, next) => {
+    const host = c.req.header("host") ?? "";
+    const name = URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : null;
+    const isOwn = name !== null && (/^(\[.*\]|\d+(\.\d+){3}|(.*\.)?localhost)$/.test(name) || names.includes(name));
+    if (!isOwn) {
+      throw new ApiError(
+        403,
+        "invalid_request_error",
+        `this server listens on loopback, without keys, and is called ${quoted(host)}; its operator can allow the name ` +
+          "(--cors http://NAME) or let in who has a key (--api-key-file)",
       );
     }
     return next();
@@ -98,19 +123,31 @@ function hostOf(origin: string): string | null {
   return URL.canParse(origin) ? new URL(origin).host : null;
 }
 
-/** Refuses bodies that are not JSON. */
-export const jsonOnly: MiddlewareHandler = async (c, next) => {
-  const type = c.req.header("content-type") ?? "";
-  const isEmpty = (c.req.header("content-length") ?? "0") === "0" && c.req.header("transfer-encoding") === undefined;
-  if (c.req.method === "POST" && !(type === "" && isEmpty) && !/^application\/([\w.-]+\+)?json\b/i.test(type)) {
-    throw new ApiError(
-      415,
-      "invalid_request_error",
-      `the content type is ${type === "" ? "missing" : `"${type.slice(0, 100)}"`}; expected application/json`,
-    );
-  }
-  return next();
+/** Refuses bodies of another type than one. */
+export function bodiesOf(wanted: "application/json" | "multipart/form-data"): MiddlewareHandler {
+  return async (c, next) => {
+    const type = c.req.header("content-type") ?? "";
+    const isEmpty = (c.req.header("content-length") ?? "0") === "0" && c.req.header("transfer-encoding") === undefined;
+    if (c.req.method === "POST" && !(type === "" && isEmpty) && !BODY_TYPES[wanted].test(type)) {
+      throw new ApiError(
+        415,
+        "invalid_request_error",
+        `the content type is ${type === "" ? "missing" : quoted(type)}; expected ${wanted}`,
+      );
+    }
+    return next();
+  };
+}
+
+/** Just what hono reads as such. */
+const BODY_TYPES = {
+  "application/json": /^application\/([a-z-.]+\+)?json(;\s*[a-zA-Z0-9-]+=([^;]+))*$/,
+  "multipart/form-data": /^multipart\/form-data(;\s?boundary=[a-zA-Z0-9'"()+_,\-./:=?]+)?$/,
 };
+
+function quoted(text: string): string {
+  return `"${text.slice(0, 100)}"`;
+}
 
 /** What requests to one path are spared. */
 export function except(path: string, handler: MiddlewareHandler): MiddlewareHandler {

@@ -74,7 +74,7 @@ export class Deployment implements Disposable {
   }
 
   #planOf(plan: NonNullable<WinnowRequest["plan"]>): HeadPlan {
-    if (typeof plan !== "string") return parsePlan(JSON.stringify(plan), "winnow.plan");
+    if (typeof plan !== "string") return parsePlan(jsonOf(plan, "winnow.plan"), "winnow.plan");
     const known = this.#plans.get(plan);
     if (known !== undefined) return known;
     const names = [...this.#plans.keys()].map((name) => `"${name}"`).join(", ");
@@ -100,5 +100,14 @@ export class Deployment implements Disposable {
     };
     for (const [name, [help, read]] of Object.entries(gauges))
       this.metrics.gauge({ name: `winnow_${name}`, help, read });
+  }
+}
+
+/** @throws ApiError 400 where it is nested too deeply to be written. */
+function jsonOf(value: object, param: string): string {
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    throw new ApiError(400, "invalid_request_error", `${param} is nested too deeply`, { param, cause });
   }
 }

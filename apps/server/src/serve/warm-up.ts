@@ -1,3 +1,4 @@
+import { WinnowError } from "@winnow/core-tensor";
 import { textPart, type Model, type SessionOptions } from "@winnow/runtime";
 
 const TEXT = "Once upon a time there was a cache. ";
@@ -8,14 +9,20 @@ const TEXT = "Once upon a time there was a cache. ";
  * every backend it tells whoever starts the server, and not the first client, that the defaults do not fit the model.
  *
  * @param defaults how caches are cut unless a request says otherwise.
- * @throws WinnowError `policy`, `plan`, `memory` as the first request would get it.
+ * @param warn told where the budget has no room for this prompt; there may be some for shorter ones.
+ * @throws WinnowError `policy`, `plan` as the first request would get it.
  */
-export async function warmUp(model: Model, defaults: SessionOptions): Promise<void> {
+export async function warmUp(model: Model, defaults: SessionOptions, warn: (message: string) => void): Promise<void> {
   // The kernels of many rows, of few, and of one; those of sweeps and of probes are behind the policies.
   const prompt = [textPart(model.tokenizer, TEXT.repeat(8), true), textPart(model.tokenizer, TEXT, false)];
   const compiled: SessionOptions[] = model.engine.backend.name === "webgpu" ? [{ policy: "adaptive" }] : [];
   for (const options of [defaults, ...compiled]) {
     using session = model.createSession(options);
-    await session.generate(prompt, { maxTokens: 2, ignoreEos: true }).report();
+    try {
+      await session.generate(prompt, { maxTokens: 2, ignoreEos: true }).report();
+    } catch (error) {
+      if (!(error instanceof WinnowError && error.code === "memory")) throw error;
+      warn(error.message);
+    }
   }
 }

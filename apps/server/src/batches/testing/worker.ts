@@ -6,6 +6,7 @@ import { slowEcho } from "./slow-echo";
 const [, , redisUrl = "", settings = "{}"] = process.argv;
 
 await openBatches({
+  model: "demo",
   redisUrl,
   ...(JSON.parse(settings) as object),
   run: async (url, body, signal) => {
