@@ -62,7 +62,8 @@ export function chatParts(model: ChatModel, messages: readonly ChatMessage[]): P
   if (model.template === null) {
     throw new WinnowError("tokenizer", `${model.dir} has no chat template; use raw prompts`);
   }
-  return turnParts(model.tokenizer, conversationTexts(model.template, shieldedMessages(model.tokenizer, messages)));
+  const { tokenizer, template } = model;
+  return turnParts(tokenizer, conversationTexts(template, shieldedMessages(tokenizer, template, messages)));
 }
 
 interface ChatModel {

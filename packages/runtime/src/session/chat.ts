@@ -6,7 +6,7 @@ import type { Model } from "../model";
 import { Conversation } from "../prompt/conversation";
 import { turnParts, withProbe } from "../prompt/parts";
 import type { ChatMessage } from "../tokenizer";
-import { shieldedMessages } from "../tokenizer/chat-template";
+import { shieldedMessages, type ChatTemplate } from "../tokenizer/chat-template";
 import { unshielded } from "../tokenizer/shield";
 import { generationOf, type Generation } from "./generation";
 import type { GenerateOptions, PromptPart, Session } from "./session";
@@ -36,6 +36,7 @@ export interface AskOptions extends GenerateOptions {
  */
 export class Chat {
   readonly #conversation: Conversation;
+  readonly #template: ChatTemplate;
   #closing: string;
 
   /**
@@ -52,9 +53,11 @@ export class Chat {
     if (model.template === null) {
       throw new WinnowError("tokenizer", `${model.dir} has no chat template; use raw prompts (--raw)`);
     }
-    this.#conversation = new Conversation(model.template, shieldedMessages(model.tokenizer, state?.messages ?? []));
+    const { tokenizer, template } = model;
+    this.#template = template;
+    this.#conversation = new Conversation(template, shieldedMessages(tokenizer, template, state?.messages ?? []));
     this.#closing = state?.closing ?? "";
-    if (system !== undefined) this.#conversation.system(model.tokenizer.shield(system));
+    if (system !== undefined) this.#conversation.system(template.shield(system, tokenizer));
   }
 
   /** What to save with the session, so that the chat can go on. */
@@ -74,8 +77,9 @@ export class Chat {
   /** What a question adds to the session, for a caller that reads it itself. */
   parts(content: string, then?: string, probe?: readonly number[]): PromptPart[] {
     const { tokenizer } = this.model;
-    const after = then === undefined ? undefined : tokenizer.shield(then);
-    const [first, ...others] = turnParts(tokenizer, this.#conversation.ask(tokenizer.shield(content), after));
+    const shield = (text: string): string => this.#template.shield(text, tokenizer);
+    const after = then === undefined ? undefined : shield(then);
+    const [first, ...others] = turnParts(tokenizer, this.#conversation.ask(shield(content), after));
     if (first === undefined) return [];
     const parts = [{ ...first, ids: [...this.#closingIds(), ...first.ids] }, ...others];
     return probe === undefined ? parts : withProbe(parts, probe);

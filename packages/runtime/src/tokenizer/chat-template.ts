@@ -1,6 +1,7 @@
 import { Template } from "@huggingface/jinja";
 import { WinnowError } from "@winnow/core-tensor";
 
+import type { Shield } from "./shield";
 import type { Tokenizer } from "./tokenizer";
 import type { NamedTokens } from "./tokenizer-config";
 
@@ -18,6 +19,7 @@ export interface ChatTemplateOptions {
 /** A model's Jinja template, which turns a conversation into the text that the model was trained on. */
 export class ChatTemplate {
   readonly #template: Template;
+  readonly #shields = new WeakMap<Tokenizer, Shield>();
 
   /**
    * @param namedTokens texts of tokens that the template may use, such as `bos_token`.
@@ -25,7 +27,7 @@ export class ChatTemplate {
    * @throws WinnowError `tokenizer` when the template does not parse.
    */
   constructor(
-    source: string,
+    private readonly source: string,
     private readonly namedTokens: NamedTokens = {},
     private readonly what = "chat template",
   ) {
@@ -34,6 +36,39 @@ export class ChatTemplate {
     } catch (cause) {
       throw templateError(`${what} does not parse`, cause);
     }
+  }
+
+  /**
+   * A message's text such that it is not taken for what the template writes, as `Tokenizer.shield` does it. Files do not mark
+   * every token as special that begins or ends a turn; what the template writes by itself is one.
+   */
+  shield(text: string, tokenizer: Tokenizer): string {
+    let shield = this.#shields.get(tokenizer);
+    if (shield === undefined) {
+      const written = this.#samples();
+      // Indentation is written as well, and tokens of white space stay what they are.
+      shield = tokenizer.shieldWith((spelling) => spelling.trim() !== "" && written.includes(spelling));
+      this.#shields.set(tokenizer, shield);
+    }
+    return shield.over(text);
+  }
+
+  /** What the template spells out, and what it puts together around messages of each role. */
+  #samples(): string {
+    const turns: readonly ChatMessage[] = [
+      { role: "system", content: "-" },
+      { role: "user", content: "-" },
+      { role: "assistant", content: "-" },
+      { role: "user", content: "-" },
+    ];
+    const texts = [turns, turns.slice(1)].map((messages) => {
+      try {
+        return this.render(messages);
+      } catch {
+        return "";
+      }
+    });
+    return [this.source, ...texts].join("\n");
   }
 
   /** @throws WinnowError `tokenizer` when the template refuses the messages or fails. */
@@ -52,9 +87,17 @@ export class ChatTemplate {
   }
 }
 
-/** The messages with their texts shielded: special tokens are the template's to write. */
-export function shieldedMessages(tokenizer: Tokenizer, messages: readonly ChatMessage[]): readonly ChatMessage[] {
-  return messages.map(({ role, content }) => ({ role, content: tokenizer.shield(content) }));
+/** The messages with their texts shielded: what structures a conversation is the template's to write. */
+export function shieldedMessages(
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+): readonly ChatMessage[] {
+  return messages.map(({ role, content }) => {
+    // Templates look into answers, such as for the end of what was thought.
+    const shielded = role === "assistant" ? tokenizer.shield(content) : template.shield(content, tokenizer);
+    return { role, content: shielded };
+  });
 }
 
 /**
@@ -69,7 +112,7 @@ export function encodeChat(
   messages: readonly ChatMessage[],
   options: ChatTemplateOptions = {},
 ): number[] {
-  const text = template.render(shieldedMessages(tokenizer, messages), options);
+  const text = template.render(shieldedMessages(tokenizer, template, messages), options);
   return tokenizer.encode(text, { addSpecial: false, shielded: true });
 }
 

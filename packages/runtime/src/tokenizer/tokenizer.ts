@@ -39,6 +39,7 @@ export class Tokenizer {
   readonly #vocabulary: readonly VocabularyEntry[];
   readonly #spelling: Spelling;
   readonly #merges: readonly string[];
+  readonly #added: NonNullable<TokenizerJson["added_tokens"]>;
   readonly #shield: Shield;
   readonly #what: string;
   #fingerprint: string | undefined;
@@ -57,8 +58,8 @@ export class Tokenizer {
     this.#vocabulary = readVocabulary(json, this.#spelling, what);
     this.#merges = mergesOf(json);
     this.#library = makeLibrary(json, config, what);
-    const added = json.added_tokens ?? [];
-    this.#shield = new Shield(added.filter(({ special }) => special === true).map(({ content }) => content));
+    this.#added = json.added_tokens ?? [];
+    this.#shield = this.shieldWith(() => false);
     this.specialIds = new Set(this.#vocabulary.flatMap((entry, id) => (entry.special ? [id] : [])));
     this.namedTokens = namedTokens(config);
   }
@@ -110,6 +111,16 @@ export class Tokenizer {
    */
   shield(text: string): string {
     return this.#shield.over(text);
+  }
+
+  /**
+   * What `shield` uses, against more tokens.
+   *
+   * @param isStructure which added tokens count as structure though they are not marked as special.
+   */
+  shieldWith(isStructure: (spelling: string) => boolean): Shield {
+    const structure = this.#added.filter(({ content, special }) => special === true || isStructure(content));
+    return new Shield(structure.map(({ content }) => content));
   }
 
   #encode(text: string, addSpecial: boolean): number[] {
