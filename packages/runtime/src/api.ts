@@ -31,4 +31,5 @@ export {
 export type { SessionOptions } from "./session/session-options";
 export { Chat, type AskOptions, type ChatState } from "./session/chat";
 export { chatParts, idsPart, textPart, turnParts, withProbe } from "./prompt/parts";
+export { openCheckpoint, type Checkpoint } from "./checkpoint/checkpoint";
 export * from "./tokenizer";

@@ -14,11 +14,9 @@ import { KvBudget } from "./cache/kv-budget";
 import { KvStore, defaultPageSlots, expectPageSlots } from "./cache/kv-store";
 import { PrefixCache, type PrefixCounts } from "./cache/prefix-cache";
 import type { Engine } from "./engine";
-import { readModelConfig, type ModelConfig } from "./files/config";
-import { filesAt } from "./files/files-at";
-import { readGenerationConfig } from "./files/generation-config";
+import { openCheckpoint } from "./checkpoint/checkpoint";
+import type { ModelConfig } from "./files/config";
 import type { ModelFiles } from "./files/model-files";
-import { openWeights } from "./files/weights";
 import { StepRounds } from "./generate/step-rounds";
 import { loadLlama } from "./models/load-llama";
 import { ropeFrequencies } from "./models/rope";
@@ -26,7 +24,7 @@ import { resolveSession } from "./session/resolve-policy";
 import { Session } from "./session/session";
 import type { SessionOptions } from "./session/session-options";
 import { Turns } from "./turns";
-import { checkTokenizerFits, loadChatTemplate, loadTokenizer, type ChatTemplate, type Tokenizer } from "./tokenizer";
+import { checkTokenizerFits, type ChatTemplate, type Tokenizer } from "./tokenizer";
 
 /** Rows of a prompt that are read at a time in one layer: few enough that answers under way do not wait for long. */
 const UNIT_ROWS = { cpu: 64, webgpu: 256 } as const;
@@ -49,9 +47,10 @@ export interface LoadOptions {
 }
 
 /**
- * Load a model in Hugging Face layout: `config.json`, `tokenizer.json`, `model.safetensors` or its shards.
+ * Load a model: a directory in Hugging Face layout (`config.json`, `tokenizer.json`, `model.safetensors` or its shards), or a
+ * GGUF file, of one that was split the first part.
  *
- * @param place the model's directory, in a browser its URL; or its files, from wherever they are.
+ * @param place the model's directory or file, in a browser its URL; or its files in that layout, from wherever they are.
  * @throws WinnowError `file`, `model`, `tokenizer` or `numeric` when something is missing, damaged or does not fit.
  * @example
  * ```ts
@@ -62,17 +61,17 @@ export interface LoadOptions {
  */
 export async function loadModel(place: string | ModelFiles, options: LoadOptions = {}): Promise<Model> {
   const started = performance.now();
-  const files = filesAt(place);
-  const config = await readModelConfig(files);
+  await using checkpoint = await openCheckpoint(place);
+  const config = await checkpoint.config();
   const pageSlots = options.pageSlots ?? defaultPageSlots(config.context);
   expectPageSlots(pageSlots);
-  const tokenizer = await loadTokenizer(files);
+  const tokenizer = await checkpoint.tokenizer();
   checkTokenizerFits(tokenizer, config);
-  const template = await loadChatTemplate(files);
-  const generation = await readGenerationConfig(files);
+  const template = await checkpoint.template();
+  const generation = await checkpoint.generation();
   const backend = options.backend ?? createCpuBackend();
   try {
-    await using weights = await openWeights(files);
+    await using weights = await checkpoint.weights();
     const llama = await loadLlama(weights, config, backend, options);
     const heads = { queryHeads: config.queryHeads, kvHeads: config.kvHeads, headDim: config.headDim };
     const kvType = resolveKvType(options.kvType, backend, config.headDim);
@@ -91,7 +90,7 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
     };
     await backend.flush();
     return new Model({
-      dir: files.path,
+      dir: checkpoint.path,
       config,
       tokenizer,
       template,
@@ -130,7 +129,7 @@ interface ModelParts {
 
 /** A loaded model: sessions run on it. Made by {@link loadModel}. */
 export class Model implements Disposable {
-  /** Where it was loaded from: a directory, or a URL. */
+  /** Where it was loaded from: a directory, a GGUF file, or a URL. */
   readonly dir: string;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;

@@ -1,7 +1,7 @@
 import { WinnowError, type KvType } from "@winnow/core-tensor";
 import { resolvePolicy } from "@winnow/kv-policies";
 import { estimateCache, formatBytes, formatShare } from "@winnow/profiler";
-import { defaultPageSlots, expectPageSlots, readModelConfig } from "@winnow/runtime";
+import { defaultPageSlots, expectPageSlots, openCheckpoint } from "@winnow/runtime";
 import { Command } from "commander";
 
 import { loadPlugins } from "../options/cache";
@@ -29,7 +29,10 @@ Examples:
 export function estimateCommand(): Command {
   return new Command("estimate")
     .description("How many bytes a KV cache takes, before anything is loaded.")
-    .requiredOption("-m, --model <dir>", "a model in Hugging Face layout; only its config.json is read")
+    .requiredOption(
+      "-m, --model <path>",
+      "a directory in Hugging Face layout, of which only config.json is read, or a GGUF file",
+    )
     .option("--context <tokens>", "tokens a sequence (default: the model's context)", whole(1))
     .option("--batch <n>", "sequences", whole(1), 1)
     .option("--policy <text>", "a preset or an expression", "adaptive")
@@ -51,7 +54,8 @@ async function estimate(flags: EstimateFlags): Promise<void> {
     );
   }
   const { preset } = resolved;
-  const config = await readModelConfig(flags.model);
+  await using checkpoint = await openCheckpoint(flags.model);
+  const config = await checkpoint.config();
   const tokens = flags.context ?? config.context;
   const pageSlots = flags.page ?? defaultPageSlots(config.context);
   expectPageSlots(pageSlots);

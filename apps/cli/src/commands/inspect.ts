@@ -9,7 +9,7 @@ import {
   type Policy,
 } from "@winnow/kv-policies";
 import { formatBytes, parsePlan } from "@winnow/profiler";
-import { loadTokenizer, openWeights, readGenerationConfig, readModelConfig } from "@winnow/runtime";
+import { openCheckpoint } from "@winnow/runtime";
 import { Command } from "commander";
 
 import { loadPlugins, readText } from "../options/cache";
@@ -29,7 +29,7 @@ Examples:
   command
     .command("model")
     .description("a model's family, shape and sizes; its weights are not loaded")
-    .argument("<dir>", "a model in Hugging Face layout")
+    .argument("<path>", "a directory in Hugging Face layout, or a GGUF file")
     .option("--debug", "show where an error came from")
     .addHelpText("after", "\nExample:\n  winnow inspect model models/demo")
     .action(inspectModel);
@@ -90,11 +90,12 @@ async function inspectGpu(): Promise<void> {
   ]);
 }
 
-async function inspectModel(dir: string): Promise<void> {
-  const config = await readModelConfig(dir);
-  const tokenizer = await loadTokenizer(dir);
-  const { sampling } = await readGenerationConfig(dir);
-  await using weights = await openWeights(dir);
+async function inspectModel(place: string): Promise<void> {
+  await using checkpoint = await openCheckpoint(place);
+  const config = await checkpoint.config();
+  const tokenizer = await checkpoint.tokenizer();
+  const { sampling } = await checkpoint.generation();
+  await using weights = await checkpoint.weights();
   const byType = new Map<string, number>();
   let parameters = 0;
   for (const { dtype, bytes, shape } of weights.tensors.values()) {

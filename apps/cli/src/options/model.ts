@@ -15,7 +15,7 @@ export interface ModelFlags {
 
 export function withModel(command: Command): Command {
   return command
-    .requiredOption("-m, --model <dir>", "a model in Hugging Face layout")
+    .requiredOption("-m, --model <path>", "a model: a directory in Hugging Face layout, or a GGUF file")
     .addOption(
       new Option("--backend <name>", "where to compute; auto takes a real GPU where there is one")
         .choices(["cpu", "webgpu", "auto"])

@@ -16,22 +16,19 @@ export function expectTensors(source: TensorSource, expected: ReadonlyMap<string
     if (found === undefined) {
       throw new WinnowError(
         "model",
-        `${source.path}: tensor ${quote(name)} is missing; config.json calls for it with shape ${formatShape(shape)}`,
+        `${source.path}: tensor ${quote(name)} is missing; the configuration calls for it with shape ${formatShape(shape)}`,
       );
     }
     if (!sameShape(found.shape, shape)) {
       throw new WinnowError(
         "model",
-        `${source.fileOf(name)}: tensor ${quote(name)} has shape ${formatShape(found.shape)}; expected ${formatShape(shape)} by config.json`,
+        `${source.whereIs(name)} has shape ${formatShape(found.shape)}; expected ${formatShape(shape)} by the configuration`,
       );
     }
   }
   for (const name of source.tensors.keys()) {
     if (!expected.has(name) && ignored?.test(name) !== true) {
-      throw new WinnowError(
-        "model",
-        `${source.fileOf(name)}: unknown tensor ${quote(name)}; config.json does not call for it`,
-      );
+      throw new WinnowError("model", `${source.whereIs(name)} is unknown; the configuration does not call for it`);
     }
   }
 }

@@ -56,8 +56,8 @@ export class SafetensorsFile implements TensorSource {
     return this.#entries;
   }
 
-  fileOf(): string {
-    return this.path;
+  whereIs(name: string): string {
+    return `${this.path}: tensor ${quote(name)}`;
   }
 
   has(name: string): boolean {

@@ -27,8 +27,8 @@ export interface TensorSource extends AsyncDisposable {
   /** Where the tensors come from, for messages. */
   readonly path: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** The file that holds a tensor, for messages; {@link path} where none does. */
-  fileOf(name: string): string;
+  /** The file that holds a tensor, and its name there, for messages: `model.safetensors: tensor "lm_head.weight"`. */
+  whereIs(name: string): string;
   has(name: string): boolean;
   /**
    * @throws WinnowError `file` when there is no such tensor or the file has shrunk since it was opened,

@@ -29,7 +29,7 @@ describe("a directory of weights", () => {
     const dir = await sharded({ "model.safetensors": [a, b] }, undefined);
     await using weights = await openWeights(dir);
     expect([...weights.tensors.keys()]).toEqual(["a", "b"]);
-    expect(weights.fileOf("b")).toBe(join(dir, "model.safetensors"));
+    expect(weights.whereIs("b")).toBe(`${join(dir, "model.safetensors")}: tensor "b"`);
   });
 
   it("may be shards under an index, also in folders and behind links", async () => {
@@ -45,7 +45,7 @@ describe("a directory of weights", () => {
     expect(weights.has("a") && weights.has("b")).toBe(true);
     expect((await weights.read("a")).data).toEqual(Float32Array.of(1, 2));
     expect(await weights.read("b")).toEqual({ dtype: "f16", shape: [1], data: Uint16Array.of(0x3c00) });
-    expect(weights.fileOf("b")).toBe(join(dir, "two.safetensors"));
+    expect(weights.whereIs("b")).toBe(`${join(dir, "two.safetensors")}: tensor "b"`);
     const error = await failureOf(() => weights.read("c"));
     expect(error.code).toBe("file");
     expect(error.message).toContain('no tensor "c"');
@@ -121,13 +121,13 @@ describe("the tensors that a model calls for", () => {
     check({ a: [2] }, /^b$/)();
     const file = join(dir, "model.safetensors");
     expect((await failureOf(check({ a: [2], b: [1], c: [3, 4] }))).message).toBe(
-      `${file}: tensor "c" is missing; config.json calls for it with shape [3, 4]`,
+      `${file}: tensor "c" is missing; the configuration calls for it with shape [3, 4]`,
     );
     expect((await failureOf(check({ a: [2, 1], b: [1] }))).message).toBe(
-      `${file}: tensor "a" has shape [2]; expected [2, 1] by config.json`,
+      `${file}: tensor "a" has shape [2]; expected [2, 1] by the configuration`,
     );
     expect((await failureOf(check({ a: [2] }))).message).toBe(
-      `${file}: unknown tensor "b"; config.json does not call for it`,
+      `${file}: tensor "b" is unknown; the configuration does not call for it`,
     );
   });
 });

@@ -111,8 +111,8 @@ class ShardedWeights implements TensorSource {
     this.tensors = new Map([...shards.values()].flatMap((shard) => [...shard.tensors]));
   }
 
-  fileOf(name: string): string {
-    return this.#shardOf(name)?.path ?? this.path;
+  whereIs(name: string): string {
+    return `${this.#shardOf(name)?.path ?? this.path}: tensor ${quote(name)}`;
   }
 
   has(name: string): boolean {

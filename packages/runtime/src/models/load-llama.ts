@@ -47,7 +47,7 @@ export async function loadLlama(
     for (const name of names) {
       throwIfAborted(signal, "loading the model");
       const part = await source.read(name);
-      expectFinite(part, `${source.fileOf(name)}: tensor "${name}"`);
+      expectFinite(part, source.whereIs(name));
       parts.push(part);
     }
     return backend.upload(stack(parts), { label, category: "weights" });

@@ -8,7 +8,9 @@ export type RopeScaling =
       readonly lowFrequencyFactor: number;
       readonly highFrequencyFactor: number;
       readonly originalContext: number;
-    };
+    }
+  /** Each frequency is slowed by a factor of its own. */
+  | { readonly kind: "factors"; readonly factors: readonly number[] };
 
 /**
  * The angle per position of each rotated pair, in radians, in float64 (RoFormer, arXiv 2104.09864, section 3.2.2).
@@ -18,6 +20,7 @@ export type RopeScaling =
 export function ropeFrequencies(headDim: number, theta: number, scaling: RopeScaling): Float64Array {
   const frequencies = Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
   if (scaling.kind === "none") return frequencies;
+  if (scaling.kind === "factors") return frequencies.map((frequency, i) => frequency / (scaling.factors[i] ?? 1));
   const { factor, lowFrequencyFactor, highFrequencyFactor, originalContext } = scaling;
   return frequencies.map((frequency) => {
     const turns = (originalContext * frequency) / (2 * Math.PI);

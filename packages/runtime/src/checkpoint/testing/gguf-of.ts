@@ -1,0 +1,161 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { toFloat32 } from "@winnow/core-tensor";
+
+import { readModelConfig, type ModelConfig } from "../../files/config";
+import type { WeightTensor } from "../../files/tensor-source";
+import {
+  flag,
+  float,
+  gguf,
+  ints,
+  text,
+  texts,
+  u32,
+  type GgufField,
+  type GgufTensorToWrite,
+} from "../../files/testing/write-gguf";
+import { openWeights } from "../../files/weights";
+
+export interface GgufOptions {
+  /** How matrices are stored; as they are unless told otherwise. Vectors are F32, as llama.cpp has them. */
+  readonly type?: "F32" | "F16";
+  /** Fields to change or add, or to leave out. */
+  readonly change?: Readonly<Record<string, GgufField | null>>;
+  /** Into how many files. */
+  readonly parts?: number;
+}
+
+interface TokenizerJson {
+  readonly model: { readonly vocab: Record<string, number>; readonly merges: readonly (string | readonly string[])[] };
+  readonly added_tokens: readonly { readonly id: number; readonly content: string }[];
+}
+
+/** A model's directory as llama.cpp's convert_hf_to_gguf.py writes it, in one file or several. */
+export async function ggufOf(dir: string, { type, change = {}, parts = 1 }: GgufOptions = {}): Promise<Uint8Array[]> {
+  const config = await readModelConfig(dir);
+  const fields = { ...configFields(config), ...(await tokenizerFields(dir, config)), ...change };
+  const kept = Object.fromEntries(
+    Object.entries(fields).flatMap(([key, field]) => (field === null ? [] : [[key, field]])),
+  );
+  const tensors = await tensorsOf(dir, config, type);
+  return Array.from({ length: parts }, (_, part) => {
+    const own = tensors.filter((_, i) => i % parts === part);
+    const split = parts === 1 ? {} : { "split.no": u32(part), "split.count": u32(parts) };
+    return gguf({ ...(part === 0 ? kept : {}), ...split }, own);
+  });
+}
+
+function configFields(config: ModelConfig): Record<string, GgufField> {
+  return {
+    "general.architecture": text("llama"),
+    "llama.block_count": u32(config.layers),
+    "llama.embedding_length": u32(config.width),
+    "llama.feed_forward_length": u32(config.feedForward),
+    "llama.context_length": u32(config.context),
+    "llama.attention.head_count": u32(config.queryHeads),
+    "llama.attention.head_count_kv": u32(config.kvHeads),
+    "llama.attention.key_length": u32(config.headDim),
+    "llama.attention.value_length": u32(config.headDim),
+    "llama.attention.layer_norm_rms_epsilon": float(config.normEpsilon),
+    "llama.rope.freq_base": float(config.ropeTheta),
+    "llama.rope.dimension_count": u32(config.headDim),
+  };
+}
+
+async function tokenizerFields(dir: string, config: ModelConfig): Promise<Record<string, GgufField>> {
+  const json = JSON.parse(await readFile(join(dir, "tokenizer.json"), "utf8")) as TokenizerJson;
+  const { chat_template } = JSON.parse(await readFile(join(dir, "tokenizer_config.json"), "utf8")) as Record<
+    string,
+    string
+  >;
+  const tokens: string[] = [];
+  for (const [token, id] of Object.entries(json.model.vocab)) tokens[id] = token;
+  for (const { id, content } of json.added_tokens) tokens[id] = content;
+  const added = new Set(json.added_tokens.map(({ id }) => id));
+  return {
+    "tokenizer.ggml.model": text("gpt2"),
+    "tokenizer.ggml.pre": text("smollm"),
+    "tokenizer.ggml.tokens": texts(tokens),
+    "tokenizer.ggml.token_type": ints(tokens.map((_, id) => (added.has(id) ? 3 : 1))),
+    "tokenizer.ggml.merges": texts(
+      json.model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))),
+    ),
+    "tokenizer.ggml.bos_token_id": u32(config.bosIds[0] ?? 0),
+    "tokenizer.ggml.eos_token_id": u32(config.eosIds[0] ?? 0),
+    "tokenizer.ggml.add_bos_token": flag(false),
+    ...(chat_template === undefined ? {} : { "tokenizer.chat_template": text(chat_template) }),
+  };
+}
+
+const NAMES: readonly (readonly [RegExp, string])[] = [
+  [/^model\.embed_tokens/, "token_embd"],
+  [/^model\.norm/, "output_norm"],
+  [/^lm_head/, "output"],
+  [/^model\.layers\.(\d+)\./, "blk.$1."],
+  [/input_layernorm/, "attn_norm"],
+  [/self_attn\.([qkv])_proj/, "attn_$1"],
+  [/self_attn\.o_proj/, "attn_output"],
+  [/post_attention_layernorm/, "ffn_norm"],
+  [/mlp\.(gate|up|down)_proj/, "ffn_$1"],
+];
+
+async function tensorsOf(dir: string, config: ModelConfig, type: GgufOptions["type"]): Promise<GgufTensorToWrite[]> {
+  await using weights = await openWeights(dir);
+  const tensors: GgufTensorToWrite[] = [];
+  const { ropeScaling, headDim } = config;
+  if (ropeScaling.kind === "llama3") {
+    const factors = Float32Array.from({ length: headDim / 2 }, (_, i) => {
+      const wavelength = 2 * Math.PI * config.ropeTheta ** ((2 * i) / headDim);
+      const { factor, lowFrequencyFactor, highFrequencyFactor, originalContext } = ropeScaling;
+      if (wavelength < originalContext / highFrequencyFactor) return 1;
+      if (wavelength > originalContext / lowFrequencyFactor) return factor;
+      const smooth = (originalContext / wavelength - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor);
+      return 1 / ((1 - smooth) / factor + smooth);
+    });
+    tensors.push({
+      name: "rope_freqs.weight",
+      type: "F32",
+      shape: [headDim / 2],
+      data: new Uint8Array(factors.buffer),
+    });
+  }
+  for (const name of weights.tensors.keys()) {
+    const own = NAMES.reduce((text, [pattern, to]) => text.replace(pattern, to), name);
+    const found = await weights.read(name);
+    const heads = name.includes("q_proj") ? config.queryHeads : name.includes("k_proj") ? config.kvHeads : 0;
+    const stored = encoded(found, found.shape.length === 1 ? "F32" : type);
+    tensors.push({
+      name: own,
+      shape: found.shape,
+      ...stored,
+      data: heads === 0 ? stored.data : permuted(stored.data, heads, found.shape[0] ?? 1),
+    });
+  }
+  return tensors;
+}
+
+function encoded(tensor: WeightTensor, type: GgufOptions["type"]): Pick<GgufTensorToWrite, "type" | "data"> {
+  const own = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
+  const { buffer, byteOffset, byteLength } = type === "F32" ? toFloat32(tensor) : tensor.data;
+  return { type: type === "F32" ? "F32" : own[tensor.dtype], data: new Uint8Array(buffer, byteOffset, byteLength) };
+}
+
+/** `w.reshape(heads, 2, rows // heads // 2, …).swapaxes(1, 2)` */
+function permuted(data: Uint8Array, heads: number, rows: number): Uint8Array {
+  const result = new Uint8Array(data.length);
+  const rowBytes = data.length / rows;
+  const half = rows / heads / 2;
+  let to = 0;
+  for (let head = 0; head < heads; head++) {
+    for (let i = 0; i < half; i++) {
+      for (let j = 0; j < 2; j++) {
+        const from = ((head * 2 + j) * half + i) * rowBytes;
+        result.set(data.subarray(from, from + rowBytes), to);
+        to += rowBytes;
+      }
+    }
+  }
+  return result;
+}
