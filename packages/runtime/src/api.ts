@@ -31,5 +31,6 @@ export {
 export type { SessionOptions } from "./session/session-options";
 export { Chat, type AskOptions, type ChatState } from "./session/chat";
 export { chatParts, idsPart, textPart, turnParts, withProbe } from "./prompt/parts";
-export { openCheckpoint, type Checkpoint } from "./checkpoint/checkpoint";
+export type { Checkpoint } from "./checkpoint/checkpoint";
+export { openCheckpoint } from "./checkpoint/open-checkpoint";
 export * from "./tokenizer";

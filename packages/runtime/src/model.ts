@@ -14,7 +14,7 @@ import { KvBudget } from "./cache/kv-budget";
 import { KvStore, defaultPageSlots, expectPageSlots } from "./cache/kv-store";
 import { PrefixCache, type PrefixCounts } from "./cache/prefix-cache";
 import type { Engine } from "./engine";
-import { openCheckpoint } from "./checkpoint/checkpoint";
+import { openCheckpoint } from "./checkpoint/open-checkpoint";
 import type { ModelConfig } from "./files/config";
 import type { ModelFiles } from "./files/model-files";
 import { StepRounds } from "./generate/step-rounds";

@@ -12,7 +12,7 @@ import { chatParts, textPart } from "../prompt/parts";
 import { DEMO, TINY } from "../testing/models";
 import { Tokenizer } from "../tokenizer";
 import { sentencePieceJson } from "../tokenizer/testing/sentence-piece";
-import { openCheckpoint } from "./checkpoint";
+import { openCheckpoint } from "./open-checkpoint";
 import { ggufTokenizer } from "./gguf-tokenizer";
 import { GgufMetadata } from "./gguf-metadata";
 import { ggufOf, type GgufOptions } from "./testing/gguf-of";
