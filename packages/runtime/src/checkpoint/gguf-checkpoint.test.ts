@@ -65,11 +65,15 @@ describe("a model as a GGUF file", () => {
     const path = await written(TINY);
     await using checkpoint = await openCheckpoint(path);
     expect(await checkpoint.config()).toMatchObject({
-      attentionBias: true,
+      qkvBias: true,
+      outputBias: true,
       feedForwardBias: true,
       tiedHead: false,
       ropeScaling: { kind: "factors" },
     });
+    // Rows of the embedding that no token has are none of the vocabulary's.
+    await using dir = await openCheckpoint(TINY);
+    expect((await checkpoint.tokenizer()).fingerprint).toBe((await dir.tokenizer()).fingerprint);
     const [found, expected] = [await answerOf(path, "full"), await answerOf(TINY, "full")];
     const rounded = (value: unknown): unknown =>
       JSON.parse(
@@ -105,7 +109,7 @@ describe("a model as a GGUF file", () => {
     [
       "of an unknown architecture",
       { change: { "general.architecture": text("mamba") } },
-      'architecture "mamba" is not supported; supported: llama',
+      'architecture "mamba" is not supported; supported: llama, qwen2',
     ],
     [
       "without layers",
@@ -113,9 +117,9 @@ describe("a model as a GGUF file", () => {
       "llama.block_count is missing; expected a whole number from 1",
     ],
     [
-      "with a window",
-      { change: { "llama.attention.sliding_window": u32(64) } },
-      "llama.attention.sliding_window 64 is not supported; supported: no window",
+      "with another rotation",
+      { change: { "llama.rope.scaling.type": text("yarn") } },
+      'llama.rope.scaling.type "yarn" is not supported; supported: none, linear, and factors in rope_freqs.weight',
     ],
     ["with experts", { change: { "llama.expert_count": u32(8) } }, "llama.expert_count 8 is not supported"],
     [

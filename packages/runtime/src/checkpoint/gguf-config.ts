@@ -6,7 +6,11 @@ import { quote } from "../files/quote";
 import type { RopeScaling } from "../models/rope";
 import type { GgufMetadata } from "./gguf-metadata";
 
-const ARCHITECTURES = ["llama"];
+/** Of GGUF's architectures. Those that llama.cpp has no name for, such as Mistral's, are `llama` to it. */
+const ARCHITECTURES: Readonly<Record<string, ModelConfig["architecture"]>> = {
+  llama: "LlamaForCausalLM",
+  qwen2: "Qwen2ForCausalLM",
+};
 /** Factors that Llama 3.1 and later slow their rotary frequencies by: llama.cpp works them out when it converts. */
 const ROPE_FACTORS = "rope_freqs.weight";
 const DEFAULT_THETA = 10_000;
@@ -19,10 +23,12 @@ const DEFAULT_THETA = 10_000;
 export async function ggufConfig(metadata: GgufMetadata, file: GgufFile): Promise<ModelConfig> {
   const { path } = metadata;
   const architecture = metadata.text("general.architecture");
-  if (!ARCHITECTURES.includes(architecture)) {
+  const known = Object.hasOwn(ARCHITECTURES, architecture) ? ARCHITECTURES[architecture] : undefined;
+  if (known === undefined) {
+    const supported = Object.keys(ARCHITECTURES).join(", ");
     throw new WinnowError(
       "model",
-      `${path}: architecture ${quote(architecture)} is not supported; supported: ${ARCHITECTURES.join(", ")}`,
+      `${path}: architecture ${quote(architecture)} is not supported; supported: ${supported}`,
     );
   }
   const key = (name: string): string => `${architecture}.${name}`;
@@ -44,19 +50,20 @@ export async function ggufConfig(metadata: GgufMetadata, file: GgufFile): Promis
   expectPlain(metadata, key, headDim);
   const { tensors } = file;
   return {
-    architecture: "LlamaForCausalLM",
+    architecture: known,
     width,
     feedForward: metadata.sameForLayers(key("feed_forward_length"), layers, 1, 2 ** 24),
     layers,
     queryHeads,
     kvHeads,
     headDim,
-    context: metadata.whole(key("context_length"), 1, 2 ** 31),
+    context: Math.min(metadata.whole(key("context_length"), 1, 2 ** 31), windowOf(metadata, key)),
     vocabulary: tensors.get("token_embd.weight")?.shape[0] ?? metadata.texts("tokenizer.ggml.tokens").length,
     normEpsilon: metadata.positive(key("attention.layer_norm_rms_epsilon")),
     ropeTheta: metadata.has(key("rope.freq_base")) ? metadata.positive(key("rope.freq_base")) : DEFAULT_THETA,
-    ropeScaling: await scalingOf(file, headDim),
-    attentionBias: tensors.has("blk.0.attn_q.bias"),
+    ropeScaling: await scalingOf(metadata, key, file, headDim),
+    qkvBias: tensors.has("blk.0.attn_q.bias"),
+    outputBias: tensors.has("blk.0.attn_output.bias"),
     feedForwardBias: tensors.has("blk.0.ffn_up.bias"),
     tiedHead: !tensors.has("output.weight"),
     bosIds: idsOf(metadata, "tokenizer.ggml.bos_token_id"),
@@ -74,19 +81,36 @@ function expectPlain(metadata: GgufMetadata, key: (name: string) => string, head
   };
   const count = (name: string): number => (metadata.has(key(name)) ? metadata.whole(key(name), 0, 2 ** 31) : 0);
   if (count("expert_count") > 0) refuse("expert_count", count("expert_count"), "0, as models without experts have");
-  const window = count("attention.sliding_window");
-  if (window > 0 && window < count("context_length")) refuse("attention.sliding_window", window, "no window");
   const rotated = "rope.dimension_count";
   if (metadata.has(key(rotated)) && count(rotated) !== headDim)
     refuse(rotated, count(rotated), `${headDim}, whole heads`);
   if (metadata.has(key("attention.value_length")) && count("attention.value_length") !== headDim) {
     refuse("attention.value_length", count("attention.value_length"), `${headDim}, as keys have`);
   }
-  const scaling = metadata.has(key("rope.scaling.type")) ? metadata.text(key("rope.scaling.type")) : "none";
-  if (scaling !== "none") refuse("rope.scaling.type", quote(scaling), "none, and the factors in rope_freqs.weight");
 }
 
-async function scalingOf(file: GgufFile, headDim: number): Promise<RopeScaling> {
+/** How many positions a row sees. */
+function windowOf(metadata: GgufMetadata, key: (name: string) => string): number {
+  const name = key("attention.sliding_window");
+  const window = metadata.has(name) ? metadata.whole(name, 0, 2 ** 31) : 0;
+  return window === 0 ? Infinity : window;
+}
+
+async function scalingOf(
+  metadata: GgufMetadata,
+  key: (name: string) => string,
+  file: GgufFile,
+  headDim: number,
+): Promise<RopeScaling> {
+  const name = key("rope.scaling.type");
+  const kind = metadata.has(name) ? metadata.text(name) : "none";
+  if (kind === "linear") return { kind, factor: metadata.positive(key("rope.scaling.factor")) };
+  if (kind !== "none") {
+    throw new WinnowError(
+      "model",
+      `${metadata.path}: ${name} ${quote(kind)} is not supported; supported: none, linear, and factors in ${ROPE_FACTORS}`,
+    );
+  }
   const tensor = file.tensors.get(ROPE_FACTORS);
   if (tensor === undefined) return { kind: "none" };
   if (tensor.type.name !== "F32" || tensor.bytes !== (headDim / 2) * 4) {

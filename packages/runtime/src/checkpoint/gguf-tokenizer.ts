@@ -9,6 +9,7 @@ import { BYTE_LEVEL, isPreTokenizer, PRE_TOKENIZERS } from "./pre-tokenizers";
 /** llama.cpp's types of tokens (llama.h, `llama_token_type`) that count here. */
 const CONTROL = 3;
 const USER_DEFINED = 4;
+const UNUSED = 5;
 
 const ROLES = {
   bos_token: "tokenizer.ggml.bos_token_id",
@@ -23,10 +24,12 @@ const ROLES = {
  * @throws WinnowError `file` when a key is missing or malformed, `tokenizer` for another kind or pre-tokenizer.
  */
 export function ggufTokenizer(metadata: GgufMetadata): Tokenizer {
-  const tokens = metadata.texts("tokenizer.ggml.tokens");
+  const all = metadata.texts("tokenizer.ggml.tokens");
   const types = metadata.has("tokenizer.ggml.token_type")
-    ? metadata.numbers("tokenizer.ggml.token_type", tokens.length)
-    : new Int32Array(tokens.length);
+    ? metadata.numbers("tokenizer.ggml.token_type", all.length)
+    : new Int32Array(all.length);
+  // llama.cpp has a token for every row of the embedding; those behind the last one that is used are none.
+  const tokens = all.slice(0, types.findLastIndex((type) => type !== UNUSED) + 1);
   const roles = rolesOf(metadata, tokens);
   const added_tokens = tokens.flatMap((content, id) => {
     const type = types[id];
@@ -84,7 +87,7 @@ function algorithmOf(metadata: GgufMetadata, tokens: readonly string[], roles: R
       };
     }
     case "llama": {
-      const scores = metadata.numbers("tokenizer.ggml.scores", tokens.length);
+      const scores = metadata.numbers("tokenizer.ggml.scores", metadata.texts("tokenizer.ggml.tokens").length);
       const key = "tokenizer.ggml.add_space_prefix";
       const spaced = !metadata.has(key) || metadata.flag(key);
       const space = { type: "Replace", pattern: { String: " " }, content: "▁" };

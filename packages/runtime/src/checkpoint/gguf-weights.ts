@@ -45,7 +45,7 @@ export class GgufWeights implements TensorSource {
   /** @throws WinnowError `model` for a tensor of a type that is not supported. */
   constructor(
     private readonly file: GgufFile,
-    private readonly config: Pick<ModelConfig, "headDim">,
+    private readonly config: Pick<ModelConfig, "headDim" | "architecture">,
   ) {
     this.path = file.path;
     const names = new Map<string, string>();
@@ -82,7 +82,8 @@ export class GgufWeights implements TensorSource {
     const { buffer, byteOffset, byteLength } = result.data;
     const bytes = new Uint8Array(buffer, byteOffset, byteLength);
     await this.file.readInto(bytes, own);
-    if (/\.attn_[qk]\./.test(own)) splitPairs(bytes, this.config.headDim, bytes.length / (info.shape[0] ?? 1));
+    const isPaired = this.config.architecture === "LlamaForCausalLM" && /\.attn_[qk]\./.test(own);
+    if (isPaired) splitPairs(bytes, this.config.headDim, bytes.length / (info.shape[0] ?? 1));
     return result;
   }
 

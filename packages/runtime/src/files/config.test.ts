@@ -45,7 +45,8 @@ describe("config.json", () => {
       normEpsilon: 1e-5,
       ropeTheta: 10000,
       ropeScaling: { kind: "none" },
-      attentionBias: false,
+      qkvBias: false,
+      outputBias: false,
       feedForwardBias: false,
       tiedHead: true,
       bosIds: [0],
@@ -61,7 +62,8 @@ describe("config.json", () => {
       headDim: 16,
       ropeTheta: 50000,
       ropeScaling: { kind: "llama3", factor: 4, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalContext: 64 },
-      attentionBias: true,
+      qkvBias: true,
+      outputBias: true,
       feedForwardBias: true,
       tiedHead: false,
     });
@@ -74,7 +76,8 @@ describe("config.json", () => {
       ropeTheta: 10000,
       ropeScaling: { kind: "none" },
       tiedHead: false,
-      attentionBias: false,
+      qkvBias: false,
+      outputBias: false,
       bosIds: [],
       eosIds: [],
     });
@@ -96,18 +99,38 @@ describe("config.json", () => {
     [{ rope_parameters: { rope_type: "default", rope_theta: 2e6 } }, 2e6, "none"],
     [{ rope_parameters: { rope_theta: 2e6 }, rope_scaling: null }, 2e6, "none"],
     [{ rope_scaling: { type: "default" } }, 1e4, "none"],
+    [{ rope_scaling: { type: "linear", factor: 2 } }, 1e4, "linear"],
   ])("reads every spelling of rotation: %j", (fields, theta, kind) => {
     const config = parseModelConfig({ ...LLAMA, ...fields }, "c");
     expect(config.ropeTheta).toBe(theta);
     expect(config.ropeScaling.kind).toBe(kind);
   });
 
+  it.each([
+    [
+      { architectures: ["MistralForCausalLM"], max_position_embeddings: 32768 },
+      { context: 4096, qkvBias: false },
+    ],
+    [{ model_type: "mistral", architectures: null, max_position_embeddings: 2048 }, { context: 2048 }],
+    [
+      { architectures: ["MistralForCausalLM"], sliding_window: null, max_position_embeddings: 32768 },
+      { architecture: "MistralForCausalLM", context: 32768 },
+    ],
+    [
+      { architectures: ["Qwen2ForCausalLM"], sliding_window: 64, use_sliding_window: false },
+      { architecture: "Qwen2ForCausalLM", context: 128, qkvBias: true, outputBias: false, feedForwardBias: false },
+    ],
+    [{ architectures: ["Qwen2ForCausalLM"], sliding_window: 64, use_sliding_window: true }, { context: 64 }],
+  ])("knows what a family adds to Llama, and how far a window sees: %j", (fields, expected) => {
+    expect(parseModelConfig({ ...LLAMA, ...fields }, "c")).toMatchObject(expected);
+  });
+
   it.each<[string, Readonly<Record<string, unknown>>, string, RegExp]>([
     [
       "another architecture",
-      { architectures: ["MistralForCausalLM"] },
+      { architectures: ["MambaForCausalLM"] },
       "model",
-      /architecture "MistralForCausalLM" is not supported; supported: LlamaForCausalLM/,
+      /architecture "MambaForCausalLM" is not supported; supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM/,
     ],
     [
       "another model type",
@@ -128,13 +151,13 @@ describe("config.json", () => {
       "another rotation",
       { rope_scaling: { rope_type: "yarn", factor: 2 } },
       "model",
-      /rope_scaling: type "yarn" is not supported; supported: default, llama3/,
+      /rope_scaling: type "yarn" is not supported; supported: default, linear, llama3/,
     ],
     [
       "another rotation, spelled anew",
-      { rope_parameters: { rope_type: "linear", factor: 2 } },
+      { rope_parameters: { rope_type: "dynamic", factor: 2 } },
       "model",
-      /rope_parameters: type "linear"/,
+      /rope_parameters: type "dynamic"/,
     ],
     [
       "a rotation without its numbers",

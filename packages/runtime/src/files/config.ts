@@ -1,6 +1,7 @@
 import { WinnowError } from "@winnow/core-tensor";
 import { z } from "zod";
 
+import { FAMILIES, type Family } from "../models/families";
 import type { RopeScaling } from "../models/rope";
 import { filesAt } from "./files-at";
 import { checkJson, readJsonFile } from "./json-file";
@@ -10,7 +11,7 @@ import { parseRope, ropeSchema } from "./rope-config";
 
 /** A model's shape: what `config.json` says, checked and with nothing left to guess. */
 export interface ModelConfig {
-  readonly architecture: "LlamaForCausalLM";
+  readonly architecture: Family["architecture"];
   /** Width of the residual stream. */
   readonly width: number;
   /** Width of the feed-forward layer. */
@@ -19,14 +20,16 @@ export interface ModelConfig {
   readonly queryHeads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** The longest sequence, in tokens. */
+  /** The longest sequence, in tokens; of a model whose rows see a window, as long as the window sees all of it. */
   readonly context: number;
   readonly vocabulary: number;
   readonly normEpsilon: number;
   readonly ropeTheta: number;
   readonly ropeScaling: RopeScaling;
-  /** Whether the projections of attention (q, k, v and output) have biases. */
-  readonly attentionBias: boolean;
+  /** Whether the projections to q, k and v have biases. */
+  readonly qkvBias: boolean;
+  /** Whether the projection from attention's output has a bias. */
+  readonly outputBias: boolean;
   /** Whether the projections of the feed-forward layer have biases. */
   readonly feedForwardBias: boolean;
   /** Whether the embedding is also the output head. */
@@ -35,8 +38,6 @@ export interface ModelConfig {
   /** Ids that end a text, unless `generation_config.json` names others. */
   readonly eosIds: readonly number[];
 }
-
-const SUPPORTED_ARCHITECTURES = ["LlamaForCausalLM"];
 
 // Generous ceilings: a number beyond them is a mistake, and loops run to these.
 const extent = (limit: number) =>
@@ -71,6 +72,8 @@ const configSchema = z.object({
   attention_bias: flag,
   mlp_bias: flag,
   tie_word_embeddings: flag,
+  sliding_window: extent(2 ** 31).nullish(),
+  use_sliding_window: flag,
   partial_rotary_factor: z.number().nullish(),
   quantization_config: z.unknown().optional(),
   bos_token_id: tokenIdsSchema,
@@ -94,7 +97,7 @@ export async function readModelConfig(place: string | ModelFiles): Promise<Model
 /** As {@link readModelConfig}, of JSON that is already read; `what` names it in messages. */
 export function parseModelConfig(value: unknown, what: string): ModelConfig {
   // What kind of model it is comes first: another family's config lacks fields for good reasons.
-  expectSupported(checkJson(value, kindSchema, what), what);
+  const family = familyOf(checkJson(value, kindSchema, what), what);
   const config = checkJson(value, configSchema, what);
   const queryHeads = config.num_attention_heads;
   const kvHeads = config.num_key_value_heads ?? queryHeads;
@@ -111,18 +114,19 @@ export function parseModelConfig(value: unknown, what: string): ModelConfig {
   }
   expectPlain(config, what);
   return {
-    architecture: "LlamaForCausalLM",
+    architecture: family.architecture,
     width: config.hidden_size,
     feedForward: config.intermediate_size,
     layers: config.num_hidden_layers,
     queryHeads,
     kvHeads,
     headDim,
-    context: config.max_position_embeddings,
+    context: Math.min(config.max_position_embeddings, windowOf(config, family) ?? Infinity),
     vocabulary: config.vocab_size,
     normEpsilon: config.rms_norm_eps,
     ...parseRope(config, what),
-    attentionBias: config.attention_bias ?? false,
+    qkvBias: family.qkvBias || (config.attention_bias ?? false),
+    outputBias: !family.qkvBias && (config.attention_bias ?? false),
     feedForwardBias: config.mlp_bias ?? false,
     tiedHead: config.tie_word_embeddings ?? false,
     bosIds: config.bos_token_id,
@@ -130,13 +134,12 @@ export function parseModelConfig(value: unknown, what: string): ModelConfig {
   };
 }
 
-function expectSupported(kind: z.output<typeof kindSchema>, what: string): void {
-  const named = kind.architectures?.length
-    ? kind.architectures
-    : kind.model_type === "llama"
-      ? SUPPORTED_ARCHITECTURES
-      : [];
-  if (named.some((name) => SUPPORTED_ARCHITECTURES.includes(name))) return;
+function familyOf(kind: z.output<typeof kindSchema>, what: string): Family {
+  const named = kind.architectures ?? [];
+  const family = FAMILIES.find(({ architecture, modelType }) =>
+    named.length > 0 ? named.includes(architecture) : kind.model_type === modelType,
+  );
+  if (family !== undefined) return family;
   const found =
     named.length > 0
       ? named.map(quote).join(", ")
@@ -145,8 +148,14 @@ function expectSupported(kind: z.output<typeof kindSchema>, what: string): void 
         : `of model_type ${quote(kind.model_type)}`;
   throw new WinnowError(
     "model",
-    `${what}: architecture ${found} is not supported; supported: ${SUPPORTED_ARCHITECTURES.join(", ")}`,
+    `${what}: architecture ${found} is not supported; supported: ${FAMILIES.map(({ architecture }) => architecture).join(", ")}`,
   );
+}
+
+/** How many positions a row sees, itself included; null for all. */
+function windowOf(config: z.output<typeof configSchema>, family: Family): number | null {
+  if (family.windowIsOptional && config.use_sliding_window !== true) return null;
+  return config.sliding_window === undefined ? family.window : config.sliding_window;
 }
 
 function shapeFault(heads: {

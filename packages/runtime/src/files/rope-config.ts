@@ -15,6 +15,7 @@ const scalingSchema = z
   })
   .nullish();
 
+const linearSchema = z.object({ factor: z.number("expected a number").min(1, "expected at least 1") });
 const llama3Schema = z.object({
   factor: z.number("expected a number").min(1, "expected at least 1"),
   low_freq_factor: positive,
@@ -48,6 +49,8 @@ function parseScaling(scaling: z.output<typeof scalingSchema>, what: string): Ro
   switch (kind) {
     case "default":
       return { kind: "none" };
+    case "linear":
+      return { kind: "linear", factor: checkJson(scaling, linearSchema, what).factor };
     case "llama3": {
       const values = checkJson(scaling, llama3Schema, what);
       if (values.high_freq_factor <= values.low_freq_factor) {
@@ -65,6 +68,9 @@ function parseScaling(scaling: z.output<typeof scalingSchema>, what: string): Ro
       };
     }
     default:
-      throw new WinnowError("model", `${what}: type ${quote(kind)} is not supported; supported: default, llama3`);
+      throw new WinnowError(
+        "model",
+        `${what}: type ${quote(kind)} is not supported; supported: default, linear, llama3`,
+      );
   }
 }

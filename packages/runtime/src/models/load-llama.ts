@@ -66,14 +66,14 @@ export async function loadLlama(
       attentionNorm: await put(label("attentionNorm"), `${prefix}input_layernorm.weight`),
       qkv: await put(label("qkv"), attention("q_proj.weight"), attention("k_proj.weight"), attention("v_proj.weight")),
       qkvBias: await biasIf(
-        config.attentionBias,
+        config.qkvBias,
         "qkvBias",
         attention("q_proj.bias"),
         attention("k_proj.bias"),
         attention("v_proj.bias"),
       ),
       output: await put(label("output"), attention("o_proj.weight")),
-      outputBias: await biasIf(config.attentionBias, "outputBias", attention("o_proj.bias")),
+      outputBias: await biasIf(config.outputBias, "outputBias", attention("o_proj.bias")),
       feedForwardNorm: await put(label("feedForwardNorm"), `${prefix}post_attention_layernorm.weight`),
       gateUp: await put(label("gateUp"), mlp("gate_proj.weight"), mlp("up_proj.weight")),
       gateUpBias: await biasIf(config.feedForwardBias, "gateUpBias", mlp("gate_proj.bias"), mlp("up_proj.bias")),
@@ -106,10 +106,10 @@ export function expectedTensors(config: ModelConfig): Map<string, Shape> {
   for (let l = 0; l < config.layers; l++) {
     const prefix = `model.layers.${l}.`;
     tensors.set(`${prefix}input_layernorm.weight`, [width]);
-    linear(`${prefix}self_attn.q_proj`, query, width, config.attentionBias);
-    linear(`${prefix}self_attn.k_proj`, kv, width, config.attentionBias);
-    linear(`${prefix}self_attn.v_proj`, kv, width, config.attentionBias);
-    linear(`${prefix}self_attn.o_proj`, width, query, config.attentionBias);
+    linear(`${prefix}self_attn.q_proj`, query, width, config.qkvBias);
+    linear(`${prefix}self_attn.k_proj`, kv, width, config.qkvBias);
+    linear(`${prefix}self_attn.v_proj`, kv, width, config.qkvBias);
+    linear(`${prefix}self_attn.o_proj`, width, query, config.outputBias);
     tensors.set(`${prefix}post_attention_layernorm.weight`, [width]);
     linear(`${prefix}mlp.gate_proj`, feedForward, width, config.feedForwardBias);
     linear(`${prefix}mlp.up_proj`, feedForward, width, config.feedForwardBias);

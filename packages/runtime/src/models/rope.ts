@@ -1,6 +1,8 @@
 /** How a model stretches its rotary embedding beyond the context it was trained on. */
 export type RopeScaling =
   | { readonly kind: "none" }
+  /** Positions are pressed together: every frequency is slowed by `factor` (arXiv 2306.15595). */
+  | { readonly kind: "linear"; readonly factor: number }
   /** Llama 3.1's: low frequencies are slowed by `factor`, high ones kept, those between blended. */
   | {
       readonly kind: "llama3";
@@ -20,6 +22,7 @@ export type RopeScaling =
 export function ropeFrequencies(headDim: number, theta: number, scaling: RopeScaling): Float64Array {
   const frequencies = Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
   if (scaling.kind === "none") return frequencies;
+  if (scaling.kind === "linear") return frequencies.map((frequency) => frequency / scaling.factor);
   if (scaling.kind === "factors") return frequencies.map((frequency, i) => frequency / (scaling.factors[i] ?? 1));
   const { factor, lowFrequencyFactor, highFrequencyFactor, originalContext } = scaling;
   return frequencies.map((frequency) => {

@@ -48,20 +48,26 @@ export async function ggufOf(dir: string, { type, change = {}, parts = 1 }: Gguf
 }
 
 function configFields(config: ModelConfig): Record<string, GgufField> {
-  return {
-    "general.architecture": text("llama"),
-    "llama.block_count": u32(config.layers),
-    "llama.embedding_length": u32(config.width),
-    "llama.feed_forward_length": u32(config.feedForward),
-    "llama.context_length": u32(config.context),
-    "llama.attention.head_count": u32(config.queryHeads),
-    "llama.attention.head_count_kv": u32(config.kvHeads),
-    "llama.attention.key_length": u32(config.headDim),
-    "llama.attention.value_length": u32(config.headDim),
-    "llama.attention.layer_norm_rms_epsilon": float(config.normEpsilon),
-    "llama.rope.freq_base": float(config.ropeTheta),
-    "llama.rope.dimension_count": u32(config.headDim),
+  const { ropeScaling } = config;
+  const name = config.architecture === "Qwen2ForCausalLM" ? "qwen2" : "llama";
+  const fields = {
+    block_count: u32(config.layers),
+    embedding_length: u32(config.width),
+    feed_forward_length: u32(config.feedForward),
+    context_length: u32(config.context),
+    "attention.head_count": u32(config.queryHeads),
+    "attention.head_count_kv": u32(config.kvHeads),
+    "attention.key_length": u32(config.headDim),
+    "attention.value_length": u32(config.headDim),
+    "attention.layer_norm_rms_epsilon": float(config.normEpsilon),
+    "rope.freq_base": float(config.ropeTheta),
+    "rope.dimension_count": u32(config.headDim),
+    ...(ropeScaling.kind === "linear"
+      ? { "rope.scaling.type": text("linear"), "rope.scaling.factor": float(ropeScaling.factor) }
+      : {}),
   };
+  const own = Object.entries(fields).map(([key, field]) => [`${name}.${key}`, field] as const);
+  return { "general.architecture": text(name), ...Object.fromEntries(own) };
 }
 
 async function tokenizerFields(dir: string, config: ModelConfig): Promise<Record<string, GgufField>> {
@@ -74,11 +80,13 @@ async function tokenizerFields(dir: string, config: ModelConfig): Promise<Record
   for (const [token, id] of Object.entries(json.model.vocab)) tokens[id] = token;
   for (const { id, content } of json.added_tokens) tokens[id] = content;
   const added = new Set(json.added_tokens.map(({ id }) => id));
+  const known = tokens.length;
+  for (let id = known; id < config.vocabulary; id++) tokens.push(`[PAD${id}]`);
   return {
     "tokenizer.ggml.model": text("gpt2"),
     "tokenizer.ggml.pre": text("smollm"),
     "tokenizer.ggml.tokens": texts(tokens),
-    "tokenizer.ggml.token_type": ints(tokens.map((_, id) => (added.has(id) ? 3 : 1))),
+    "tokenizer.ggml.token_type": ints(tokens.map((_, id) => (added.has(id) ? 3 : id < known ? 1 : 5))),
     "tokenizer.ggml.merges": texts(
       json.model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))),
     ),
@@ -124,7 +132,14 @@ async function tensorsOf(dir: string, config: ModelConfig, type: GgufOptions["ty
   for (const name of weights.tensors.keys()) {
     const own = NAMES.reduce((text, [pattern, to]) => text.replace(pattern, to), name);
     const found = await weights.read(name);
-    const heads = name.includes("q_proj") ? config.queryHeads : name.includes("k_proj") ? config.kvHeads : 0;
+    const isPaired = config.architecture !== "Qwen2ForCausalLM";
+    const heads = !isPaired
+      ? 0
+      : name.includes("q_proj")
+        ? config.queryHeads
+        : name.includes("k_proj")
+          ? config.kvHeads
+          : 0;
     const stored = encoded(found, found.shape.length === 1 ? "F32" : type);
     tensors.push({
       name: own,
