@@ -11,17 +11,27 @@ interface PreTokenizer {
   readonly addsBos: boolean;
 }
 
-const GPT2: PreTokenizer = { steps: [{ ...BYTE_LEVEL, use_regex: true }], wholeWords: false, addsBos: false };
-
-const SMOLLM: PreTokenizer = {
-  ...GPT2,
-  steps: [{ type: "Digits", individual_digits: true }, ...GPT2.steps],
-};
-
-/** Cuts by an expression; what it matches are words. */
-function split(expression: string): readonly object[] {
-  return [{ type: "Split", pattern: { Regex: expression }, behavior: "Isolated", invert: false }, BYTE_LEVEL];
+/** Cuts a text by expressions, one after the other; what they match, and what lies between, are words. */
+function split(...expressions: readonly string[]): readonly object[] {
+  const steps = expressions.map((expression) => ({
+    type: "Split",
+    // JavaScript's \s has U+FEFF, which is no white space, and lacks U+0085, which is.
+    pattern: {
+      Regex: expression
+        .replaceAll(String.raw`\s`, String.raw`\p{White_Space}`)
+        .replaceAll(String.raw`\S`, String.raw`\P{White_Space}`),
+    },
+    behavior: "Isolated",
+    invert: false,
+  }));
+  return [...steps, BYTE_LEVEL];
 }
+
+const GPT2_WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
+
+const GPT2: PreTokenizer = { steps: split(GPT2_WORDS), wholeWords: false, addsBos: false };
+
+const SMOLLM: PreTokenizer = { ...GPT2, steps: split(String.raw`\p{N}`, GPT2_WORDS) };
 
 const LLAMA3: PreTokenizer = {
   steps: split(

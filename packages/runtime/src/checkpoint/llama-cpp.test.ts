@@ -1,0 +1,199 @@
+import { writeFile } from "node:fs/promises";
+
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import { temporaryDirectory } from "../files/testing/temporary-directory";
+import { flag, float, floats, gguf, ints, text, texts, u32, type GgufField } from "../files/testing/write-gguf";
+import { loadModel } from "../model";
+import { idsPart } from "../prompt/parts";
+import { logProbabilities, openLlamaCpp } from "../testing/llama-cpp";
+import { DEMO, TINY } from "../testing/models";
+import { goldenIds } from "../testing/prompts";
+import { trainBytePairs } from "./testing/byte-pairs";
+import { withBiases } from "./testing/with-biases";
+import { openCheckpoint } from "./open-checkpoint";
+import { ggufOf, type GgufOptions } from "./testing/gguf-of";
+
+const at = temporaryDirectory();
+
+/** What people, programs and accidents write. */
+const written = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc.string({ unit: "grapheme" }),
+  fc
+    .array(
+      fc.constantFrom(
+        ..."Tom|'s|'S|'re| is |31|12345| 007|\n\n|  |\t|\r\n| \n|é|日本語| ø|🙂|👩‍👩‍👧|\u0301|¼|Ⅸ|x=1;|_x|don't|DON'T|A1b2| ...|!?\n|\u00a0|\u200b|\ufeff|\u0085|\u3000|\u1680|\ufeff're|²|٣|㊿".split(
+          "|",
+        ),
+        "|",
+        "<|end|>",
+        "<s>",
+        "<|user",
+        // Halves of a character: as bytes they are no UTF-8.
+        "\ud83d",
+        "\udc69",
+      ),
+      { maxLength: 12 },
+    )
+    .map((parts) => parts.join("")),
+);
+
+async function expectSameIds(path: string): Promise<void> {
+  await using checkpoint = await openCheckpoint(path);
+  const ours = await checkpoint.tokenizer();
+  const theirs = await openLlamaCpp(path, { vocabOnly: true });
+  fc.assert(
+    fc.property(written, (content) => {
+      expect(ours.encode(content, { addSpecial: false })).toEqual(theirs.tokenize(content, true).map(Number));
+    }),
+    { numRuns: 2000 },
+  );
+  await theirs.dispose();
+}
+
+describe("tokens are llama.cpp's", () => {
+  it.each(["gpt-2", "smollm", "llama-bpe", "qwen2"])("behind the pre-tokenizer %s", async (pre) => {
+    const { tokens, merges } = trainBytePairs(SAMPLE, 400);
+    const path = at(`${pre}.gguf`);
+    const fields = {
+      ...ARCHITECTURE,
+      "tokenizer.ggml.model": text("gpt2"),
+      "tokenizer.ggml.pre": text(pre),
+      "tokenizer.ggml.tokens": texts([...tokens, "<s>", "<|end|>"]),
+      "tokenizer.ggml.token_type": ints([...tokens.map(() => 1), 3, 3]),
+      "tokenizer.ggml.merges": texts(merges),
+      "tokenizer.ggml.bos_token_id": u32(tokens.length),
+      "tokenizer.ggml.eos_token_id": u32(tokens.length + 1),
+      "tokenizer.ggml.add_bos_token": flag(false),
+    };
+    await writeFile(path, gguf(fields, []));
+    await expectSameIds(path);
+  });
+
+  it("of the demo model", async () => {
+    const [file = new Uint8Array(0)] = await ggufOf(DEMO);
+    await writeFile(at("demo.gguf"), file);
+    await expectSameIds(at("demo.gguf"));
+  });
+
+  it.each([true, false])("of SentencePiece's pairs, with a space before a text: %s", async (spaced) => {
+    const path = at(`pieces-${spaced}.gguf`);
+    await writeFile(path, gguf({ ...PIECES, "tokenizer.ggml.add_space_prefix": flag(spaced) }, []));
+    await expectSameIds(path);
+  });
+});
+
+/** Enough of a configuration for a file without weights. */
+const ARCHITECTURE: Readonly<Record<string, GgufField>> = {
+  "general.architecture": text("llama"),
+  "llama.block_count": u32(1),
+  "llama.context_length": u32(64),
+  "llama.embedding_length": u32(32),
+  "llama.feed_forward_length": u32(32),
+  "llama.attention.head_count": u32(2),
+  "llama.attention.layer_norm_rms_epsilon": float(1e-5),
+};
+
+/** What `written` is made of, often enough that pairs of all of it are merged. */
+const SAMPLE = [
+  "Tom's 31 12345  007\n\n don't DON'T we're WE'RE x=1;_x ... !?\n \t\r\n  A1b2 é ø 日本語 🙂 \u00a0 ¼ Ⅸ",
+  "12 123 1234 's 'S 're  \n\n\n   \n I'll I'LL 31. 31, (31) e\u0301 Tom Tom's is is  Tom\n Tom 🙂🙂 日本 ...!? x=12;",
+]
+  .join(" ")
+  .repeat(3);
+
+/** A vocabulary as SentencePiece trains them, of pieces that overlap; the file has no weights. */
+const PIECES: Readonly<Record<string, GgufField>> = (() => {
+  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
+  const pieces = [
+    "▁",
+    "T",
+    "o",
+    "m",
+    "om",
+    "▁T",
+    "▁Tom",
+    "Tom",
+    "s",
+    "'",
+    "'s",
+    "1",
+    "3",
+    "31",
+    "▁▁",
+    "▁▁▁",
+    "e",
+    "r",
+    "re",
+    "is",
+    "▁is",
+    "i",
+    "n",
+    "\n",
+  ];
+  const tokens = ["<unk>", "<s>", "</s>", ...bytes, ...pieces];
+  return {
+    ...ARCHITECTURE,
+    "tokenizer.ggml.model": text("llama"),
+    "tokenizer.ggml.tokens": texts(tokens),
+    "tokenizer.ggml.scores": floats(tokens.map((_, id) => (id < 259 ? 0 : 259 - id))),
+    "tokenizer.ggml.token_type": ints(tokens.map((_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1))),
+    "tokenizer.ggml.bos_token_id": u32(1),
+    "tokenizer.ggml.eos_token_id": u32(2),
+    "tokenizer.ggml.unknown_token_id": u32(0),
+  };
+})();
+
+/** Both read the same tokens; after each, what either thinks comes next is compared. */
+async function expectSameLogits(path: string, ids: readonly number[]): Promise<void> {
+  const theirs = await openLlamaCpp(path);
+  const expected = await logProbabilities(theirs, ids);
+  await theirs.dispose();
+  using model = await loadModel(path);
+  using session = model.createSession({ policy: "full" });
+  for (const [position, id] of ids.entries()) {
+    await session.read([idsPart(model.tokenizer, [id])]);
+    using next = await session.fork();
+    const generation = next.generate([], { temperature: 0, maxTokens: 1, ignoreEos: true, topTokens: 20 });
+    for await (const event of generation) {
+      if (event.kind !== "token") continue;
+      const [first, second] = event.top;
+      const found = expected[position] ?? new Map<number, number>();
+      const gap = (first?.logProbability ?? 0) - (second?.logProbability ?? 0);
+      const [best] = [...found].sort(([, a], [, b]) => b - a)[0] ?? [];
+      if (gap > TOLERANCE) expect(best, `the choice at position ${position}`).toBe(event.id);
+      for (const { id: token, logProbability } of event.top) {
+        // llama.cpp rounds activations to eight bits.
+        const difference = Math.abs((found.get(token) ?? NaN) - logProbability);
+        expect(difference, `token ${token} at position ${position}`).toBeLessThan(TOLERANCE);
+      }
+    }
+  }
+}
+
+/** Natural logarithms: 2 % of the largest logits, which are 10 and more. */
+const TOLERANCE = 0.2;
+
+describe("logits are llama.cpp's", () => {
+  it.each<[string, string, GgufOptions]>([
+    ["of the demo model in F16", DEMO, {}],
+    ["of the demo model in F32", DEMO, { type: "F32" }],
+    ["of random weights in BF16, with biases and Llama 3's rotation", TINY, {}],
+  ])("%s", async (name, dir, options) => {
+    const [file = new Uint8Array(0)] = await ggufOf(dir, options);
+    const path = at(`${name.replaceAll(/\W/g, "-")}.gguf`);
+    await writeFile(path, file);
+    await expectSameLogits(path, goldenIds(dir === DEMO ? "demo" : "tiny", 64));
+  });
+
+  it.each([null, { rope_type: "linear", factor: 2 }])("of Qwen2, rotation scaled by %j", async (rope_scaling) => {
+    const name = `qwen2-${rope_scaling === null ? "plain" : "linear"}`;
+    const dir = await withBiases(DEMO, at(name), { architectures: ["Qwen2ForCausalLM"], rope_scaling });
+    const [file = new Uint8Array(0)] = await ggufOf(dir);
+    const path = at(`${name}.gguf`);
+    await writeFile(path, file);
+    await expectSameLogits(path, goldenIds("demo", 64));
+  });
+});
