@@ -1,3 +1,6 @@
+/** Characters of the longest token that is put together. SentencePiece's own limit is 16; spaces are joined to longer ones. */
+const LONGEST = 512;
+
 /**
  * SentencePiece's pairs as merges: the pair whose join scores best is merged first. Every way to put a token together from two
  * others is one; of one token's, those of smaller ids come first.
@@ -11,6 +14,7 @@ export function mergesByScore(tokens: readonly string[], scores: ArrayLike<numbe
   const found: { readonly left: number; readonly right: number; readonly score: number }[] = [];
   tokens.forEach((token, id) => {
     const characters = Array.from(token);
+    if (characters.length > LONGEST) return;
     for (let cut = 1; cut < characters.length; cut++) {
       const left = ids.get(characters.slice(0, cut).join(""));
       const right = ids.get(characters.slice(cut).join(""));
