@@ -7,8 +7,10 @@ import { afterEach, describe, expect, test } from "vitest";
 import { loadModel } from "../model";
 import { readModelConfig } from "./config";
 import { fetchedFiles } from "./fetched-files";
+import { openGguf } from "./gguf-file";
 import { openUrl } from "./open-url";
 import { failureOf } from "./testing/failure";
+import { gguf, text } from "./testing/write-gguf";
 
 const DEMO = fileURLToPath(new URL("../../../../models/demo", import.meta.url));
 
@@ -51,6 +53,18 @@ const constant =
   (status: number, headers: Record<string, string>, body = ""): Answer =>
   (_, response) =>
     response.writeHead(status, headers).end(body);
+
+test.each([true, false])("a GGUF file behind a URL gives its metadata and tensors; ranges: %s", async (ranges) => {
+  const data = Uint8Array.from({ length: 64 }, (_, i) => i);
+  const tensor = { name: "output_norm.weight", type: "F32", shape: [16], data } as const;
+  const bytes = gguf({ "general.architecture": text("llama") }, [tensor]);
+  const url = await serve(answering(() => Promise.resolve(bytes), ranges));
+  await using file = await openGguf(`${url}/x.gguf`, openUrl);
+  expect(file.metadata.get("general.architecture")).toBe("llama");
+  const found = new Uint8Array(64);
+  await file.readInto(found, "output_norm.weight");
+  expect(found).toEqual(data);
+});
 
 describe("fetched files", () => {
   test.each([true, false])("give the model that their directory gives; ranges: %s", async (ranges) => {
