@@ -1,9 +1,10 @@
-import { WinnowError, tensor } from "@winnow/core-tensor";
+import { WinnowError, elementCount, numberToF16, tensor } from "@winnow/core-tensor";
 
 import type { ModelConfig } from "../files/config";
 import type { GgufFile } from "../files/gguf-file";
 import type { GgufTensor } from "../files/gguf-header";
 import { quote } from "../files/quote";
+import { DECODERS } from "./quantised-blocks";
 import type { TensorInfo, TensorSource, WeightDType, WeightTensor } from "../files/tensor-source";
 
 const DTYPES: ReadonlyMap<string, WeightDType> = new Map([
@@ -34,7 +35,7 @@ const INNER: Readonly<Record<string, string>> = {
 const CONFIGURATION: ReadonlySet<string> = new Set(["rope_freqs.weight"]);
 
 /**
- * A GGUF file's tensors as they are in Hugging Face layout. Files of the architecture `llama` have the rows of q and k
+ * A GGUF file's tensors, quantised ones widened to halves, as they are in Hugging Face layout. Files of the architecture `llama` have the rows of q and k
  * in another order, for a rotation that turns neighbours: that is undone as they are read.
  */
 export class GgufWeights implements TensorSource {
@@ -81,10 +82,23 @@ export class GgufWeights implements TensorSource {
     const result = allocate(info, this.whereIs(name));
     const { buffer, byteOffset, byteLength } = result.data;
     const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    await this.file.readInto(bytes, own);
+    const quantised = this.file.tensors.get(own);
+    if (info.stored === undefined || quantised === undefined) await this.file.readInto(bytes, own);
+    else if (result.dtype === "f16") await this.#widen(quantised, own, result.data);
     const isPaired = this.config.architecture === "LlamaForCausalLM" && /\.attn_[qk]\./.test(own);
     if (isPaired) splitPairs(bytes, this.config.headDim, bytes.length / (info.shape[0] ?? 1));
     return result;
+  }
+
+  async #widen({ type, bytes }: GgufTensor, own: string, halves: Uint16Array): Promise<void> {
+    const decode = DECODERS[type.name];
+    const stored = new Uint8Array(bytes);
+    await this.file.readInto(stored, own);
+    const block = new Float32Array(type.blockElements);
+    for (let at = 0, to = 0; at < bytes; at += type.blockBytes) {
+      decode?.(stored, at, block);
+      for (const value of block) halves[to++] = numberToF16(value);
+    }
   }
 
   /** The file is the checkpoint's to close. */
@@ -111,13 +125,15 @@ function nameOf(own: string): string {
 
 function infoOf({ type, shape, bytes }: GgufTensor, what: string): TensorInfo {
   const dtype = DTYPES.get(type.name);
-  if (dtype === undefined) {
+  if (dtype !== undefined) return { dtype, shape, bytes };
+  if (!Object.hasOwn(DECODERS, type.name)) {
+    const supported = [...DTYPES.keys(), ...Object.keys(DECODERS)].join(", ");
     throw new WinnowError(
       "model",
-      `${what} is stored as ${type.name}, which is not supported; supported: ${[...DTYPES.keys()].join(", ")}`,
+      `${what} is stored as ${type.name}, which is not supported; supported: ${supported}`,
     );
   }
-  return { dtype, shape, bytes };
+  return { dtype: "f16", shape, bytes: elementCount(shape) * 2, stored: { type: type.name, bytes } };
 }
 
 /**

@@ -13,6 +13,7 @@ import { goldenIds } from "../testing/prompts";
 import { trainBytePairs } from "./testing/byte-pairs";
 import { withBiases } from "./testing/with-biases";
 import { openCheckpoint } from "./open-checkpoint";
+import { BLOCK_TYPES } from "./testing/random-blocks";
 import { ggufOf, type GgufOptions } from "./testing/gguf-of";
 
 const at = temporaryDirectory();
@@ -146,8 +147,12 @@ const PIECES: Readonly<Record<string, GgufField>> = (() => {
   };
 })();
 
-/** Both read the same tokens; after each, what either thinks comes next is compared. */
-async function expectSameLogits(path: string, ids: readonly number[]): Promise<void> {
+/**
+ * Both read the same tokens; after each, what either thinks comes next is compared.
+ *
+ * @param tolerance of logits, as a share of the largest: llama.cpp rounds activations to eight bits.
+ */
+async function expectSameLogits(path: string, ids: readonly number[], tolerance = 0.02): Promise<void> {
   const theirs = await openLlamaCpp(path);
   const expected = await logProbabilities(theirs, ids);
   await theirs.dispose();
@@ -159,22 +164,25 @@ async function expectSameLogits(path: string, ids: readonly number[]): Promise<v
     const generation = next.generate([], { temperature: 0, maxTokens: 1, ignoreEos: true, topTokens: 20 });
     for await (const event of generation) {
       if (event.kind !== "token") continue;
-      const [first, second] = event.top;
       const found = expected[position] ?? new Map<number, number>();
-      const gap = (first?.logProbability ?? 0) - (second?.logProbability ?? 0);
+      const most = tolerance * largestLogit([...found.values()]);
+      const [first, second] = event.top;
       const [best] = [...found].sort(([, a], [, b]) => b - a)[0] ?? [];
-      if (gap > TOLERANCE) expect(best, `the choice at position ${position}`).toBe(event.id);
+      const gap = (first?.logProbability ?? NaN) - (second?.logProbability ?? NaN);
+      if (gap > 2 * most) expect(best, `the choice at position ${position}`).toBe(event.id);
       for (const { id: token, logProbability } of event.top) {
-        // llama.cpp rounds activations to eight bits.
         const difference = Math.abs((found.get(token) ?? NaN) - logProbability);
-        expect(difference, `token ${token} at position ${position}`).toBeLessThan(TOLERANCE);
+        expect(difference, `token ${token} at position ${position}`).toBeLessThan(most);
       }
     }
   }
 }
 
-/** Natural logarithms: 2 % of the largest logits, which are 10 and more. */
-const TOLERANCE = 0.2;
+/** Of logits that are known but for what is added to all of them: their mean is taken for 0. */
+function largestLogit(logProbabilities: readonly number[]): number {
+  const mean = logProbabilities.reduce((sum, value) => sum + value, 0) / logProbabilities.length;
+  return Math.max(...logProbabilities.map((value) => Math.abs(value - mean)));
+}
 
 describe("logits are llama.cpp's", () => {
   it.each<[string, string, GgufOptions]>([
@@ -186,6 +194,15 @@ describe("logits are llama.cpp's", () => {
     const path = at(`${name.replaceAll(/\W/g, "-")}.gguf`);
     await writeFile(path, file);
     await expectSameLogits(path, goldenIds(dir === DEMO ? "demo" : "tiny", 64));
+  });
+
+  it.each(BLOCK_TYPES)("of random weights in %s", async (blocks) => {
+    const [file = new Uint8Array(0)] = await ggufOf(DEMO, { blocks });
+    const path = at(`${blocks}.gguf`);
+    await writeFile(path, file);
+    // Of K types it rounds 256 activations by one scale.
+    const tolerance = blocks.startsWith("Q4") ? 0.05 : blocks.endsWith("_K") ? 0.03 : 0.02;
+    await expectSameLogits(path, goldenIds("demo", 64), tolerance);
   });
 
   it.each([null, { rope_type: "linear", factor: 2 }])("of Qwen2, rotation scaled by %j", async (rope_scaling) => {

@@ -53,7 +53,7 @@ const field: fc.Arbitrary<GgufField> = fc.oneof(
 const tensor: fc.Arbitrary<GgufTensorToWrite> = fc
   .record({
     name: fc.string({ minLength: 1 }),
-    type: fc.constantFrom("F32", "F16", "BF16", "Q8_0"),
+    type: fc.constantFrom("F32" as const, "F16" as const, "BF16" as const, "Q8_0" as const),
     rows: fc.integer({ min: 1, max: 3 }),
     columns: fc.integer({ min: 1, max: 3 }),
   })

@@ -11,6 +11,8 @@ export interface TensorInfo {
   readonly dtype: WeightDType;
   readonly shape: Shape;
   readonly bytes: number;
+  /** How the file has it, where that is not `dtype`: it is widened as it is read. */
+  readonly stored?: { readonly type: string; readonly bytes: number };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { toFloat32 } from "@winnow/core-tensor";
+import { elementCount, toFloat32 } from "@winnow/core-tensor";
 
 import { readModelConfig, type ModelConfig } from "../../files/config";
 import type { WeightTensor } from "../../files/tensor-source";
@@ -17,10 +17,13 @@ import {
   type GgufTensorToWrite,
 } from "../../files/testing/write-gguf";
 import { openWeights } from "../../files/weights";
+import { randomBlocks, type BlockType } from "./random-blocks";
 
 export interface GgufOptions {
   /** How matrices are stored; as they are unless told otherwise. Vectors are F32, as llama.cpp has them. */
   readonly type?: "F32" | "F16";
+  /** Matrices are random blocks of this type instead. */
+  readonly blocks?: BlockType;
   /** Fields to change or add, or to leave out. */
   readonly change?: Readonly<Record<string, GgufField | null>>;
   /** Into how many files. */
@@ -33,13 +36,16 @@ interface TokenizerJson {
 }
 
 /** A model's directory as llama.cpp's convert_hf_to_gguf.py writes it, in one file or several. */
-export async function ggufOf(dir: string, { type, change = {}, parts = 1 }: GgufOptions = {}): Promise<Uint8Array[]> {
+export async function ggufOf(
+  dir: string,
+  { type, blocks, change = {}, parts = 1 }: GgufOptions = {},
+): Promise<Uint8Array[]> {
   const config = await readModelConfig(dir);
   const fields = { ...configFields(config), ...(await tokenizerFields(dir, config)), ...change };
   const kept = Object.fromEntries(
     Object.entries(fields).flatMap(([key, field]) => (field === null ? [] : [[key, field]])),
   );
-  const tensors = await tensorsOf(dir, config, type);
+  const tensors = await tensorsOf(dir, config, type, blocks);
   return Array.from({ length: parts }, (_, part) => {
     const own = tensors.filter((_, i) => i % parts === part);
     const split = parts === 1 ? {} : { "split.no": u32(part), "split.count": u32(parts) };
@@ -109,7 +115,12 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
   [/mlp\.(gate|up|down)_proj/, "ffn_$1"],
 ];
 
-async function tensorsOf(dir: string, config: ModelConfig, type: GgufOptions["type"]): Promise<GgufTensorToWrite[]> {
+async function tensorsOf(
+  dir: string,
+  config: ModelConfig,
+  type: GgufOptions["type"],
+  blocks: GgufOptions["blocks"],
+): Promise<GgufTensorToWrite[]> {
   await using weights = await openWeights(dir);
   const tensors: GgufTensorToWrite[] = [];
   const { ropeScaling, headDim } = config;
@@ -132,6 +143,11 @@ async function tensorsOf(dir: string, config: ModelConfig, type: GgufOptions["ty
   for (const name of weights.tensors.keys()) {
     const own = NAMES.reduce((text, [pattern, to]) => text.replace(pattern, to), name);
     const found = await weights.read(name);
+    if (blocks !== undefined && found.shape.length === 2) {
+      const data = randomBlocks(blocks, elementCount(found.shape), tensors.length);
+      tensors.push({ name: own, type: blocks, shape: found.shape, data });
+      continue;
+    }
     const isPaired = config.architecture !== "Qwen2ForCausalLM";
     const heads = !isPaired
       ? 0

@@ -10,7 +10,7 @@ export type GgufField =
 /** A tensor as a test wants it in a file; the shape has the slowest dimension first. */
 export interface GgufTensorToWrite {
   readonly name: string;
-  readonly type: "F32" | "F16" | "BF16" | "Q8_0";
+  readonly type: keyof typeof TENSOR_TYPES;
   readonly shape: readonly number[];
   readonly data: Uint8Array;
 }
@@ -30,7 +30,19 @@ const FIELD_TYPES = [
   "int64",
   "float64",
 ] as const;
-const TENSOR_TYPES = { F32: 0, F16: 1, Q8_0: 8, BF16: 30 } as const;
+const TENSOR_TYPES = {
+  F32: 0,
+  F16: 1,
+  Q4_0: 2,
+  Q4_1: 3,
+  Q5_0: 6,
+  Q5_1: 7,
+  Q8_0: 8,
+  Q4_K: 12,
+  Q5_K: 13,
+  Q6_K: 14,
+  BF16: 30,
+} as const;
 
 export const u32 = (value: number): GgufField => ({ type: "uint32", value });
 export const float = (value: number): GgufField => ({ type: "float32", value });
