@@ -77,7 +77,7 @@ function begin(
     };
     return deployment.workload.begin({ id, prompts: [parts], choices, session, options, turn }, client);
   } catch (error) {
-    turn?.end(null);
+    turn?.release();
     throw error;
   }
 }

@@ -77,6 +77,23 @@ describe("a session", () => {
     expect(await bytesOf(server.url)).toBe(bytes);
   });
 
+  test("goes on after a message that was refused", async () => {
+    const { text } = await ask(server.url, "patient", [user("Hi")]);
+    const said = [user("Hi"), assistant(text)];
+    const body = {
+      model: "demo",
+      messages: [...said, user("word ".repeat(2000))],
+      winnow: { session: "patient", policy: "full" },
+    };
+    const refused = await fetch(`${server.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    expect(refused.status).toBe(400);
+    expect((await ask(server.url, "patient", [...said, user("And?")])).cachedTokens).toBeGreaterThan(0);
+  });
+
   test("begins anew behind a stop string: what the cache holds was not told", async () => {
     const whole = await ask(server.url, "stopped", [user(QUESTION)], { max_tokens: 12 });
     const stop = whole.text.slice(3, 5);

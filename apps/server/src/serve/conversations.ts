@@ -32,6 +32,8 @@ interface Kept {
 export interface Turn {
   readonly session: Session;
   readonly parts: readonly PromptPart[];
+  /** To be called instead of `end` when nothing was read: the conversation is where it was. */
+  readonly release: () => void;
   /** To be called once, with the answer, or null when there is none to go on from. Never throws. */
   readonly end: (answer: Pick<GenerationReport, "text" | "tokens"> | null) => void;
 }
@@ -101,6 +103,10 @@ export class Conversations implements Disposable {
     return {
       session: kept.session,
       parts,
+      release: () => {
+        kept.busy = false;
+        if (kept.state === null) this.#forget(key);
+      },
       end: (answer) => {
         kept.busy = false;
         kept.usedAtMs = this.now();
