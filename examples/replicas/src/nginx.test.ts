@@ -99,6 +99,11 @@ describe.skipIf(service === null)("nginx.conf", () => {
     expect([413, "closed"]).toContain(refused);
   });
 
+  it("calls a replica by the name and port that the client did, as pages of its own do", async () => {
+    const answer = await fetch(`${nginx.url}/v1/models`);
+    expect(await answer.json()).toMatchObject({ host: new URL(nginx.url).host });
+  });
+
   it("shows the world no metrics of one replica", async () => {
     expect((await fetch(`${nginx.url}/metrics`)).status).toBe(404);
     expect((await fetch(`${nginx.url}/health`)).status).toBe(200);

@@ -10,7 +10,7 @@ export interface Replica extends AsyncDisposable {
 }
 
 /**
- * Answers every request with the replica's name; to `/stream` it sends one event, and the other when it is released.
+ * Answers every request with the replica's name, and with the name that it was called by; to `/stream` it sends one event, and the other when it is released.
  *
  * @param port any free one by default
  */
@@ -23,7 +23,7 @@ export async function startReplica(name: string, port = 0): Promise<Replica> {
       await once(request, "end");
       if (request.url !== "/stream") {
         response.setHeader("content-type", "application/json");
-        response.end(JSON.stringify({ name, bytes, url: request.url }));
+        response.end(JSON.stringify({ name, bytes, url: request.url, host: request.headers.host }));
         return;
       }
       response.setHeader("content-type", "text/event-stream");
