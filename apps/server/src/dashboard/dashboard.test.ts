@@ -117,7 +117,8 @@ describe.skipIf(!installed)("in Chromium", () => {
 
   test("an answer streams, and the conversation goes on", async () => {
     server.behaviour.pieces = ["The key", " is in", " the barn."];
-    server.behaviour.pauseMs = 300;
+    let goOn = (): void => undefined;
+    server.behaviour.afterFirst = new Promise((resolve) => (goOn = resolve));
     const page = await open();
     await page.getByLabel("Cache policy").selectOption("fastgen");
     await page.getByLabel("Recovery T").fill("0.8");
@@ -128,6 +129,7 @@ describe.skipIf(!installed)("in Chromium", () => {
     const answer = page.getByRole("article", { name: "Answer by fastgen" });
     await answer.getByText("The key", { exact: true }).waitFor();
     expect(await answer.locator(".state").innerText()).toBe("writing …");
+    goOn();
     await idle(page);
     expect(await answer.locator(".text").innerText()).toBe("The key is in the barn.");
     const figures = await answer.locator(".figures").innerText();

@@ -16,6 +16,8 @@ export interface Behaviour {
   pieces: readonly string[];
   /** Between two pieces. */
   pauseMs: number;
+  /** The second piece waits for it. */
+  afterFirst: Promise<void>;
   /** Asked for as a bearer token; null for none. */
   key: string | null;
   /** Told in the middle of the stream, after the first piece. */
@@ -43,7 +45,14 @@ export interface Asked {
 }
 
 export async function fakeServer(dashboard: string): Promise<FakeServer> {
-  const behaviour: Behaviour = { pieces: ["Hello", " there."], pauseMs: 5, key: null, streamError: null, busy: false };
+  const behaviour: Behaviour = {
+    pieces: ["Hello", " there."],
+    pauseMs: 5,
+    afterFirst: Promise.resolve(),
+    key: null,
+    streamError: null,
+    busy: false,
+  };
   const asked: Asked[] = [];
   const app = new Hono();
   let looks = 0;
@@ -88,6 +97,7 @@ export async function fakeServer(dashboard: string): Promise<FakeServer> {
           await send({ error: { message: behaviour.streamError, type: "server_error", param: null, code: null } });
           return;
         }
+        await behaviour.afterFirst;
       }
       await send(choice({}, "stop"));
       const usage = { prompt_tokens: 400, completion_tokens: behaviour.pieces.length };
