@@ -8,25 +8,20 @@ const FIRST_BYTES = 2 ** 20;
 
 /** An open GGUF file, or the parts of one that was split; made by {@link openGguf}. */
 export class GgufFile implements AsyncDisposable {
+  /** The file's path; of a file in parts the first one's. */
+  readonly path: string;
+  /** What the file, or its first part, says of the model. */
+  readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** Tensors of all parts, by their names in the file. */
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
   readonly #parts: readonly GgufPart[];
 
   constructor(parts: readonly [GgufPart, ...GgufPart[]]) {
+    const [{ file, header }] = parts;
+    this.path = file.path;
+    this.metadata = header.metadata;
+    this.tensors = new Map(parts.flatMap((part) => [...part.header.tensors]));
     this.#parts = parts;
-  }
-
-  /** The file's path; of a file in parts the first one's. */
-  get path(): string {
-    return this.#parts[0]?.file.path ?? "";
-  }
-
-  /** What the file, or its first part, says of the model. */
-  get metadata(): ReadonlyMap<string, GgufValue> {
-    return this.#parts[0]?.header.metadata ?? new Map();
-  }
-
-  /** Tensors of all parts, by their names in the file. */
-  get tensors(): ReadonlyMap<string, GgufTensor> {
-    return new Map(this.#parts.flatMap(({ header }) => [...header.tensors]));
   }
 
   /** The part that holds a tensor, for messages. */

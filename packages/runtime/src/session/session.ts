@@ -15,6 +15,7 @@ import { StopStrings } from "../generate/stop-strings";
 import { resolveSampling, type SamplingOptions } from "../generate/sampling";
 import type { Tokenizer } from "../tokenizer";
 import type { Turns } from "../turns";
+import { expectReadable } from "./expect-readable";
 import { generationOf, type Generation } from "./generation";
 
 /** One part of a prompt, which is read and cut by itself. */
@@ -363,7 +364,7 @@ export class Session implements Disposable, Resident {
     options: ReadOptions,
   ): Promise<ReadingReport & { readonly admitted: Admitted }> {
     const { engine } = this.model;
-    this.#expectReadable(parts);
+    expectReadable(parts, this.#tokens.length, engine);
     const started = performance.now();
     using _ = await this.model.reading.take(options.signal, "reading the prompt");
     await this.#leaving;
@@ -436,22 +437,6 @@ export class Session implements Disposable, Resident {
     return admitted;
   }
 
-  /** @throws WinnowError `prompt`, `context` */
-  #expectReadable(parts: readonly PromptPart[]): void {
-    if ((parts.length === 0 && this.#tokens.length === 0) || parts.some(({ ids }) => ids.length === 0)) {
-      throw new WinnowError("prompt", "the prompt is empty; give at least one token");
-    }
-    const total = this.#tokens.length + parts.reduce((sum, { ids }) => sum + ids.length, 0);
-    const { context, llama } = this.model.engine;
-    if (total > context) {
-      throw new WinnowError(
-        "context",
-        `the prompt has ${total} tokens${this.#tokens.length > 0 ? " with the conversation before it" : ""}, and the model's context holds ${context}; shorten it`,
-      );
-    }
-    for (const part of parts) expectTokens(part, llama.shape.vocabulary);
-  }
-
   /** Go back to the first `count` tokens; where there are more, the cache has read more as well. */
   #unread(count: number): void {
     if (this.#tokens.length > count) this.#stale = true;
@@ -502,19 +487,6 @@ export class Session implements Disposable, Resident {
 function expectWhole(name: string, value: number, most: number): void {
   if (!(Number.isInteger(value) && value >= 0 && value <= most)) {
     throw new WinnowError("usage", `${name} is ${value}; expected a whole number from 0 to ${most}`);
-  }
-}
-
-/** @throws WinnowError `prompt` when an id is none of the model's. */
-function expectTokens({ ids, probe }: PromptPart, vocabulary: number): void {
-  const probed = probe === null ? [] : probe.kind === "ids" ? [probe.ids] : [probe.request, probe.subject];
-  for (const id of [ids, ...probed].flat()) {
-    if (!Number.isInteger(id) || id < 0 || id >= vocabulary) {
-      throw new WinnowError(
-        "prompt",
-        `the token id ${id} is none of the model's; expected whole numbers below ${vocabulary}`,
-      );
-    }
   }
 }
 

@@ -15,7 +15,8 @@ export async function logProbabilities(
 ): Promise<ReadonlyMap<number, number>[]> {
   await using context = await model.createContext({ contextSize: Math.max(64, ids.length) });
   const sequence = context.getSequence();
-  const asked = ids.map((id) => [tokenOf(model, id), { generateNext: { probabilities: true } }] as const);
+  const tokens = [...model.iterateAllTokens()];
+  const asked = ids.map((id) => [tokenOf(tokens, id), { generateNext: { probabilities: true } }] as const);
   const outputs = await sequence.controlledEvaluate(asked.map(([token, options]) => [token, options]));
   return outputs.map((output) => {
     const { probabilities } = output?.next ?? {};
@@ -25,8 +26,8 @@ export async function logProbabilities(
 }
 
 /** Its tokens are numbers of a type of their own. */
-function tokenOf(model: LlamaModel, id: number): Token {
-  const [token] = [...model.iterateAllTokens()].slice(id, id + 1);
+function tokenOf(tokens: readonly Token[], id: number): Token {
+  const token = tokens[id];
   if (token === undefined) throw new Error(`llama.cpp has no token ${id}`);
   return token;
 }
