@@ -9,7 +9,7 @@ const TEXT = "Once upon a time there was a cache. ";
  * every backend it tells whoever starts the server, and not the first client, that the defaults do not fit the model.
  *
  * @param defaults how caches are cut unless a request says otherwise.
- * @param warn told where the budget has no room for this prompt; there may be some for shorter ones.
+ * @param warn told where the budget or the context has no room for this prompt; there may be some for shorter ones.
  * @throws WinnowError `policy`, `plan` as the first request would get it.
  */
 export async function warmUp(model: Model, defaults: SessionOptions, warn: (message: string) => void): Promise<void> {
@@ -21,7 +21,7 @@ export async function warmUp(model: Model, defaults: SessionOptions, warn: (mess
     try {
       await session.generate(prompt, { maxTokens: 2, ignoreEos: true }).report();
     } catch (error) {
-      if (!(error instanceof WinnowError && error.code === "memory")) throw error;
+      if (!(error instanceof WinnowError && (error.code === "memory" || error.code === "context"))) throw error;
       warn(error.message);
     }
   }
