@@ -22,7 +22,7 @@ export interface HeadShape {
 
 /** Rows of an embedding table: out[i] = table[ids[i]]. A row whose id is NOT_A_TOKEN stays as it is. */
 export interface EmbedSpec {
-  /** f32 [vocabulary, width] */
+  /** f32 [vocabulary, width], or quantised. */
   readonly table: DeviceTensor;
   /** u32 */
   readonly ids: Rows;
@@ -41,7 +41,7 @@ export interface RmsNormSpec {
   readonly out: Rows;
 }
 
-/** out = activation(norm(x) · weightᵀ + bias) + residual. */
+/** out = activation(norm(x) · weightᵀ + bias) + residual. A quantised weight is widened on the way, 32 elements at a time. */
 export interface MatmulSpec {
   /** f32 [rows, inputs] */
   readonly x: Rows;
@@ -51,15 +51,20 @@ export interface MatmulSpec {
     readonly weight: DeviceTensor;
     readonly epsilon: number;
   };
-  /** f32 [outputs, inputs], as checkpoints store it. */
+  /** f32 [outputs, inputs], as checkpoints store it, or quantised. */
   readonly weight: DeviceTensor;
   /** f32 [outputs] */
   readonly bias?: DeviceTensor;
-  /** f32 [rows, outputs]; may be `out`. */
+  /** f32, as wide as `out`, which it may be. */
   readonly residual?: Rows;
   /** `silu-gate`: the first half of the outputs is the gate; out = silu(gate) · up, half as wide. */
   readonly activation?: "silu-gate";
-  /** f32 [rows, outputs], or half as wide after a gate; not `x`. */
+  /**
+   * Where in a row of `out` the first output goes: several products may fill one row side by side. 0 unless told otherwise,
+   * and then rows are as wide as there are outputs.
+   */
+  readonly column?: number;
+  /** f32 [rows, outputs], or half as wide after a gate; with `column` as wide as it may be. Not `x`. */
   readonly out: Rows;
 }
 
@@ -426,7 +431,8 @@ export interface BackendMemory {
 
   /**
    * Host data to the device. The backend takes the data over: do not use it afterwards. Half-precision floats
-   * become f32 on a backend that computes in f32 only.
+   * become f32 on a backend that computes in f32 only; quantised rows stay as they are. These are read by `matmul` and
+   * `embed` alone.
    */
   upload(source: Tensor, options: AllocationOptions): DeviceTensor;
 

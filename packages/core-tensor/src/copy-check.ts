@@ -1,5 +1,6 @@
 import type { Rows } from "./device-tensor";
 import { WinnowError } from "./errors";
+import { plainElements } from "./plain-elements";
 import { elementCount } from "./shape";
 
 /** Elements to copy, counted from the tensors' beginnings. */
@@ -12,7 +13,7 @@ export interface CopySpan {
 /**
  * What a copy of rows moves.
  *
- * @throws WinnowError `dtype` where the tensors are not of one type, `shape` where rows do not match, `range` where they
+ * @throws WinnowError `dtype` where the tensors are not of one plain type, `shape` where rows do not match, `range` where they
  * are not there, or where rows of one tensor overlap those that they are copied to.
  */
 export function copySpan(source: Rows, target: Rows): CopySpan {
@@ -23,6 +24,7 @@ export function copySpan(source: Rows, target: Rows): CopySpan {
       `copy: "${from.label}" holds ${from.dtype} and "${to.label}" ${to.dtype}; expected one type`,
     );
   }
+  plainElements("copy", from);
   const width = elementCount(from.shape.slice(1));
   if (elementCount(to.shape.slice(1)) !== width || source.count !== target.count) {
     throw new WinnowError(

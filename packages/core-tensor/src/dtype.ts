@@ -1,41 +1,19 @@
-import { WinnowError } from "./errors";
+import type { QuantisedType } from "./quantised-row";
 
-/** How the elements of a tensor are stored. The quantised types are ggml's block formats. */
-export type DType = "f32" | "f16" | "bf16" | "i32" | "u32" | "q8_0" | "q4_0" | "q4_k" | "q6_k";
+/** Types whose elements have bytes of their own. */
+export type PlainType = "f32" | "f16" | "bf16" | "i32" | "u32";
 
-/** One storage type: elements come in blocks, and a block has a fixed number of bytes. */
-export interface DTypeInfo {
-  readonly kind: "float" | "integer" | "quantised";
-  /** Elements a block; 1 for the plain types. */
-  readonly blockSize: number;
-  readonly blockBytes: number;
-}
+/** How the elements of a tensor are stored. Quantised ones are rows of words, as `quantisedRow` describes them. */
+export type DType = PlainType | QuantisedType;
 
-export const DTYPES: Readonly<Record<DType, DTypeInfo>> = {
-  f32: { kind: "float", blockSize: 1, blockBytes: 4 },
-  f16: { kind: "float", blockSize: 1, blockBytes: 2 },
-  bf16: { kind: "float", blockSize: 1, blockBytes: 2 },
-  i32: { kind: "integer", blockSize: 1, blockBytes: 4 },
-  u32: { kind: "integer", blockSize: 1, blockBytes: 4 },
-  q8_0: { kind: "quantised", blockSize: 32, blockBytes: 34 },
-  q4_0: { kind: "quantised", blockSize: 32, blockBytes: 18 },
-  q4_k: { kind: "quantised", blockSize: 256, blockBytes: 144 },
-  q6_k: { kind: "quantised", blockSize: 256, blockBytes: 210 },
-};
+/** Bytes of an element. */
+export const ELEMENT_BYTES: Readonly<Record<PlainType, 2 | 4>> = { f32: 4, f16: 2, bf16: 2, i32: 4, u32: 4 };
 
 /**
  * Bytes that `elements` elements of a type take.
  *
- * @throws WinnowError `dtype` when the elements do not fill whole blocks.
- * @example bytesOf("q8_0", 64) // 68
+ * @example bytesOf("f16", 64) // 128
  */
-export function bytesOf(dtype: DType, elements: number): number {
-  const { blockSize, blockBytes } = DTYPES[dtype];
-  if (elements % blockSize !== 0) {
-    throw new WinnowError(
-      "dtype",
-      `${dtype} stores blocks of ${blockSize} elements, and ${elements} is not a multiple of that; use rows of whole blocks`,
-    );
-  }
-  return (elements / blockSize) * blockBytes;
+export function bytesOf(dtype: PlainType, elements: number): number {
+  return elements * ELEMENT_BYTES[dtype];
 }

@@ -1,4 +1,4 @@
-import { bytesOf, type DType } from "./dtype";
+import { bytesOf, type PlainType } from "./dtype";
 import { WinnowError } from "./errors";
 
 /** How a cache stores keys and values; `q8` is what `quantiseRows` makes of them. */
@@ -12,7 +12,7 @@ export function fitsKvType(kvType: KvType, headDim: number): boolean {
 
 /** How a slab holds the key of a slot, or its value: a row. */
 export interface KvRow {
-  readonly dtype: DType;
+  readonly dtype: PlainType;
   /** Elements of `dtype`. */
   readonly width: number;
 }

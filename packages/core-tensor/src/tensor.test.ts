@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { DTYPES, bytesOf } from "./dtype";
+import { bytesOf } from "./dtype";
 import { elementCount, expectShape, sameShape } from "./shape";
-import { tensor, toFloat32 } from "./tensor";
+import { tensor, tensorBytes, toFloat32 } from "./tensor";
 
 describe("shapes", () => {
   it("count elements, one for a scalar", () => {
@@ -26,20 +26,13 @@ describe("shapes", () => {
   });
 });
 
-describe("dtypes", () => {
-  it("take whole blocks of bytes", () => {
-    expect([bytesOf("f32", 3), bytesOf("bf16", 3), bytesOf("q8_0", 64), bytesOf("q4_k", 256)]).toEqual([
-      12, 6, 68, 144,
-    ]);
-    expect(() => bytesOf("q6_k", 100)).toThrow(expect.objectContaining({ code: "dtype" }));
-  });
-
-  it("are all described", () => {
-    for (const { blockSize, blockBytes, kind } of Object.values(DTYPES)) {
-      expect(blockSize).toBeGreaterThan(0);
-      expect(blockBytes).toBeGreaterThan(0);
-      expect(kind === "quantised").toBe(blockSize > 1);
-    }
+describe("bytes", () => {
+  it("are those of elements, or of rows where these are quantised", () => {
+    expect([bytesOf("f32", 3), bytesOf("bf16", 3)]).toEqual([12, 6]);
+    // 64 bytes and two halves a row; 128, then 8 pairs of bytes and a pair of halves.
+    expect([tensorBytes("q8_0", [2, 64]), tensorBytes("q4_k", [3, 256])]).toEqual([136, 3 * 148]);
+    expect(tensorBytes("q8_0", [0, 64])).toBe(0);
+    expect(() => tensorBytes("q6_k", [256, 100])).toThrow(expect.objectContaining({ code: "dtype" }));
   });
 });
 

@@ -1,19 +1,16 @@
 import { bytesOf, type DType } from "./dtype";
 import { WinnowError } from "./errors";
 import { widenBf16, widenF16 } from "./half";
+import { isQuantised, quantisedRow, type QuantisedType } from "./quantised-row";
 import { elementCount, formatShape, type Shape } from "./shape";
 
-/** The typed array that holds each storage type; half-precision bits are words, quantised blocks are bytes. */
-export interface DTypeArrays {
+/** The typed array that holds each storage type: half-precision bits, and rows of quantised elements, are words. */
+export interface DTypeArrays extends Record<QuantisedType, Uint32Array> {
   f32: Float32Array;
   f16: Uint16Array;
   bf16: Uint16Array;
   i32: Int32Array;
   u32: Uint32Array;
-  q8_0: Uint8Array;
-  q4_0: Uint8Array;
-  q4_k: Uint8Array;
-  q6_k: Uint8Array;
 }
 
 /** Host data with a type and a shape: what is read from a file and what comes back from a backend. */
@@ -26,13 +23,26 @@ export interface TensorOf<D extends DType> {
 }
 
 /**
+ * Bytes that a tensor takes. Of a quantised one each row has its own.
+ *
+ * @throws WinnowError `dtype` where a row's elements do not fill whole groups of a quantised type.
+ * @example tensorBytes("q8_0", [2, 64]) // 136
+ */
+export function tensorBytes(dtype: DType, shape: Shape): number {
+  const elements = elementCount(shape);
+  if (!isQuantised(dtype)) return bytesOf(dtype, elements);
+  const width = shape.at(-1) ?? 1;
+  return width === 0 ? 0 : (elements / width) * quantisedRow(dtype, width).words * 4;
+}
+
+/**
  * A tensor over data that is already there; nothing is copied.
  *
  * @throws WinnowError `shape` when the data has not the bytes that the shape and type call for.
  * @example tensor("f32", [2, 3], new Float32Array(6))
  */
 export function tensor<D extends DType>(dtype: D, shape: Shape, data: DTypeArrays[D]): TensorOf<D> {
-  const bytes = bytesOf(dtype, elementCount(shape));
+  const bytes = tensorBytes(dtype, shape);
   if (data.byteLength !== bytes) {
     throw new WinnowError(
       "shape",
@@ -45,7 +55,7 @@ export function tensor<D extends DType>(dtype: D, shape: Shape, data: DTypeArray
 /**
  * The elements as f32: the tensor's own array where it is f32 already, else a widened copy.
  *
- * @throws WinnowError `dtype` for integers and quantised blocks, which are not widened here.
+ * @throws WinnowError `dtype` for integers and quantised weights, which are not widened here.
  */
 export function toFloat32(source: Tensor): Float32Array {
   switch (source.dtype) {

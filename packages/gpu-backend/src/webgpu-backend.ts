@@ -1,7 +1,10 @@
 import {
   copySpan,
+  ELEMENT_BYTES,
   elementCount,
   MemoryMeter,
+  plainElements,
+  tensorBytes,
   WinnowError,
   type AllocationOptions,
   type Backend,
@@ -15,7 +18,7 @@ import {
 } from "@winnow/core-tensor";
 
 import { BufferStore } from "./buffers/buffer-store";
-import { bytesToUpload, decode, elementBytes, encode, storable } from "./buffers/elements";
+import { bytesToUpload, decode, encode, plainType } from "./buffers/elements";
 import { gpuTensor, GpuTensor } from "./buffers/gpu-tensor";
 import { BufferUsage } from "./device/flags";
 import type { Gpu } from "./device/gpu";
@@ -92,7 +95,7 @@ class GpuBackend implements WebGpuBackend {
   }
 
   allocate(dtype: DType, shape: Shape, { label, category }: AllocationOptions): DeviceTensor {
-    const bytes = elementBytes(storable(dtype, label)) * elementCount(shape);
+    const bytes = tensorBytes(dtype, shape);
     const usage = BufferUsage.storage | BufferUsage.copySource | BufferUsage.copyTarget;
     const buffer = this.#store.create({ label, category, bytes, usage });
     const tensor = new GpuTensor(buffer, dtype, shape, (gone) => this.#live.delete(gone));
@@ -107,9 +110,9 @@ class GpuBackend implements WebGpuBackend {
   }
 
   write(target: DeviceTensor, data: Float32Array | Uint32Array | Int32Array, offset = 0): void {
-    const { buffer, dtype, label, shape } = gpuTensor(target);
-    const type = storable(dtype, label);
-    const elements = elementCount(shape);
+    const { buffer, dtype, label } = gpuTensor(target);
+    const elements = plainElements("write", target);
+    const type = plainType(dtype, label);
     const end = offset + data.length;
     if (offset < 0 || end > elements) {
       throw new WinnowError(
@@ -117,7 +120,7 @@ class GpuBackend implements WebGpuBackend {
         `write: ${data.length} elements at ${offset} do not fit "${label}", ${elements} elements of ${dtype}`,
       );
     }
-    const size = elementBytes(type);
+    const size = ELEMENT_BYTES[type];
     if (size === 2 && (offset % 2 !== 0 || (end % 2 !== 0 && end !== elements))) {
       throw new WinnowError(
         "range",
@@ -134,7 +137,7 @@ class GpuBackend implements WebGpuBackend {
 
   copy(source: Rows, target: Rows): void {
     const { from, to, count } = copySpan(source, target);
-    const size = elementBytes(storable(source.tensor.dtype, source.tensor.label));
+    const size = ELEMENT_BYTES[plainType(source.tensor.dtype, source.tensor.label)];
     if ([from, to, count].some((elements) => (elements * size) % 4 !== 0)) {
       throw new WinnowError(
         "range",
@@ -212,14 +215,14 @@ class GpuBackend implements WebGpuBackend {
         if (start < 0 || end > elements) {
           throw new WinnowError("range", `elements ${start} to ${end} of "${label}", which has ${elements}`);
         }
-        const size = elementBytes(storable(dtype, label));
+        const size = ELEMENT_BYTES[plainType(dtype, label)];
         return { buffer, offset: start * size, bytes: (end - start) * size };
       });
       const result = await this.#recorder.read(parts);
       if (result.fault !== null) throw result.fault;
       return result.parts;
     });
-    return spans.map(({ source }, i) => decode(storable(source.dtype, source.label), read[i] ?? new ArrayBuffer(0)));
+    return spans.map(({ source }, i) => decode(plainType(source.dtype, source.label), read[i] ?? new ArrayBuffer(0)));
   }
 
   #operation<Name extends OperationName>(name: Name): Operation<Name> {

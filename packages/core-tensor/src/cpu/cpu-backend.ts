@@ -3,6 +3,7 @@ import type { DeviceTensor, Rows } from "../device-tensor";
 import type { DType } from "../dtype";
 import { WinnowError } from "../errors";
 import { MemoryMeter } from "../memory-meter";
+import { plainElements } from "../plain-elements";
 import { elementCount, type Shape } from "../shape";
 import type { Tensor } from "../tensor";
 import { copySpan } from "../copy-check";
@@ -60,6 +61,7 @@ class CpuBackend implements Backend {
 
   write(target: DeviceTensor, data: Float32Array | Uint32Array | Int32Array, offset = 0): void {
     const memory = dataOf(target);
+    plainElements("write", target);
     if (memory.constructor !== data.constructor || offset < 0 || offset + data.length > memory.length) {
       throw new WinnowError(
         "range",
@@ -150,6 +152,7 @@ function nextTurn(): Promise<void> {
 function copyOf(source: DeviceTensor, start: number, count?: number): Float32Array | Uint32Array | WinnowError {
   try {
     const data = dataOf(source);
+    plainElements("download", source);
     const end = count === undefined ? data.length : start + count;
     if (start < 0 || end > data.length) {
       return new WinnowError(

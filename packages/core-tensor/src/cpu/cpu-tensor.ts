@@ -1,7 +1,8 @@
 import type { DeviceTensor, Rows } from "../device-tensor";
-import { bytesOf, type DType } from "../dtype";
+import type { DType } from "../dtype";
 import { WinnowError } from "../errors";
 import { elementCount, type Shape } from "../shape";
+import { tensorBytes } from "../tensor";
 
 /** Memory of the CPU backend: halves are widened on upload, so it holds 32-bit words only. */
 export class CpuTensor implements DeviceTensor {
@@ -16,7 +17,7 @@ export class CpuTensor implements DeviceTensor {
     data: Float32Array | Uint32Array | Int32Array,
     private readonly onDispose: (tensor: CpuTensor) => void,
   ) {
-    this.bytes = bytesOf(dtype, elementCount(shape));
+    this.bytes = tensorBytes(dtype, shape);
     this.#data = data;
   }
 

@@ -2,11 +2,12 @@ import { Worker } from "node:worker_threads";
 
 import type { AllocationOptions, Backend, BackendOperations, OperationName } from "../backend";
 import type { DeviceTensor, Rows } from "../device-tensor";
-import { bytesOf, type DType } from "../dtype";
+import type { DType } from "../dtype";
 import { WinnowError } from "../errors";
 import { MemoryMeter } from "../memory-meter";
-import { elementCount, type Shape } from "../shape";
-import type { Tensor } from "../tensor";
+import { plainElements } from "../plain-elements";
+import type { Shape } from "../shape";
+import { tensorBytes, type Tensor } from "../tensor";
 import { copySpan } from "../copy-check";
 import { operationError } from "./operation-error";
 import { widenForCpu } from "./widen";
@@ -46,7 +47,7 @@ class RemoteTensor implements DeviceTensor {
     readonly shape: Shape,
     release: (tensor: RemoteTensor) => void,
   ) {
-    this.bytes = bytesOf(dtype, elementCount(shape));
+    this.bytes = tensorBytes(dtype, shape);
     this.#release = () => {
       release(this);
     };
@@ -131,7 +132,7 @@ class CpuWorkerBackend implements Backend {
 
   write(target: DeviceTensor, data: Words, offset = 0): void {
     const tensor = this.#own(target);
-    if (offset < 0 || offset + data.length > elementCount(tensor.shape)) {
+    if (offset < 0 || offset + data.length > plainElements("write", tensor)) {
       throw new WinnowError("range", `write: ${data.length} elements at ${offset} do not fit "${tensor.label}"`);
     }
     this.#enqueue({ kind: "write", id: tensor.id, data: data.slice(), offset });
@@ -156,11 +157,12 @@ class CpuWorkerBackend implements Backend {
 
   async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {
     const tensor = this.#own(source);
-    const end = count === undefined ? elementCount(tensor.shape) : start + count;
-    if (start < 0 || end > elementCount(tensor.shape)) {
+    const elements = plainElements("download", tensor);
+    const end = count === undefined ? elements : start + count;
+    if (start < 0 || end > elements) {
       throw new WinnowError(
         "range",
-        `download: elements ${start} to ${end} of "${tensor.label}", which has ${elementCount(tensor.shape)}`,
+        `download: elements ${start} to ${end} of "${tensor.label}", which has ${elements}`,
       );
     }
     const data = await this.#ask((ticket) => ({
@@ -216,7 +218,7 @@ class CpuWorkerBackend implements Backend {
   }
 
   #adopt(dtype: DType, shape: Shape, { label, category }: AllocationOptions): RemoteTensor {
-    const released = this.memory.allocated(category, label, bytesOf(dtype, elementCount(shape)));
+    const released = this.memory.allocated(category, label, tensorBytes(dtype, shape));
     const tensor = new RemoteTensor(this.#nextId++, label, dtype, shape, (gone) => {
       this.#live.delete(gone);
       released();

@@ -1,12 +1,13 @@
 import { NOT_A_TOKEN, type EmbedSpec } from "../backend";
 import { WinnowError } from "../errors";
-import { f32Of, f32Rows, u32Rows, widthOf } from "./cpu-tensor";
+import { f32Rows, u32Rows, widthOf } from "./cpu-tensor";
+import { weightRows } from "./weight-rows";
 
 /** out[i] = table[ids[i]]; a row without a token stays as it is. */
 export function embed({ table, ids, out }: EmbedSpec): void {
   const width = widthOf(table);
   const vocabulary = table.shape[0] ?? 0;
-  const source = f32Of(table);
+  const source = weightRows(table, 1);
   const target = f32Rows("embed", "out", out);
   if (widthOf(out.tensor) !== width || out.count !== ids.count) {
     throw new WinnowError(
@@ -19,6 +20,7 @@ export function embed({ table, ids, out }: EmbedSpec): void {
     if (id >= vocabulary) {
       throw new WinnowError("range", `embed: token ${id} is outside the vocabulary of ${vocabulary}`);
     }
-    target.set(source.subarray(id * width, (id + 1) * width), row * width);
+    const { from, start } = source.read(id, 1);
+    target.set(from.subarray(start, start + width), row * width);
   });
 }

@@ -1,30 +1,23 @@
 import type { DType } from "../dtype";
 import { WinnowError } from "../errors";
+import type { QuantisedType } from "../quantised-row";
 import { toFloat32, type Tensor } from "../tensor";
 
 /**
  * What the CPU backend holds of host data. Halves become f32 here, once: JavaScript on Node 20 has no half-precision
- * arithmetic, and widening in every product would cost more time than the memory is worth.
- *
- * @throws WinnowError `dtype` for quantised blocks.
+ * arithmetic, and widening in every product would cost more time than the memory is worth. Quantised weights stay so.
  */
 export function widenForCpu(source: Tensor): {
-  readonly dtype: "f32" | "i32" | "u32";
+  readonly dtype: "f32" | "i32" | "u32" | QuantisedType;
   readonly data: Float32Array | Uint32Array | Int32Array;
 } {
   switch (source.dtype) {
-    case "u32":
-    case "i32":
-      return source;
     case "f32":
     case "f16":
     case "bf16":
       return { dtype: "f32", data: toFloat32(source) };
     default:
-      throw new WinnowError(
-        "dtype",
-        `the CPU backend cannot hold ${source.dtype}; expected f32, f16, bf16, i32 or u32`,
-      );
+      return source;
   }
 }
 

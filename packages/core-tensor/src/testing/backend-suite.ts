@@ -8,6 +8,7 @@ import { attendRecordSuite } from "./suite/attend-record.suite";
 import { attendSuite } from "./suite/attend.suite";
 import { denseSuite } from "./suite/dense.suite";
 import { memorySuite } from "./suite/memory.suite";
+import { quantisedSuite } from "./suite/quantised.suite";
 import { sampleSuite } from "./suite/sample.suite";
 import { selectSuite } from "./suite/select.suite";
 import { slotsSuite } from "./suite/slots.suite";
@@ -15,6 +16,7 @@ import { slotsSuite } from "./suite/slots.suite";
 const PARTS = {
   memory: memorySuite,
   dense: denseSuite,
+  quantised: quantisedSuite,
   append: appendSuite,
   attend: attendSuite,
   "attend, recording": attendRecordSuite,

@@ -4,6 +4,7 @@ import { randomUnit } from "../expr";
 import { numberToF16 } from "../half";
 import { kvRow, type KvType } from "../kv-type";
 import { dequantiseRows, quantiseRows } from "../q8";
+import type { QuantisedType } from "../quantised-row";
 import type { Shape } from "../shape";
 import { elementCount } from "../shape";
 import { tensor, type Tensor } from "../tensor";
@@ -51,6 +52,12 @@ export class Fixture implements Disposable {
   f32(shape: Shape, values?: ArrayLike<number>): DeviceTensor {
     const data = values === undefined ? new Float32Array(elementCount(shape)) : Float32Array.from(values);
     return this.#keep(this.backend.upload(tensor("f32", shape, data), { label: "numbers", category: "activations" }));
+  }
+
+  /** A weight of quantised rows. */
+  quantised(type: QuantisedType, shape: Shape, words: Uint32Array): DeviceTensor {
+    const source = tensor(type, shape, words.slice());
+    return this.#keep(this.backend.upload(source, { label: "weight", category: "weights" }));
   }
 
   /** Keys and values; the last dimension is that of a head. */

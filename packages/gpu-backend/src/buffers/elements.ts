@@ -1,37 +1,19 @@
 import {
   bf16ToNumber,
   f16ToNumber,
+  isQuantised,
   numberToBf16,
   numberToF16,
   WinnowError,
   type DType,
+  type PlainType,
   type Tensor,
 } from "@winnow/core-tensor";
 
-/** What this backend stores. */
-export type StorableType = "f32" | "f16" | "bf16" | "i32" | "u32";
-
-const ELEMENT_BYTES: Readonly<Record<StorableType, 2 | 4>> = { f32: 4, f16: 2, bf16: 2, i32: 4, u32: 4 };
-
-/** @throws WinnowError `dtype` for quantised blocks. */
-export function storable(dtype: DType, label: string): StorableType {
-  switch (dtype) {
-    case "f32":
-    case "f16":
-    case "bf16":
-    case "i32":
-    case "u32":
-      return dtype;
-    default:
-      throw new WinnowError(
-        "dtype",
-        `the WebGPU backend cannot hold ${dtype} for "${label}"; expected f32, f16, bf16, i32 or u32`,
-      );
-  }
-}
-
-export function elementBytes(dtype: StorableType): 2 | 4 {
-  return ELEMENT_BYTES[dtype];
+/** @throws WinnowError `dtype` for a quantised type, whose elements have no bytes of their own. */
+export function plainType(dtype: DType, label: string): PlainType {
+  if (!isQuantised(dtype)) return dtype;
+  throw new WinnowError("dtype", `"${label}" holds ${dtype}, expected f32, f16, bf16, i32 or u32`);
 }
 
 /** A host tensor's bytes as the device stores them: the very same. */
@@ -44,7 +26,7 @@ export function bytesToUpload({ data }: Tensor): Uint8Array {
  *
  * @throws WinnowError `dtype` when the array is not of the tensor's kind.
  */
-export function encode(dtype: StorableType, data: Float32Array | Uint32Array | Int32Array, label: string): Uint8Array {
+export function encode(dtype: PlainType, data: Float32Array | Uint32Array | Int32Array, label: string): Uint8Array {
   const wanted = { f32: Float32Array, f16: Float32Array, bf16: Float32Array, i32: Int32Array, u32: Uint32Array }[dtype];
   if (!(data instanceof wanted)) {
     throw new WinnowError(
@@ -58,7 +40,7 @@ export function encode(dtype: StorableType, data: Float32Array | Uint32Array | I
 }
 
 /** Elements as they came from the device: integers as words, floats widened. The bytes are not copied. */
-export function decode(dtype: StorableType, bytes: ArrayBuffer): Float32Array | Uint32Array {
+export function decode(dtype: PlainType, bytes: ArrayBuffer): Float32Array | Uint32Array {
   switch (dtype) {
     case "f32":
       return new Float32Array(bytes);

@@ -1,4 +1,4 @@
-import { bytesOf, elementCount, WinnowError, type DeviceTensor, type DType, type Shape } from "@winnow/core-tensor";
+import { tensorBytes, WinnowError, type DeviceTensor, type DType, type Shape } from "@winnow/core-tensor";
 
 import type { StoredBuffer } from "./stored-buffer";
 
@@ -18,7 +18,7 @@ export class GpuTensor implements DeviceTensor {
     this.#buffer = buffer;
     this.id = buffer.id;
     this.label = buffer.label;
-    this.bytes = bytesOf(dtype, elementCount(shape));
+    this.bytes = tensorBytes(dtype, shape);
   }
 
   get disposed(): boolean {

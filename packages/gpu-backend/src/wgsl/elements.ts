@@ -1,4 +1,4 @@
-import { WinnowError, type DType } from "@winnow/core-tensor";
+import { isQuantised, QUANTISED_TYPES, WinnowError, type DType } from "@winnow/core-tensor";
 
 /** How floats are stored: f32, or halves two to a word, which needs no feature of the device. */
 export const FLOAT_TYPES = ["f32", "f16", "bf16"] as const satisfies readonly DType[];
@@ -9,6 +9,15 @@ export function floatStorage(dtype: DType): FloatStorage {
   const found = FLOAT_TYPES.find((type) => type === dtype);
   if (found === undefined) throw new WinnowError("dtype", `${dtype}, expected ${FLOAT_TYPES.join(", ")}`);
   return found;
+}
+
+/** What weights that are multiplied or looked up may be stored as. */
+export const WEIGHT_TYPES = [...FLOAT_TYPES, ...QUANTISED_TYPES] as const;
+export type WeightStorage = (typeof WEIGHT_TYPES)[number];
+
+/** @throws WinnowError `dtype` for integers. */
+export function weightStorage(dtype: DType): WeightStorage {
+  return isQuantised(dtype) ? dtype : floatStorage(dtype);
 }
 
 /** How a kernel reads floats of a storage variable, whatever their type. */

@@ -4,7 +4,7 @@ import {
   bytesOf,
   elementCount,
   type Backend,
-  type DType,
+  type PlainType,
   type DeviceTensor,
   type Shape,
 } from "@winnow/core-tensor";
@@ -31,7 +31,7 @@ export class SlabPool implements Disposable {
   constructor(
     backend: Backend,
     private readonly label: string,
-    private readonly dtype: DType,
+    private readonly dtype: PlainType,
     private readonly pageShape: Shape,
     readonly pagesPerSlab: number,
     budget: KvBudget,

@@ -1,4 +1,4 @@
-import { DTYPES, WinnowError } from "@winnow/core-tensor";
+import { ELEMENT_BYTES, WinnowError } from "@winnow/core-tensor";
 import { z } from "zod";
 
 import { checkJson, decodeText, parseJson } from "./json-file";
@@ -77,7 +77,7 @@ function parseEntry(name: string, value: unknown, file: HeaderPlace): TensorEntr
         (begin <= end ? "; is the file cut short?" : ""),
     );
   }
-  const needed = exactCount(entry.shape) * DTYPES[dtype].blockBytes;
+  const needed = exactCount(entry.shape) * ELEMENT_BYTES[dtype];
   if (needed !== end - begin) {
     throw new WinnowError(
       "file",

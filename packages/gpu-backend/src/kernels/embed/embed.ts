@@ -1,4 +1,4 @@
-import { WinnowError, type EmbedSpec } from "@winnow/core-tensor";
+import { ELEMENT_BYTES, isQuantised, quantisedRow, WinnowError, type EmbedSpec } from "@winnow/core-tensor";
 
 import type { GpuCapabilities } from "../../device/capabilities";
 import { whole } from "../../dispatch/binding";
@@ -9,10 +9,11 @@ import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { rowOperand, tensorOperand } from "../../dispatch/operands";
 import { paramBlock } from "../../dispatch/params";
 import { pieceOf, rowsOfPiece } from "../../dispatch/piece";
-import { FLOAT_TYPES, floatStorage } from "../../wgsl/elements";
-import { EMBED_THREADS, embedWgsl, tableReader, type EmbedVariant } from "./embed.wgsl";
+import { WEIGHT_TYPES, weightStorage } from "../../wgsl/elements";
+import { QUANTISED_PARAMS, quantisedParams } from "../../wgsl/quantised";
+import { EMBED_THREADS, embedWgsl, tableType, type EmbedVariant } from "./embed.wgsl";
 
-/** `units` and `skip` count vectors; `first` and `count` are the rows of the table that are bound. */
+/** `units` counts vectors, `skip` entries; `first` and `count` are the rows of the table that are bound. */
 const PARAMS = paramBlock({
   rows: "u32",
   units: "u32",
@@ -22,6 +23,7 @@ const PARAMS = paramBlock({
   count: "u32",
   skip: "u32",
   vocabulary: "u32",
+  ...QUANTISED_PARAMS,
 });
 
 const OUTSIDE = defineFault(
@@ -33,7 +35,7 @@ const embedKernel = kernelVariants((variant: EmbedVariant) =>
     label: "embed",
     params: PARAMS,
     storage: {
-      table: { access: "read", type: tableReader(variant).type },
+      table: { access: "read", type: tableType(variant) },
       ids: { access: "read", type: "array<u32>" },
       out: { access: "write", type: variant.vector === 4 ? "array<vec4f>" : "array<f32>" },
     },
@@ -44,7 +46,7 @@ const embedKernel = kernelVariants((variant: EmbedVariant) =>
 
 /** out[i] = table[ids[i]], one piece of the table after the other. */
 export function planEmbed(spec: EmbedSpec, { limits }: GpuCapabilities): Plan {
-  const table = tensorOperand("table", spec.table, FLOAT_TYPES);
+  const table = tensorOperand("table", spec.table, WEIGHT_TYPES);
   const out = rowOperand("out", spec.out, ["f32"]);
   const [vocabulary = 0, width = 0] = table.shape;
   if (out.width !== width || out.count !== spec.ids.count) {
@@ -57,13 +59,15 @@ export function planEmbed(spec: EmbedSpec, { limits }: GpuCapabilities): Plan {
   if (width === 0) return [];
   const vector = width % 4 === 0 ? 4 : 1;
   const units = width / vector;
-  const most = rowsOfPiece(table, width, limits);
+  const entry = isQuantised(table.dtype) ? 4 : vector * ELEMENT_BYTES[table.dtype];
+  const quantised = quantisedParams(isQuantised(table.dtype) ? quantisedRow(table.dtype, width) : null);
+  const most = rowsOfPiece(table, limits);
   const plan: Dispatch[] = [];
   for (let first = 0; first === 0 || first < vocabulary; first += most) {
     const count = Math.min(most, vocabulary - first);
-    const piece = pieceOf(table, first * width, count * width, limits);
+    const piece = pieceOf(table, first, count, limits);
     plan.push({
-      kernel: embedKernel({ vector, table: floatStorage(table.dtype) }),
+      kernel: embedKernel({ vector, table: weightStorage(table.dtype) }),
       params: PARAMS.pack({
         rows: ids.count,
         units,
@@ -71,8 +75,9 @@ export function planEmbed(spec: EmbedSpec, { limits }: GpuCapabilities): Plan {
         first_out: spec.out.start,
         first,
         count,
-        skip: piece.skip / vector,
+        skip: piece.skip / entry,
         vocabulary,
+        ...quantised,
       }),
       bindings: { table: piece.binding, ids: whole(ids.tensor), out: whole(out.tensor) },
       grid: flatGrid(Math.ceil((ids.count * units) / EMBED_THREADS), limits),

@@ -1,12 +1,22 @@
 import type { StorageVariable } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
-import { scalarReader, vectorReader, type FloatReader, type FloatStorage } from "../../wgsl/elements";
+import { isQuantised } from "@winnow/core-tensor";
+
+import {
+  floatStorage,
+  scalarReader,
+  vectorReader,
+  type FloatReader,
+  type FloatStorage,
+  type WeightStorage,
+} from "../../wgsl/elements";
+import { QUANTISED_PARAMS, quantisedReader } from "../../wgsl/quantised";
 
 /** What a product is given beside x and the weight; every product kernel is written for one form. */
 export interface MatmulForm {
   /** Whether rows of x and of the weight divide into vectors of four. */
   readonly aligned: boolean;
-  readonly weight: FloatStorage;
+  readonly weight: WeightStorage;
   readonly gated: boolean;
   readonly bias: FloatStorage | null;
   /** `out`: rows of the output's own tensor, which can be bound only once. */
@@ -22,14 +32,16 @@ export const MATMUL_PARAMS = paramBlock({
   // Vectors of four in a row of x, the last perhaps not full; and entries of the arrays below.
   units: "u32",
   stride: "u32",
+  ...QUANTISED_PARAMS,
   // Entries before the first row; outputs are those of the piece of the weight that is bound.
   first_x: "u32",
   first_weight: "u32",
   first_up: "u32",
   outputs: "u32",
-  // Width of out, which output the piece's first is, and elements before the first row.
+  // Width of out, which output the piece's first is, biases before what is gated, and elements before the first row.
   width: "u32",
   first_output: "u32",
+  first_up_bias: "u32",
   first_out: "u32",
   first_residual: "u32",
   // Of the norm.
@@ -43,7 +55,7 @@ export function partsOf({ gated }: MatmulForm): readonly ["weight"] | readonly [
 
 /** What the kernels of a form bind. */
 export function matmulStorage(form: MatmulForm, norm: NormForm): Readonly<Record<string, StorageVariable>> {
-  const weightType = readerOf("weight", form).type;
+  const weightType = isQuantised(form.weight) ? "array<u32>" : readerOf("weight", form).type;
   return {
     x: { access: "read", type: form.aligned ? "array<vec4f>" : "array<f32>" },
     ...(norm === null ? {} : { gain: { access: "read", type: gainReader(form, norm).type } as const }),
@@ -72,7 +84,7 @@ fn finish(row: u32, output: u32, product: f32${gated ? ", up_product: f32" : ""}
   var value = product${offsets === null ? "" : ` + ${offsets.read("column")}`};
   ${
     gated
-      ? `let gated = up_product${offsets === null ? "" : ` + ${offsets.read("params.width + column")}`};
+      ? `let gated = up_product${offsets === null ? "" : ` + ${offsets.read("params.first_up_bias + column")}`};
   // Beyond that, exp may overflow, and the gate is 0 to any precision.
   value = value / (1.0 + exp(min(-value, 80.0))) * gated;`
       : ""
@@ -101,12 +113,16 @@ function gainReader({ aligned }: MatmulForm, norm: FloatStorage): FloatReader {
 }
 
 function readerOf(name: "x" | "weight" | "up", { aligned, weight }: MatmulForm): FloatReader {
-  const storage = name === "x" ? "f32" : weight;
+  const storage = name === "x" ? "f32" : floatStorage(weight);
   return aligned ? vectorReader(name, storage) : scalarReader(name, storage);
 }
 
 /** Four elements of a row, 0 behind its end. */
 function loadWgsl(name: "x" | "weight" | "up", form: MatmulForm): string {
+  if (name !== "x" && isQuantised(form.weight)) {
+    return `${quantisedReader(name, form.weight)}
+fn load_${name}(row: u32, unit: u32) -> vec4f { return ${name}_at(params.first_${name} + row * params.row_words, unit); }`;
+  }
   const reader = readerOf(name, form);
   if (form.aligned) {
     return `${reader.declarations}

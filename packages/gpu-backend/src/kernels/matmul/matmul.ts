@@ -1,6 +1,13 @@
-import { WinnowError, expectShape, type MatmulSpec } from "@winnow/core-tensor";
+import {
+  ELEMENT_BYTES,
+  elementCount,
+  expectOutput,
+  expectShape,
+  isQuantised,
+  quantisedRow,
+  type MatmulSpec,
+} from "@winnow/core-tensor";
 
-import type { GpuTensor } from "../../buffers/gpu-tensor";
 import type { GpuCapabilities } from "../../device/capabilities";
 import type { GpuLimits } from "../../device/limits";
 import { scratch, whole, type Binding } from "../../dispatch/binding";
@@ -9,7 +16,8 @@ import { flatGrid, type Grid } from "../../dispatch/grid";
 import { defineKernel, kernelVariants, type Kernel } from "../../dispatch/kernel";
 import { rowOperand, tensorOperand, type RowOperand } from "../../dispatch/operands";
 import { pieceOf, rowsOfPiece } from "../../dispatch/piece";
-import { FLOAT_TYPES, floatStorage } from "../../wgsl/elements";
+import { FLOAT_TYPES, floatStorage, WEIGHT_TYPES, weightStorage } from "../../wgsl/elements";
+import { quantisedParams } from "../../wgsl/quantised";
 import { COPY, COPY_PARAMS, COPY_THREADS } from "../copy/copy.wgsl";
 import { normDispatch } from "../rms-norm/rms-norm";
 import { matmulKernelOf, type MatmulKernel } from "./matmul-choice";
@@ -42,25 +50,28 @@ export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Pla
   const x = rowOperand("x", spec.x, ["f32"]);
   const out = rowOperand("out", spec.out, ["f32"]);
   const residual = spec.residual === undefined ? null : rowOperand("residual", spec.residual, ["f32"]);
-  const weight = tensorOperand("weight", spec.weight, FLOAT_TYPES);
+  const weight = tensorOperand("weight", spec.weight, WEIGHT_TYPES);
   const bias = spec.bias === undefined ? null : tensorOperand("bias", spec.bias, FLOAT_TYPES);
   const gain = spec.norm === undefined ? null : tensorOperand("the norm's weight", spec.norm.weight, FLOAT_TYPES);
   const epsilon = spec.norm?.epsilon ?? 0;
   const gated = spec.activation === "silu-gate";
   const outputs = weight.shape[0] ?? 0;
   const width = gated ? outputs / 2 : outputs;
-  checkShapes(x, weight, bias, residual, out, width);
-  if (gain !== null) expectShape("matmul", "the norm's weight", gain.shape, [x.width]);
+  checkShapes(spec, x.width, outputs, width);
   if (x.count === 0 || width === 0) return [];
 
   const form: MatmulForm = {
     aligned: x.width % 4 === 0,
-    weight: floatStorage(weight.dtype),
+    weight: weightStorage(weight.dtype),
     gated,
     bias: bias === null ? null : floatStorage(bias.dtype),
     residual: residual === null ? "none" : residual.tensor === out.tensor ? "out" : "other",
   };
   const entry = form.aligned ? 4 : 1;
+  // Bytes of an entry of the weight.
+  const weightEntry = isQuantised(weight.dtype) ? 4 : entry * ELEMENT_BYTES[weight.dtype];
+  const quantised = quantisedParams(isQuantised(weight.dtype) ? quantisedRow(weight.dtype, x.width) : null);
+  const { column = 0 } = spec;
   const plan: Dispatch[] = [];
   const norm = gain === null ? null : floatStorage(gain.dtype);
   const chosen = matmulKernelOf(form, norm, { rows: x.count, inputs: x.width, outputs: width }, capabilities);
@@ -72,11 +83,11 @@ export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Pla
     rows = scratch("matmul.x", x.elements * 4);
     plan.push(copyOf(x, rows, limits));
   }
-  const most = weight.buffer.bytes <= limits.maxStorageBufferBindingSize ? width : rowsOfPiece(weight, x.width, limits);
+  const most = weight.buffer.bytes <= limits.maxStorageBufferBindingSize ? width : rowsOfPiece(weight, limits);
   for (let first = 0; first < width; first += most) {
     const count = Math.min(most, width - first);
-    const piece = pieceOf(weight, first * x.width, count * x.width, limits);
-    const up = pieceOf(weight, gated ? (width + first) * x.width : 0, count * x.width, limits);
+    const piece = pieceOf(weight, first, count, limits);
+    const up = pieceOf(weight, gated ? width + first : 0, count, limits);
     plan.push({
       kernel: kernelOf(chosen),
       params: MATMUL_PARAMS.pack({
@@ -85,13 +96,15 @@ export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Pla
         units: Math.ceil(x.width / 4),
         stride: x.width / entry,
         first_x: rows.kind === "scratch" ? 0 : x.first / entry,
-        first_weight: piece.skip / entry,
-        first_up: up.skip / entry,
+        ...quantised,
+        first_weight: piece.skip / weightEntry,
+        first_up: up.skip / weightEntry,
         outputs: count,
-        width,
+        width: out.width,
         first_output: first,
-        first_out: out.first,
-        first_residual: residual?.first ?? 0,
+        first_up_bias: width,
+        first_out: out.first + column,
+        first_residual: (residual?.first ?? 0) + column,
         epsilon,
       }),
       bindings: {
@@ -111,26 +124,16 @@ export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Pla
 
 /** @throws WinnowError `shape` when operands do not fit together. */
 function checkShapes(
-  x: RowOperand,
-  weight: GpuTensor,
-  bias: GpuTensor | null,
-  residual: RowOperand | null,
-  out: RowOperand,
+  { x, norm, weight, bias, residual, column, out }: MatmulSpec,
+  inputs: number,
+  outputs: number,
   width: number,
 ): void {
-  expectShape("matmul", "weight", weight.shape, [null, x.width]);
-  if (bias !== null) expectShape("matmul", "bias", bias.shape, [weight.shape[0] ?? 0]);
-  for (const [operand, rows] of [
-    ["out", out],
-    ["residual", residual],
-  ] as const) {
-    if (rows !== null && (rows.width !== width || rows.count !== x.count)) {
-      throw new WinnowError(
-        "shape",
-        `matmul: ${operand} is ${rows.count} rows of ${rows.width}, expected ${x.count} rows of ${width}`,
-      );
-    }
-  }
+  expectShape("matmul", "weight", weight.shape, [null, inputs]);
+  if (bias !== undefined) expectShape("matmul", "bias", bias.shape, [outputs]);
+  if (norm !== undefined) expectShape("matmul", "the norm's weight", norm.weight.shape, [inputs]);
+  expectOutput("out", out, x.count, width, column);
+  if (residual !== undefined) expectOutput("residual", residual, x.count, elementCount(out.tensor.shape.slice(1)));
 }
 
 /** A tensor that is written cannot be read in the same dispatch, even if it is other rows of it. */
