@@ -98,8 +98,8 @@ async function inspectModel(place: string): Promise<void> {
   await using weights = await checkpoint.weights();
   const byType = new Map<string, number>();
   let parameters = 0;
-  for (const { dtype, bytes, shape, stored = { type: dtype, bytes } } of weights.tensors.values()) {
-    byType.set(stored.type, (byType.get(stored.type) ?? 0) + stored.bytes);
+  for (const { dtype, bytes, shape } of weights.tensors.values()) {
+    byType.set(dtype, (byType.get(dtype) ?? 0) + bytes);
     parameters += elementCount(shape);
   }
   const { layers, queryHeads, kvHeads, headDim } = config;

@@ -280,8 +280,12 @@ describe("the tiny model", () => {
 
   describe.each([
     { where: "before the head", element: "last", weight: ({ norm }: LlamaWeights) => norm },
-    { where: "in a layer's values", element: "last", weight: ({ layers }: LlamaWeights) => layers[0]?.qkv },
-    { where: "in a layer's queries", element: "first", weight: ({ layers }: LlamaWeights) => layers[0]?.qkv },
+    { where: "in a layer's values", element: "last", weight: ({ layers }: LlamaWeights) => layers[0]?.qkv[0]?.weight },
+    {
+      where: "in a layer's queries",
+      element: "first",
+      weight: ({ layers }: LlamaWeights) => layers[0]?.qkv[0]?.weight,
+    },
   ] as const)("logits that are not numbers, from a weight $where", ({ element, weight }) => {
     /** The weight, to be overwritten; it is sound again when disposed of. */
     async function fragile(): Promise<Disposable & { shatter(): void }> {

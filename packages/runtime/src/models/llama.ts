@@ -1,32 +1,30 @@
 import { rows, type Backend, type DeviceTensor, type HeadShape, type Rows } from "@winnow/core-tensor";
 
+import { weighted, type Linear, type LinearPart } from "./linear";
+
 /** The weights of one decoder layer on the device. */
 export interface LlamaLayer {
   /** f32 [width] */
   readonly attentionNorm: DeviceTensor;
-  /** f32 [(queryHeads + 2·kvHeads)·headDim, width]: q, k and v one below the other. */
-  readonly qkv: DeviceTensor;
-  readonly qkvBias: DeviceTensor | null;
-  /** f32 [width, queryHeads·headDim] */
-  readonly output: DeviceTensor;
-  readonly outputBias: DeviceTensor | null;
+  /** Together [(queryHeads + 2·kvHeads)·headDim, width]: q, k and v one below the other. */
+  readonly qkv: readonly LinearPart[];
+  /** [width, queryHeads·headDim] */
+  readonly output: Linear;
   /** f32 [width] */
   readonly feedForwardNorm: DeviceTensor;
-  /** f32 [2·feedForward, width]: gate above up. */
-  readonly gateUp: DeviceTensor;
-  readonly gateUpBias: DeviceTensor | null;
-  /** f32 [width, feedForward] */
-  readonly down: DeviceTensor;
-  readonly downBias: DeviceTensor | null;
+  /** [2·feedForward, width]: gate above up. */
+  readonly gateUp: Linear;
+  /** [width, feedForward] */
+  readonly down: Linear;
 }
 
 export interface LlamaWeights {
-  /** f32 [vocabulary, width] */
+  /** [vocabulary, width], floats or quantised. */
   readonly embedding: DeviceTensor;
   readonly layers: readonly LlamaLayer[];
   /** f32 [width] */
   readonly norm: DeviceTensor;
-  /** f32 [vocabulary, width]; the embedding itself where the two are tied. */
+  /** [vocabulary, width], likewise; the embedding itself where the two are tied. */
   readonly head: DeviceTensor;
 }
 
@@ -82,7 +80,9 @@ export class Llama {
   projectQkv(layer: LlamaLayer, hidden: Rows, space: LlamaWorkspace): Rows {
     const qkv = rows(space.qkv, 0, hidden.count);
     const norm = this.#norm(layer.attentionNorm);
-    this.backend.matmul({ x: hidden, norm, weight: layer.qkv, ...biased(layer.qkvBias), out: qkv });
+    for (const part of layer.qkv) {
+      this.backend.matmul({ x: hidden, norm, ...weighted(part), column: part.column, out: qkv });
+    }
     return qkv;
   }
 
@@ -90,16 +90,15 @@ export class Llama {
   finishLayer(layer: LlamaLayer, attended: Rows, hidden: Rows, space: LlamaWorkspace): void {
     const { backend } = this;
     const gated = rows(space.gated, 0, hidden.count);
-    backend.matmul({ x: attended, weight: layer.output, ...biased(layer.outputBias), residual: hidden, out: hidden });
+    backend.matmul({ x: attended, ...weighted(layer.output), residual: hidden, out: hidden });
     backend.matmul({
       x: hidden,
       norm: this.#norm(layer.feedForwardNorm),
-      weight: layer.gateUp,
-      ...biased(layer.gateUpBias),
+      ...weighted(layer.gateUp),
       activation: "silu-gate",
       out: gated,
     });
-    backend.matmul({ x: gated, weight: layer.down, ...biased(layer.downBias), residual: hidden, out: hidden });
+    backend.matmul({ x: gated, ...weighted(layer.down), residual: hidden, out: hidden });
   }
 
   /** logits = norm(hidden) · Wᵀ of the head. */
@@ -110,8 +109,4 @@ export class Llama {
   #norm(weight: DeviceTensor): { readonly weight: DeviceTensor; readonly epsilon: number } {
     return { weight, epsilon: this.shape.normEpsilon };
   }
-}
-
-function biased(bias: DeviceTensor | null): { readonly bias?: DeviceTensor } {
-  return bias === null ? {} : { bias };
 }

@@ -1,18 +1,10 @@
-import {
-  WinnowError,
-  tensor,
-  toFloat32,
-  type Backend,
-  type DeviceTensor,
-  type Shape,
-  type Tensor,
-} from "@winnow/core-tensor";
+import type { Backend, Shape } from "@winnow/core-tensor";
 
 import type { ModelConfig } from "../files/config";
-import { throwIfAborted } from "../abort";
 import { expectTensors } from "../files/expect-tensors";
-import type { TensorSource, WeightTensor } from "../files/tensor-source";
+import type { TensorSource } from "../files/tensor-source";
 import { Llama, type LlamaLayer, type LlamaShape } from "./llama";
+import { WeightLoader, type LinearNames } from "./weight-loader";
 
 /** Rotary frequencies that old checkpoints store; they follow from the configuration. */
 const IGNORED = /\.rotary_emb\.inv_freq$/;
@@ -24,8 +16,8 @@ export interface LoadProgress {
 }
 
 /**
- * Put a Llama's weights on a device, one tensor at a time: besides what the device holds there is never more in
- * memory than the parts of one fused weight.
+ * Put a Llama's weights on a device, layer by layer: besides what the device holds there is never more in memory than what
+ * one layer takes.
  *
  * @throws WinnowError `model` when tensors are missing, unknown or of another shape than the configuration calls for;
  * `numeric` when a weight is not a finite number.
@@ -42,50 +34,40 @@ export async function loadLlama(
     config.tiedHead ? /^lm_head\.weight$|\.rotary_emb\.inv_freq$/ : IGNORED,
   );
   const total = config.layers + 1;
-  const put = async (label: string, ...names: string[]): Promise<DeviceTensor> => {
-    const parts: WeightTensor[] = [];
-    for (const name of names) {
-      throwIfAborted(signal, "loading the model");
-      const part = await source.read(name);
-      expectFinite(part, source.whereIs(name));
-      parts.push(part);
-    }
-    return backend.upload(stack(parts), { label, category: "weights" });
-  };
-  const embedding = await put("embedding", "model.embed_tokens.weight");
+  const loader = new WeightLoader(source, backend, signal);
+  const embedding = await loader.matrix("embedding", "model.embed_tokens.weight");
   const layers: LlamaLayer[] = [];
   for (let l = 0; l < config.layers; l++) {
     onProgress?.(l, total);
-    const prefix = `model.layers.${l}.`;
-    const attention = (part: string): string => `${prefix}self_attn.${part}`;
-    const mlp = (part: string): string => `${prefix}mlp.${part}`;
-    const label = (part: string): string => `layers.${l}.${part}`;
-    const biasIf = (wanted: boolean, part: string, ...names: string[]): Promise<DeviceTensor | null> =>
-      wanted ? put(label(part), ...names) : Promise.resolve(null);
-    layers.push({
-      attentionNorm: await put(label("attentionNorm"), `${prefix}input_layernorm.weight`),
-      qkv: await put(label("qkv"), attention("q_proj.weight"), attention("k_proj.weight"), attention("v_proj.weight")),
-      qkvBias: await biasIf(
-        config.qkvBias,
-        "qkvBias",
-        attention("q_proj.bias"),
-        attention("k_proj.bias"),
-        attention("v_proj.bias"),
-      ),
-      output: await put(label("output"), attention("o_proj.weight")),
-      outputBias: await biasIf(config.outputBias, "outputBias", attention("o_proj.bias")),
-      feedForwardNorm: await put(label("feedForwardNorm"), `${prefix}post_attention_layernorm.weight`),
-      gateUp: await put(label("gateUp"), mlp("gate_proj.weight"), mlp("up_proj.weight")),
-      gateUpBias: await biasIf(config.feedForwardBias, "gateUpBias", mlp("gate_proj.bias"), mlp("up_proj.bias")),
-      down: await put(label("down"), mlp("down_proj.weight")),
-      downBias: await biasIf(config.feedForwardBias, "downBias", mlp("down_proj.bias")),
-    });
+    layers.push(await loadLayer(loader, config, l));
+    // So that what the driver copied on the way is free before more is read.
+    await backend.flush();
   }
   onProgress?.(config.layers, total);
-  const norm = await put("norm", "model.norm.weight");
-  const head = config.tiedHead ? embedding : await put("head", "lm_head.weight");
+  const norm = await loader.vector("norm", "model.norm.weight");
+  const head = config.tiedHead ? embedding : await loader.matrix("head", "lm_head.weight");
   onProgress?.(total, total);
   return new Llama(backend, shapeOf(config), { embedding, layers, norm, head });
+}
+
+async function loadLayer(loader: WeightLoader, config: ModelConfig, l: number): Promise<LlamaLayer> {
+  const label = (part: string): string => `layers.${l}.${part}`;
+  const named = (bias: boolean, ...parts: readonly string[]): LinearNames => ({
+    parts: parts.map((part) => `model.layers.${l}.${part}`),
+    bias,
+  });
+  const { qkvBias, outputBias, feedForwardBias } = config;
+  return {
+    attentionNorm: await loader.vector(label("attentionNorm"), `model.layers.${l}.input_layernorm.weight`),
+    qkv: await loader.linearParts(
+      label("qkv"),
+      named(qkvBias, "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    ),
+    output: await loader.linear(label("output"), named(outputBias, "self_attn.o_proj")),
+    feedForwardNorm: await loader.vector(label("feedForwardNorm"), `model.layers.${l}.post_attention_layernorm.weight`),
+    gateUp: await loader.linear(label("gateUp"), named(feedForwardBias, "mlp.gate_proj", "mlp.up_proj")),
+    down: await loader.linear(label("down"), named(feedForwardBias, "mlp.down_proj")),
+  };
 }
 
 function shapeOf(config: ModelConfig): LlamaShape {
@@ -118,57 +100,4 @@ export function expectedTensors(config: ModelConfig): Map<string, Shape> {
   tensors.set("model.norm.weight", [width]);
   if (!config.tiedHead) tensors.set("lm_head.weight", [vocabulary, width]);
   return tensors;
-}
-
-/** Tensors one below the other, in their own type where they share it, else in f32. */
-function stack(parts: readonly WeightTensor[]): Tensor {
-  const [first] = parts;
-  if (first === undefined) throw new WinnowError("model", "a weight is made of no tensors");
-  if (parts.length === 1) return first;
-  const shape = [parts.reduce((sum, part) => sum + (part.shape[0] ?? 0), 0), ...first.shape.slice(1)];
-  if (first.dtype === "f32" || parts.some(({ dtype }) => dtype !== first.dtype)) {
-    return tensor(
-      "f32",
-      shape,
-      joined(parts.map(toFloat32), (length) => new Float32Array(length)),
-    );
-  }
-  const halves = parts.flatMap((part) => (part.dtype === "f32" ? [] : [part.data]));
-  return tensor(
-    first.dtype,
-    shape,
-    joined(halves, (length) => new Uint16Array(length)),
-  );
-}
-
-function joined<A extends Float32Array | Uint16Array>(parts: readonly A[], make: (length: number) => A): A {
-  const whole = make(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-/** @throws WinnowError `numeric` naming the first element that is infinite or not a number. */
-function expectFinite(weights: WeightTensor, what: string): void {
-  const at = firstNonFinite(weights);
-  if (at >= 0) {
-    throw new WinnowError(
-      "numeric",
-      `${what} has a value at element ${at} that is not a finite number; the file is damaged or the model diverged`,
-    );
-  }
-}
-
-function firstNonFinite({ dtype, data }: WeightTensor): number {
-  // Plain loops: a call for each of billions of weights would take longer than reading them.
-  if (dtype === "f32") {
-    for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return i;
-    return -1;
-  }
-  const exponent = dtype === "f16" ? 0x7c00 : 0x7f80;
-  for (let i = 0; i < data.length; i++) if (((data[i] ?? 0) & exponent) === exponent) return i;
-  return -1;
 }

@@ -1,6 +1,7 @@
 import type { DeviceTensor } from "@winnow/core-tensor";
 
 import type { Model } from "../model";
+import type { Linear } from "../models/linear";
 
 /** What a row of a sequence sees, and where it stands. */
 export interface Sight {
@@ -22,6 +23,10 @@ interface Layer {
   readonly down: Matrix;
 }
 
+function sideBySide(parts: readonly Matrix[]): Matrix {
+  return (x) => Float64Array.from(parts.flatMap((part) => [...part(x)]));
+}
+
 /** Llama in float64 with an explicit mask: no cache, no pages, no slots. */
 export class NaiveLlama {
   private constructor(
@@ -36,7 +41,7 @@ export class NaiveLlama {
     const { backend, llama } = model.engine;
     const { weights } = llama;
     const vector = async (tensor: DeviceTensor): Promise<Vector> => Float64Array.from(await backend.download(tensor));
-    const matrix = async (weight: DeviceTensor, bias: DeviceTensor | null): Promise<Matrix> => {
+    const matrix = async ({ weight, bias }: Linear): Promise<Matrix> => {
       const rows = await vector(weight);
       const added = bias === null ? null : await vector(bias);
       const [outputs = 0, inputs = 0] = weight.shape;
@@ -51,15 +56,21 @@ export class NaiveLlama {
     for (const layer of weights.layers) {
       layers.push({
         attentionNorm: await vector(layer.attentionNorm),
-        qkv: await matrix(layer.qkv, layer.qkvBias),
-        output: await matrix(layer.output, layer.outputBias),
+        qkv: sideBySide(await Promise.all(layer.qkv.map(matrix))),
+        output: await matrix(layer.output),
         feedForwardNorm: await vector(layer.feedForwardNorm),
-        gateUp: await matrix(layer.gateUp, layer.gateUpBias),
-        down: await matrix(layer.down, layer.downBias),
+        gateUp: await matrix(layer.gateUp),
+        down: await matrix(layer.down),
       });
     }
     const embedding = await vector(weights.embedding);
-    return new NaiveLlama(model, embedding, layers, await vector(weights.norm), await matrix(weights.head, null));
+    return new NaiveLlama(
+      model,
+      embedding,
+      layers,
+      await vector(weights.norm),
+      await matrix({ weight: weights.head, bias: null }),
+    );
   }
 
   /** The logits of each row from `first` on. */

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { elementCount, toFloat32 } from "@winnow/core-tensor";
+import { elementCount, isQuantised, toFloat32 } from "@winnow/core-tensor";
 
 import { readModelConfig, type ModelConfig } from "../../files/config";
 import type { WeightTensor } from "../../files/tensor-source";
@@ -168,9 +168,10 @@ async function tensorsOf(
 }
 
 function encoded(tensor: WeightTensor, type: GgufOptions["type"]): Pick<GgufTensorToWrite, "type" | "data"> {
-  const own = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
+  if (isQuantised(tensor.dtype)) throw new Error(`no test has ${tensor.dtype} in a directory`);
+  const own = ({ f32: "F32", f16: "F16", bf16: "BF16" } as const)[tensor.dtype];
   const { buffer, byteOffset, byteLength } = type === "F32" ? toFloat32(tensor) : tensor.data;
-  return { type: type === "F32" ? "F32" : own[tensor.dtype], data: new Uint8Array(buffer, byteOffset, byteLength) };
+  return { type: type ?? own, data: new Uint8Array(buffer, byteOffset, byteLength) };
 }
 
 /** `w.reshape(heads, 2, rows // heads // 2, …).swapaxes(1, 2)` */
