@@ -16,10 +16,22 @@ import type { LayerCut } from "./layer-cut";
 import type { ReadingUnit } from "./reading-unit";
 import type { Sequence } from "./sequence";
 
+/** Rows of logits that leave the device at a time. */
+const SCORED_ROWS = 32;
+
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called as units are finished, of `total` in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** What is thought to follow rows of the prompt, not only the newest one. */
+  readonly score?: RowScores | undefined;
+}
+
+export interface RowScores {
+  /** The first row, counted from the first new token. */
+  readonly from: number;
+  /** Called with logits f32 [rows, vocabulary] of some rows, `first` and those behind it, in order, once all layers are read. */
+  readonly onLogits: (first: number, logits: Float32Array) => void;
 }
 
 /**
@@ -85,7 +97,7 @@ export async function readPrompt(
           ...(record === null ? {} : { record }),
         });
         if (!last) llama.finishLayer(weights, attended, hidden, reading.workspace);
-        else reading.finishNewestRow(unit, weights);
+        else reading.finishRows(unit, weights, Math.min(options.score?.from ?? Infinity, ids.length - 1));
         const before = under;
         under = backend.flush().then(() => options.onProgress?.(++done, total));
         // Awaited below, or else what was thrown meanwhile is the error to tell of.
@@ -99,6 +111,7 @@ export async function readPrompt(
     llama.predict(rows(reading.hidden, ids.length - 1, 1), rows(sequence.logits));
     // What an interrupt drops from here on is no longer the prompt's.
     await backend.flush();
+    if (options.score !== undefined) await reading.score(options.score);
   } finally {
     sequence.noteBytes(0);
   }
@@ -176,12 +189,27 @@ class Reading implements Disposable {
     };
   }
 
-  /** In the last layer only the prompt's newest row is needed any further. */
-  finishNewestRow(unit: ReadingUnit, weights: Parameters<Engine["llama"]["finishLayer"]>[0]): void {
-    const newest = this.#promptRows - 1;
-    if (newest < unit.start || newest >= unit.start + unit.count) return;
-    const attended = rows(this.workspace.attended, newest - unit.start, 1);
-    this.#engine.llama.finishLayer(weights, attended, rows(this.hidden, newest, 1), this.workspace);
+  /** In the last layer only some of the prompt's rows are needed any further: those from `from` on. */
+  finishRows(unit: ReadingUnit, weights: Parameters<Engine["llama"]["finishLayer"]>[0], from: number): void {
+    const start = Math.max(unit.start, from);
+    const count = Math.min(unit.start + unit.count, this.#promptRows) - start;
+    if (count <= 0) return;
+    const attended = rows(this.workspace.attended, start - unit.start, count);
+    this.#engine.llama.finishLayer(weights, attended, rows(this.hidden, start, count), this.workspace);
+  }
+
+  async score({ from, onLogits }: RowScores): Promise<void> {
+    const { backend, llama } = this.#engine;
+    using logits = backend.allocate("f32", [SCORED_ROWS, llama.shape.vocabulary], {
+      label: "scores",
+      category: "activations",
+    });
+    for (let first = from; first < this.#promptRows; first += SCORED_ROWS) {
+      const count = Math.min(SCORED_ROWS, this.#promptRows - first);
+      llama.predict(rows(this.hidden, first, count), rows(logits, 0, count));
+      const found = await backend.download(logits, 0, count * llama.shape.vocabulary);
+      if (found instanceof Float32Array) onLogits(first, found);
+    }
   }
 
   [Symbol.dispose](): void {

@@ -22,8 +22,8 @@ import { randomBlocks, type BlockType } from "./random-blocks";
 export interface GgufOptions {
   /** How matrices are stored; as they are unless told otherwise. Vectors are F32, as llama.cpp has them. */
   readonly type?: "F32" | "F16";
-  /** Matrices are random blocks of this type instead. */
-  readonly blocks?: BlockType;
+  /** Matrices are random blocks of these types instead, by their names; null for those that stay. */
+  readonly blocks?: (name: string) => BlockType | null;
   /** Fields to change or add, or to leave out. */
   readonly change?: Readonly<Record<string, GgufField | null>>;
   /** Into how many files. */
@@ -143,9 +143,10 @@ async function tensorsOf(
   for (const name of weights.tensors.keys()) {
     const own = NAMES.reduce((text, [pattern, to]) => text.replace(pattern, to), name);
     const found = await weights.read(name);
-    if (blocks !== undefined && found.shape.length === 2) {
-      const data = randomBlocks(blocks, elementCount(found.shape), tensors.length);
-      tensors.push({ name: own, type: blocks, shape: found.shape, data });
+    const block = found.shape.length === 2 ? (blocks?.(name) ?? null) : null;
+    if (block !== null) {
+      const data = randomBlocks(block, elementCount(found.shape), tensors.length);
+      tensors.push({ name: own, type: block, shape: found.shape, data });
       continue;
     }
     const isPaired = config.architecture !== "Qwen2ForCausalLM";
