@@ -167,6 +167,11 @@ export interface AttendGroup {
   readonly context?: { readonly scratch: KvScratch; readonly start: number; readonly count: number };
   /** Scratch row of the group's first row; row i sees the scratch rows own.start .. own.start + i. */
   readonly own?: { readonly scratch: KvScratch; readonly start: number };
+  /**
+   * Position of the group's first row; the others follow one by one. A window needs it, and that scratch rows follow one
+   * another likewise.
+   */
+  readonly position?: number;
 }
 
 /** Rows start, start + stride, … below end, counted over the whole extend. */
@@ -208,6 +213,10 @@ export interface AttendRecord {
 export interface AttendSpec {
   readonly heads: HeadShape;
   readonly scale: number;
+  /** Scores s become softCap · tanh(s / softCap) (Gemma 2, arXiv 2408.00118, section 2). */
+  readonly softCap?: number;
+  /** Rows see positions less than this behind their own, whatever slots there are (Longformer, arXiv 2004.05150, section 3.1). */
+  readonly window?: number;
   /** f32, rotated by `append`. */
   readonly qkv: Rows;
   /** f32 [rows, queryHeads·headDim] */

@@ -60,8 +60,12 @@ export function naiveAttention(
   keys: readonly Vector[],
   values: readonly Vector[],
   scale: number,
+  softCap = Infinity,
+  seen: readonly boolean[] = keys.map(() => true),
 ): { readonly weights: number[]; readonly out: number[] } {
-  const weights = naiveSoftmax(keys.map((key) => scale * dot(query, key)));
+  const capped = (score: number): number => (softCap === Infinity ? score : softCap * Math.tanh(score / softCap));
+  const scores = keys.map((key, j) => (seen[j] === true ? capped(scale * dot(query, key)) : -Infinity));
+  const weights = seen.includes(true) ? naiveSoftmax(scores) : scores.map(() => 0);
   const out = query.map((_, d) => weights.reduce((sum, weight, j) => sum + weight * (values[j]?.[d] ?? NaN), 0));
   return { weights, out };
 }
