@@ -26,10 +26,15 @@ export function silu(value: number): number {
   return value / (1 + Math.exp(-value));
 }
 
-/** silu of the first half, times the second. */
-export function naiveGate(row: Vector): number[] {
+/** With the approximation by tanh (arXiv 1606.08415, section 2), as decoders that use it were trained. */
+export function gelu(value: number): number {
+  return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value * value * value)));
+}
+
+/** A function of the first half, times the second. */
+export function naiveGate(row: Vector, gate = silu): number[] {
   const half = row.length / 2;
-  return row.slice(0, half).map((gate, i) => silu(gate) * (row[half + i] ?? NaN));
+  return row.slice(0, half).map((value, i) => gate(value) * (row[half + i] ?? NaN));
 }
 
 export function naiveNorm(run: Vector, weight: Vector, epsilon: number): number[] {
