@@ -29,7 +29,7 @@ export function formatRows(count: number): string {
 }
 
 function productsOf({ model }: ShapeBench): Product[] {
-  const { layers, norm, head } = model.engine.llama.weights;
+  const { layers, norm, head } = model.engine.decoder.weights;
   return [
     {
       name: "qkv",

@@ -59,7 +59,8 @@ async function estimate(flags: EstimateFlags): Promise<void> {
   const tokens = flags.context ?? config.context;
   const pageSlots = flags.page ?? defaultPageSlots(config.context);
   expectPageSlots(pageSlots);
-  const shape = { ...config, pageSlots, kvType: flags.kvType };
+  const windows = config.sights.map(({ window }) => window);
+  const shape = { ...config, windows, pageSlots, kvType: flags.kvType };
   const found = estimateCache(shape, preset, tokens, flags.batch);
   if (flags.json === true) {
     printJson({ model: flags.model, policy: preset.text, tokens, batch: flags.batch, kvType: flags.kvType, ...found });

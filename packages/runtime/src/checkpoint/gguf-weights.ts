@@ -14,6 +14,9 @@ import type { GgufFile } from "../files/gguf-file";
 import type { GgufTensor } from "../files/gguf-header";
 import { quote } from "../files/quote";
 import type { TensorInfo, TensorSource, WeightDType, WeightTensor } from "../files/tensor-source";
+import { familyNamed } from "../models/families";
+import { CONFIGURATION } from "./gguf-config";
+import { GgufNames } from "./gguf-names";
 import { rowPacker } from "./pack-blocks";
 
 /** Types of tensors by their names in GGUF files. */
@@ -23,30 +26,9 @@ const DTYPES: ReadonlyMap<string, WeightDType> = new Map(
 /** Rows of blocks are read so many bytes at a time, at least one of them. */
 const CHUNK_BYTES = 2 ** 22;
 
-/** Names outside of the layers, in a GGUF file and in Hugging Face layout. */
-const OUTER: Readonly<Record<string, string>> = {
-  token_embd: "model.embed_tokens",
-  output_norm: "model.norm",
-  output: "lm_head",
-};
-/** Names within a layer. */
-const INNER: Readonly<Record<string, string>> = {
-  attn_norm: "input_layernorm",
-  attn_q: "self_attn.q_proj",
-  attn_k: "self_attn.k_proj",
-  attn_v: "self_attn.v_proj",
-  attn_output: "self_attn.o_proj",
-  ffn_norm: "post_attention_layernorm",
-  ffn_gate: "mlp.gate_proj",
-  ffn_up: "mlp.up_proj",
-  ffn_down: "mlp.down_proj",
-};
-/** What the configuration is read from, and no layer has. */
-const CONFIGURATION: ReadonlySet<string> = new Set(["rope_freqs.weight"]);
-
 /**
- * A GGUF file's tensors, as they are in Hugging Face layout, quantised ones as rows of words. Files of the architecture
- * `llama` have the rows of q and k in another order, for a rotation that turns neighbours: that is undone as they are read.
+ * A GGUF file's tensors, as they are in Hugging Face layout, quantised ones as rows of words. Files of some families have
+ * the rows of q and k in another order, for a rotation that turns neighbours: that is undone as they are read.
  */
 export class GgufWeights implements TensorSource {
   readonly path: string;
@@ -59,10 +41,15 @@ export class GgufWeights implements TensorSource {
     private readonly config: Pick<ModelConfig, "headDim" | "architecture">,
   ) {
     this.path = file.path;
+    const names = new GgufNames(config.architecture);
     const entries = new Map<string, Entry>();
     for (const [own, stored] of file.tensors) {
       if (CONFIGURATION.has(own)) continue;
-      entries.set(nameOf(own), { own, stored, info: infoOf(stored, `${file.fileOf(own)}: tensor ${quote(own)}`) });
+      entries.set(names.toHuggingFace(own), {
+        own,
+        stored,
+        info: infoOf(stored, `${file.fileOf(own)}: tensor ${quote(own)}`),
+      });
     }
     this.#entries = entries;
     this.tensors = new Map([...entries].map(([name, { info }]) => [name, info]));
@@ -94,7 +81,7 @@ export class GgufWeights implements TensorSource {
     }
     if (isQuantised(info.dtype)) await this.#pack(target, own, stored.bytes, info.dtype, info.shape);
     else await this.file.readInto(target, own);
-    const isPaired = this.config.architecture === "LlamaForCausalLM" && /\.attn_[qk]\./.test(own);
+    const isPaired = familyNamed(this.config.architecture).gguf.turnsNeighbours && /\.attn_[qk]\./.test(own);
     if (isPaired) splitPairs(target, this.config.headDim, target.length / (info.shape[0] ?? 1));
   }
 
@@ -141,18 +128,6 @@ interface Entry {
   readonly own: string;
   readonly info: TensorInfo;
   readonly stored: GgufTensor;
-}
-
-/** A tensor's name in Hugging Face layout; its own where there is none. */
-function nameOf(own: string): string {
-  const {
-    layer,
-    part = "",
-    kind = "",
-  } = /^(?:blk\.(?<layer>\d+)\.)?(?<part>\w+)\.(?<kind>weight|bias)$/.exec(own)?.groups ?? {};
-  const known = layer === undefined ? OUTER[part] : INNER[part];
-  if (known === undefined) return own;
-  return layer === undefined ? `${known}.${kind}` : `model.layers.${layer}.${known}.${kind}`;
 }
 
 function infoOf({ type, shape }: GgufTensor, what: string): TensorInfo {

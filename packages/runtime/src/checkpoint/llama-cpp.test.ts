@@ -10,6 +10,7 @@ import { openBackend, type BackendName } from "../open-backend";
 import { expectSameLogits, logProbabilities, openLlamaCpp } from "../testing/llama-cpp";
 import { DEMO, TINY } from "../testing/models";
 import { goldenIds } from "../testing/prompts";
+import { randomModel } from "../testing/random-model";
 import { trainBytePairs } from "./testing/byte-pairs";
 import { withBiases } from "./testing/with-biases";
 import { openCheckpoint } from "./open-checkpoint";
@@ -147,15 +148,23 @@ const PIECES: Readonly<Record<string, GgufField>> = (() => {
   };
 })();
 
-/** What llama.cpp and Winnow, on each backend, think of the same tokens. */
-async function expectAgreement(path: string, ids: readonly number[], tolerance?: number): Promise<void> {
-  const theirs = await openLlamaCpp(path);
-  const expected = await logProbabilities(theirs, ids);
+/** What llama.cpp thinks of the same tokens as Winnow does, on each backend and from each place that has the model. */
+async function expectAgreement(
+  place: string | readonly [gguf: string, ...others: string[]],
+  ids: readonly number[],
+  tolerance?: number,
+  contextSize?: number,
+): Promise<void> {
+  const places = typeof place === "string" ? [place] : place;
+  const theirs = await openLlamaCpp(places[0]);
+  const expected = await logProbabilities(theirs, ids, contextSize);
   await theirs.dispose();
   const backends: readonly BackendName[] = process.env.WINNOW_NO_GPU === undefined ? ["cpu", "webgpu"] : ["cpu"];
-  for (const name of backends) {
-    using model = await loadModel(path, { backend: await openBackend(name) });
-    await expectSameLogits(model, expected, ids, tolerance);
+  for (const at of places) {
+    for (const name of backends) {
+      using model = await loadModel(at, { backend: await openBackend(name), context: contextSize });
+      await expectSameLogits(model, expected, ids, tolerance);
+    }
   }
 }
 
@@ -201,6 +210,34 @@ describe("logits are llama.cpp's", () => {
     const path = at(`${name}.gguf`);
     await writeFile(path, file);
     await expectAgreement(path, goldenIds("demo", 64));
+  });
+
+  const yarn = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 64 };
+  const longrope = {
+    rope_type: "longrope",
+    short_factor: Array.from({ length: 8 }, (_, i) => 1 + i / 16),
+    long_factor: Array.from({ length: 8 }, (_, i) => 1 + i),
+    original_max_position_embeddings: 256,
+  };
+
+  // llama.cpp has heads of this family as wide as they share the width.
+  const phi3 = { architectures: ["Phi3ForCausalLM"], head_dim: 16 };
+
+  it.each<[string, Readonly<Record<string, unknown>>, number?]>([
+    ["Llama with YaRN", { architectures: ["LlamaForCausalLM"], max_position_embeddings: 64, rope_scaling: yarn }],
+    ["Qwen3", { architectures: ["Qwen3ForCausalLM"] }],
+    ["Phi-3", phi3],
+    ["Phi-3 within its original context", { ...phi3, max_position_embeddings: 1024, rope_scaling: longrope }, 256],
+    ["Phi-3 beyond its original context", { ...phi3, max_position_embeddings: 1024, rope_scaling: longrope }, 512],
+    ["Gemma 2", { architectures: ["Gemma2ForCausalLM"], sliding_window: 17 }],
+    ["Gemma 3", { architectures: ["Gemma3ForCausalLM"], num_hidden_layers: 6, rope_theta: 1e6, sliding_window: 17 }],
+    ["SmolLM3", { architectures: ["SmolLM3ForCausalLM"] }],
+  ])("of %s", async (name, fields, contextSize) => {
+    const dir = await randomModel(at(name.replaceAll(/\W/g, "-")), fields);
+    const [file = new Uint8Array(0)] = await ggufOf(dir);
+    const path = `${dir}.gguf`;
+    await writeFile(path, file);
+    await expectAgreement([path, dir], goldenIds("demo", 64), undefined, contextSize);
   });
 
   it("of the demo model's first choices at 98 of 100 positions at least", async () => {

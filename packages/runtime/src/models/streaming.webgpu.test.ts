@@ -9,7 +9,7 @@ import { temporaryDirectory } from "../files/testing/temporary-directory";
 import { loadModel } from "../model";
 import { openBackend } from "../open-backend";
 import { DEMO } from "../testing/models";
-import { expectedTensors } from "./load-llama";
+import { expectedTensors } from "./load-decoder";
 
 const MB = 2 ** 20;
 const at = temporaryDirectory();

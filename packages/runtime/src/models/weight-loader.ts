@@ -2,10 +2,12 @@ import {
   firstNonFiniteRow,
   isQuantised,
   quantisedRow,
+  tensor,
   toFloat32,
   WinnowError,
   type Backend,
   type DeviceTensor,
+  type Shape,
   type Tensor,
 } from "@winnow/core-tensor";
 
@@ -36,10 +38,15 @@ export class WeightLoader {
   /**
    * A vector, or several behind one another, as floats.
    *
+   * @param offset is added to each element.
+   * @param shape of the whole; one dimension unless told otherwise.
    * @throws WinnowError `numeric` when an element is not a finite number, `aborted`.
    */
-  async vector(label: string, ...names: readonly string[]): Promise<DeviceTensor> {
-    return this.#upload(label, await this.#read(names, false));
+  async vector(label: string, names: readonly string[], offset = 0, shape?: Shape): Promise<DeviceTensor> {
+    const read = await this.#read(names, false);
+    if (offset === 0 && shape === undefined) return this.#upload(label, read);
+    const data = toFloat32(read).map((value) => value + offset);
+    return this.#upload(label, tensor("f32", shape ?? read.shape, data));
   }
 
   /** A matrix as it is stored: an embedding, or the head. */
@@ -56,7 +63,15 @@ export class WeightLoader {
         true,
       ),
     );
-    return { weight, bias: bias ? await this.vector(`${label}Bias`, ...parts.map((part) => `${part}.bias`)) : null };
+    return {
+      weight,
+      bias: bias
+        ? await this.vector(
+            `${label}Bias`,
+            parts.map((part) => `${part}.bias`),
+          )
+        : null,
+    };
   }
 
   /** A linear map as products side by side, one for neighbours that are stored alike. */

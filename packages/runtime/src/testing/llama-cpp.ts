@@ -16,8 +16,10 @@ export async function openLlamaCpp(path: string, options: { readonly vocabOnly?:
 export async function logProbabilities(
   model: LlamaModel,
   ids: readonly number[],
+  // With no room left it shifts what it has read.
+  contextSize = ids.length + 64,
 ): Promise<ReadonlyMap<number, number>[]> {
-  await using context = await model.createContext({ contextSize: Math.max(64, ids.length) });
+  await using context = await model.createContext({ contextSize });
   const sequence = context.getSequence();
   const tokens = [...model.iterateAllTokens()];
   const asked = ids.map((id) => [tokenOf(tokens, id), { generateNext: { probabilities: true } }] as const);
