@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 
 import { version } from "../package.json";
 import { chatCommand } from "./commands/chat";
+import { convertCommand } from "./commands/convert";
 import { estimateCommand } from "./commands/estimate";
 import { inspectCommand } from "./commands/inspect";
 import { profileCommand } from "./commands/profile";
@@ -23,6 +24,7 @@ export function makeProgram(): Command {
     profileCommand(),
     inspectCommand(),
     estimateCommand(),
+    convertCommand(),
     serveCommand(),
   ]) {
     program.addCommand(command);

@@ -41,12 +41,12 @@ interface Weights {
 
 function weightsOf({ engine }: Model): Weights {
   const { layers, head } = engine.decoder.weights;
-  const products = layers.flatMap(({ qkv, output, gateUp, down }) => [qkv, output, gateUp, down]);
+  const products = layers.flatMap(({ qkv, output, gateUp, down }) => [...qkv, output, gateUp, down]);
   const last = layers.at(-1);
   return {
-    layers: total(products),
+    layers: total(products.map(({ weight }) => weight)),
     head: total([head]),
-    behindLastAttention: last === undefined ? 0 : total([last.output, last.gateUp, last.down]).elements,
+    behindLastAttention: last === undefined ? 0 : total([last.output, last.gateUp, last.down].map(({ weight }) => weight)).elements,
   };
 }
 
