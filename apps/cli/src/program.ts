@@ -5,7 +5,9 @@ import { chatCommand } from "./commands/chat";
 import { convertCommand } from "./commands/convert";
 import { estimateCommand } from "./commands/estimate";
 import { inspectCommand } from "./commands/inspect";
+import { modelsCommand, rmCommand } from "./commands/models";
 import { profileCommand } from "./commands/profile";
+import { pullCommand } from "./commands/pull";
 import { runCommand } from "./commands/run";
 import { serveCommand } from "./commands/serve";
 import { exitCodeOf, tellFailure } from "./failure";
@@ -25,6 +27,9 @@ export function makeProgram(): Command {
     inspectCommand(),
     estimateCommand(),
     convertCommand(),
+    pullCommand(),
+    modelsCommand(),
+    rmCommand(),
     serveCommand(),
   ]) {
     program.addCommand(command);

@@ -2,6 +2,8 @@ import { CONVERT_TYPES, convertModel } from "@winnow/runtime";
 import { Command, Option } from "commander";
 
 import { abortOnInterrupt } from "../interrupt";
+import { modelPlace } from "../hub/model-place";
+import { MODEL_PLACES } from "../options/model";
 import { progressBar } from "../output/progress";
 
 interface ConvertFlags {
@@ -18,7 +20,7 @@ Examples:
 export function convertCommand(): Command {
   return new Command("convert")
     .description("Convert a model between a directory in Hugging Face layout and a GGUF file, and its weights' type.")
-    .argument("<from>", "a directory in Hugging Face layout, or a GGUF file")
+    .argument("<from>", MODEL_PLACES)
     .argument("<to>", "what is made: a GGUF file where the name ends in .gguf, else a directory")
     .addOption(new Option("--type <type>", "what matrices are stored as").choices(CONVERT_TYPES).default("f16"))
     .option("--force", "replace a GGUF file that is there already")
@@ -31,7 +33,7 @@ async function convert(from: string, to: string, { type, force }: ConvertFlags):
   const { signal, stop } = abortOnInterrupt();
   const bar = progressBar("converting", false);
   try {
-    await convertModel(from, to, {
+    await convertModel(await modelPlace(from), to, {
       type,
       force,
       signal,

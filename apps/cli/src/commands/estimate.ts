@@ -5,7 +5,8 @@ import { defaultPageSlots, expectPageSlots, openCheckpoint } from "@winnow/runti
 import { Command } from "commander";
 
 import { loadPlugins } from "../options/cache";
-import { kvTypeOption } from "../options/model";
+import { modelPlace } from "../hub/model-place";
+import { kvTypeOption, MODEL_PLACES } from "../options/model";
 import { collect, whole } from "../options/numbers";
 import { printJson } from "../output/result";
 
@@ -29,10 +30,7 @@ Examples:
 export function estimateCommand(): Command {
   return new Command("estimate")
     .description("How many bytes a KV cache takes, before anything is loaded.")
-    .requiredOption(
-      "-m, --model <path>",
-      "a directory in Hugging Face layout, of which only config.json is read, or a GGUF file",
-    )
+    .requiredOption("-m, --model <path>", `${MODEL_PLACES}; its weights are not read`)
     .option("--context <tokens>", "tokens a sequence (default: the model's context)", whole(1))
     .option("--batch <n>", "sequences", whole(1), 1)
     .option("--policy <text>", "a preset or an expression", "adaptive")
@@ -54,7 +52,7 @@ async function estimate(flags: EstimateFlags): Promise<void> {
     );
   }
   const { preset } = resolved;
-  await using checkpoint = await openCheckpoint(flags.model);
+  await using checkpoint = await openCheckpoint(await modelPlace(flags.model));
   const config = await checkpoint.config();
   const tokens = flags.context ?? config.context;
   const pageSlots = flags.page ?? defaultPageSlots(config.context);

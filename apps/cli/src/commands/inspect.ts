@@ -13,6 +13,8 @@ import { openCheckpoint } from "@winnow/runtime";
 import { Command } from "commander";
 
 import { loadPlugins, readText } from "../options/cache";
+import { modelPlace } from "../hub/model-place";
+import { MODEL_PLACES } from "../options/model";
 import { collect } from "../options/numbers";
 
 export function inspectCommand(): Command {
@@ -29,7 +31,7 @@ Examples:
   command
     .command("model")
     .description("a model's family, shape and sizes; its weights are not loaded")
-    .argument("<path>", "a directory in Hugging Face layout, or a GGUF file")
+    .argument("<path>", MODEL_PLACES)
     .option("--debug", "show where an error came from")
     .addHelpText("after", "\nExample:\n  winnow inspect model models/demo")
     .action(inspectModel);
@@ -91,7 +93,7 @@ async function inspectGpu(): Promise<void> {
 }
 
 async function inspectModel(place: string): Promise<void> {
-  await using checkpoint = await openCheckpoint(place);
+  await using checkpoint = await openCheckpoint(await modelPlace(place));
   const config = await checkpoint.config();
   const tokenizer = await checkpoint.tokenizer();
   const { sampling } = await checkpoint.generation();

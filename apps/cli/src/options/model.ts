@@ -2,25 +2,31 @@ import { KV_TYPES, type Backend, type KvType } from "@winnow/core-tensor";
 import { loadModel, openBackend, type BackendName, type Model } from "@winnow/runtime";
 import { Option, type Command } from "commander";
 
+import { modelPlace } from "../hub/model-place";
 import { progressBar } from "../output/progress";
 import { whole } from "./numbers";
 
 export interface ModelFlags {
   readonly model: string;
   readonly backend: BackendName;
+  readonly context?: number;
   readonly page?: number;
   readonly kvType?: KvType;
   readonly json?: boolean;
 }
 
+/** What a model may be given as. */
+export const MODEL_PLACES = "a directory in Hugging Face layout, a GGUF file, or a pulled model's name";
+
 export function withModel(command: Command): Command {
   return command
-    .requiredOption("-m, --model <path>", "a model: a directory in Hugging Face layout, or a GGUF file")
+    .requiredOption("-m, --model <path>", MODEL_PLACES)
     .addOption(
       new Option("--backend <name>", "where to compute; auto takes a real GPU where there is one")
         .choices(["cpu", "webgpu", "auto"])
         .default("auto"),
     )
+    .option("--context <tokens>", "the longest sequence (default: the model's context)", whole(1))
     .option("--page <slots>", "slots a page of the cache: a power of two from 8 to 256", whole(1))
     .addOption(kvTypeOption("how the cache is stored: f16 and q8 on WebGPU only (default: f16 there, f32 on the CPU)"))
     .option("--debug", "show where an error came from");
@@ -48,7 +54,8 @@ export async function openModel(
   const bar = progressBar("loading", flags.json === true);
   try {
     await prepare?.(backend);
-    return await loadModel(flags.model, {
+    return await loadModel(await modelPlace(flags.model), {
+      context: flags.context,
       backend,
       pageSlots: flags.page,
       kvType: flags.kvType,
