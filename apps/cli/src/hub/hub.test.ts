@@ -144,7 +144,11 @@ describe("a pull", () => {
     hub.misbehave = ({ url = "" }, response) => {
       if (!url.endsWith("model.safetensors")) return false;
       response.writeHead(200, { "content-length": LARGE.length });
-      response.write(LARGE.subarray(0, 100_000), () => setTimeout(() => { controller.abort(); }, 50));
+      response.write(LARGE.subarray(0, 100_000), () =>
+        setTimeout(() => {
+          controller.abort();
+        }, 50),
+      );
       return true;
     };
     expect((await failureOf(() => pull(hub, REPO, { signal: controller.signal }))).code).toBe("aborted");
