@@ -9,6 +9,7 @@ export * from "./errors";
 export * from "./expr";
 export * from "./half";
 export * from "./kv-type";
+export { checkMatmul } from "./matmul-check";
 export * from "./memory-meter";
 export { normRunsOf, type NormRuns } from "./norm-runs";
 export { expectOutput } from "./output-check";

@@ -1,6 +1,5 @@
 import type { MatmulSpec } from "../backend";
-import { expectOutput } from "../output-check";
-import { expectShape } from "../shape";
+import { checkMatmul } from "../matmul-check";
 import { f32Of, f32Rows, widthOf, type Poll } from "./cpu-tensor";
 import { dots } from "./dots";
 import { normRuns } from "./rms-norm";
@@ -16,11 +15,9 @@ const sums = new Float64Array(TILE_ROWS * TILE_OUTPUTS * 2);
 export function matmul(spec: MatmulSpec, poll: Poll): void {
   const { x, norm, weight, bias, residual, activation, softCap, column = 0, out } = spec;
   const inputs = widthOf(x.tensor);
-  const outputs = weight.shape[0] ?? 0;
   const gated = activation !== undefined;
   const gateOf = activation === "gelu-gate" ? gelu : silu;
-  const width = gated ? outputs / 2 : outputs;
-  checkShapes(spec, inputs, outputs, width);
+  const width = checkMatmul(spec);
   const source = normed(f32Rows("matmul", "x", x), norm);
   const target = f32Rows("matmul", "out", out);
   const stride = widthOf(out.tensor);
@@ -55,20 +52,6 @@ export function matmul(spec: MatmulSpec, poll: Poll): void {
       }
     }
   }
-}
-
-/** @throws WinnowError `shape` where operands do not fit together. */
-function checkShapes(
-  { x, norm, weight, bias, residual, column, out }: MatmulSpec,
-  inputs: number,
-  outputs: number,
-  width: number,
-): void {
-  expectShape("matmul", "weight", weight.shape, [null, inputs]);
-  if (bias !== undefined) expectShape("matmul", "bias", bias.shape, [outputs]);
-  if (norm !== undefined) expectShape("matmul", "the norm's weight", norm.weight.shape, [inputs]);
-  expectOutput("out", out, x.count, width, column);
-  if (residual !== undefined) expectOutput("residual", residual, x.count, widthOf(out.tensor));
 }
 
 function normed(x: Float32Array, norm: MatmulSpec["norm"]): Float32Array {

@@ -1,12 +1,4 @@
-import {
-  ELEMENT_BYTES,
-  elementCount,
-  expectOutput,
-  expectShape,
-  isQuantised,
-  quantisedRow,
-  type MatmulSpec,
-} from "@winnow/core-tensor";
+import { ELEMENT_BYTES, checkMatmul, isQuantised, quantisedRow, type MatmulSpec } from "@winnow/core-tensor";
 
 import type { GpuCapabilities } from "../../device/capabilities";
 import type { GpuLimits } from "../../device/limits";
@@ -55,9 +47,7 @@ export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Pla
   const gain = spec.norm === undefined ? null : tensorOperand("the norm's weight", spec.norm.weight, FLOAT_TYPES);
   const epsilon = spec.norm?.epsilon ?? 0;
   const gated = spec.activation !== undefined;
-  const outputs = weight.shape[0] ?? 0;
-  const width = gated ? outputs / 2 : outputs;
-  checkShapes(spec, x.width, outputs, width);
+  const width = checkMatmul(spec);
   if (x.count === 0 || width === 0) return [];
 
   const form: MatmulForm = {
@@ -123,20 +113,6 @@ export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Pla
     });
   }
   return plan;
-}
-
-/** @throws WinnowError `shape` when operands do not fit together. */
-function checkShapes(
-  { x, norm, weight, bias, residual, column, out }: MatmulSpec,
-  inputs: number,
-  outputs: number,
-  width: number,
-): void {
-  expectShape("matmul", "weight", weight.shape, [null, inputs]);
-  if (bias !== undefined) expectShape("matmul", "bias", bias.shape, [outputs]);
-  if (norm !== undefined) expectShape("matmul", "the norm's weight", norm.weight.shape, [inputs]);
-  expectOutput("out", out, x.count, width, column);
-  if (residual !== undefined) expectOutput("residual", residual, x.count, elementCount(out.tensor.shape.slice(1)));
 }
 
 /** A tensor that is written cannot be read in the same dispatch, even if it is other rows of it. */
