@@ -4,7 +4,10 @@ import { version } from "../package.json";
 import { chatCommand } from "./commands/chat";
 import { estimateCommand } from "./commands/estimate";
 import { inspectCommand } from "./commands/inspect";
+import { modelsCommand } from "./commands/models";
 import { profileCommand } from "./commands/profile";
+import { pullCommand } from "./commands/pull";
+import { rmCommand } from "./commands/rm";
 import { runCommand } from "./commands/run";
 import { serveCommand } from "./commands/serve";
 import { exitCodeOf, tellFailure } from "./failure";
@@ -24,6 +27,9 @@ export function makeProgram(): Command {
     inspectCommand(),
     estimateCommand(),
     serveCommand(),
+    pullCommand(),
+    modelsCommand(),
+    rmCommand(),
   ]) {
     program.addCommand(command);
   }

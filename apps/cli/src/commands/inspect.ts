@@ -12,7 +12,9 @@ import { formatBytes, parsePlan } from "@winnow/profiler";
 import { openCheckpoint } from "@winnow/runtime";
 import { Command } from "commander";
 
+import { resolveModel } from "../hub/resolve-model";
 import { loadPlugins, readText } from "../options/cache";
+import { MODEL_PLACE } from "../options/model";
 import { collect } from "../options/numbers";
 
 export function inspectCommand(): Command {
@@ -29,7 +31,7 @@ Examples:
   command
     .command("model")
     .description("a model's family, shape and sizes; its weights are not loaded")
-    .argument("<path>", "a directory in Hugging Face layout, or a GGUF file")
+    .argument("<path>", MODEL_PLACE)
     .option("--debug", "show where an error came from")
     .addHelpText("after", "\nExample:\n  winnow inspect model models/demo")
     .action(inspectModel);
@@ -90,7 +92,8 @@ async function inspectGpu(): Promise<void> {
   ]);
 }
 
-async function inspectModel(place: string): Promise<void> {
+async function inspectModel(model: string): Promise<void> {
+  const { place } = await resolveModel(model);
   await using checkpoint = await openCheckpoint(place);
   const config = await checkpoint.config();
   const tokenizer = await checkpoint.tokenizer();

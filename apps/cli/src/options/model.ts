@@ -2,6 +2,7 @@ import { KV_TYPES, type Backend, type KvType } from "@winnow/core-tensor";
 import { loadModel, openBackend, type BackendName, type Model } from "@winnow/runtime";
 import { Option, type Command } from "commander";
 
+import { resolveModel } from "../hub/resolve-model";
 import { progressBar } from "../output/progress";
 import { whole } from "./numbers";
 
@@ -13,9 +14,12 @@ export interface ModelFlags {
   readonly json?: boolean;
 }
 
+/** What may be given for a model, wherever one is. */
+export const MODEL_PLACE = "a directory in Hugging Face layout, a GGUF file, or the name of a model that was pulled";
+
 export function withModel(command: Command): Command {
   return command
-    .requiredOption("-m, --model <path>", "a model: a directory in Hugging Face layout, or a GGUF file")
+    .requiredOption("-m, --model <path>", MODEL_PLACE)
     .addOption(
       new Option("--backend <name>", "where to compute; auto takes a real GPU where there is one")
         .choices(["cpu", "webgpu", "auto"])
@@ -42,13 +46,14 @@ export async function openModel(
   prepare?: (backend: Backend) => Promise<void> | undefined,
   kvBudgetBytes?: number,
 ): Promise<Model> {
+  const { place } = await resolveModel(flags.model);
   const backend = await openBackend(flags.backend, {
     onNote: (line) => process.stderr.write(`winnow: ${line}\n`),
   });
   const bar = progressBar("loading", flags.json === true);
   try {
     await prepare?.(backend);
-    return await loadModel(flags.model, {
+    return await loadModel(place, {
       backend,
       pageSlots: flags.page,
       kvType: flags.kvType,
