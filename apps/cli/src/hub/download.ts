@@ -35,10 +35,11 @@ export async function download(
   await target.resume(client.signal, onBytes);
   const what = `${repoOf(snapshot.name)}, ${file.path}`;
   for (let again = false; ; again = true) {
-    let pieces = target.bytes > 0 ? 1 : 0;
+    const resumed = target.bytes > 0;
+    let answers = 0;
     await persist(what, client.patience, client.signal, client.onRetry, async () => {
       if (target.bytes === file.bytes) return;
-      pieces++;
+      answers++;
       const before = target.bytes;
       try {
         await receive(client, snapshot, file, target, onBytes);
@@ -58,7 +59,7 @@ export async function download(
     await target.clear();
     onBytes(0);
     // Pieces of different downloads may not fit together; what came in one piece is what there is.
-    if (pieces > 1 && !again) continue;
+    if ((resumed || answers > 1) && !again) continue;
     throw new WinnowError(
       "file",
       `${what}: what came has another ${file.digest.kind === "git" ? "SHA-1" : "SHA-256"} than the hub lists, ${file.digest.hex}; it was damaged on the way or at the hub, try again`,
