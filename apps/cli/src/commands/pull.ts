@@ -42,7 +42,7 @@ async function pullModel(text: string): Promise<void> {
       endpoint,
       root: cacheFolder(process.env),
       signal,
-      onNote: (line) => process.stderr.write(`winnow: ${line}\n`),
+      onNote: progress.note,
       onProgress: progress.update,
     });
     progress.stop();

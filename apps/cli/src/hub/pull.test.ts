@@ -459,6 +459,12 @@ describe("a server that lies", () => {
     expect(await failure("a/b")).toMatch(message);
   });
 
+  test("with more than any disk holds: nothing is fetched", async () => {
+    listing(json([entry, { ...entry, path: "model.safetensors", size: 8e15 }]));
+    expect(await failure("a/b")).toMatch(/8\d* TB are needed and .* are free; free space, or set WINNOW_CACHE/);
+    expect(asked("config.json")).toEqual([]);
+  });
+
   test("with a listing that goes on elsewhere", async () => {
     listing((response) => {
       response.setHeader("link", `<${hub.storageUrl}/next>; rel="next"`).end("[]");
