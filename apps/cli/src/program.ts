@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 
 import { version } from "../package.json";
 import { chatCommand } from "./commands/chat";
+import { convertCommand } from "./commands/convert";
 import { estimateCommand } from "./commands/estimate";
 import { inspectCommand } from "./commands/inspect";
 import { modelsCommand } from "./commands/models";
@@ -26,10 +27,11 @@ export function makeProgram(): Command {
     profileCommand(),
     inspectCommand(),
     estimateCommand(),
-    serveCommand(),
+    convertCommand(),
     pullCommand(),
     modelsCommand(),
     rmCommand(),
+    serveCommand(),
   ]) {
     program.addCommand(command);
   }

@@ -13,7 +13,7 @@ export async function measureDecodeAttention(
   { layers, tokens }: Sequence,
 ): Promise<(OperationRow | Skipped)[]> {
   const { backend, model } = bench;
-  const { heads } = model.engine.llama.shape;
+  const { heads } = model.engine.decoder.shape;
   const { queryHeads, kvHeads, headDim } = heads;
   const scale = 1 / Math.sqrt(headDim);
   const slotBytes = 2 * kvHeads * kvRowBytes(model.engine.store.layout.kvType, headDim);
@@ -59,7 +59,7 @@ export interface PromptAttention {
 /** The attention of a prompt's rows among themselves: alone, and with a mass table of every row or of one in eight. */
 export async function measurePromptAttention(bench: ShapeBench, rowCount: number): Promise<PromptAttention> {
   const { backend, model } = bench;
-  const { heads } = model.engine.llama.shape;
+  const { heads } = model.engine.decoder.shape;
   const { queryHeads, kvHeads, headDim } = heads;
   const options = { label: "bench", category: "activations" } as const;
   const name = `attend, ${formatRows(rowCount)}`;

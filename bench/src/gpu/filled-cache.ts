@@ -7,12 +7,13 @@ const ROWS_AT_A_TIME = 256;
 
 /** Fill every head's cache up to `slots` slots with random keys and values, as if so many tokens had been read and kept. */
 export async function fillCache(sequence: Sequence, slots: number): Promise<void> {
-  const { backend, llama, frequencies } = sequence.engine;
-  const { heads, vocabulary } = llama.shape;
+  const { backend, decoder, rotaries } = sequence.engine;
+  const { heads, vocabulary } = decoder.shape;
   const order = Uint32Array.from({ length: slots - sequence.tokens.length }, (_, i) => sequence.tokens.length + i);
   using qkv = randomTensor(backend, [ROWS_AT_A_TIME, (heads.queryHeads + 2 * heads.kvHeads) * heads.headDim]);
   using rotation = randomTensor(backend, [ROWS_AT_A_TIME, heads.headDim]);
-  backend.write(rotation, rotationOf(order.subarray(0, ROWS_AT_A_TIME), frequencies));
+  const [rotary] = rotaries.all;
+  if (rotary !== undefined) backend.write(rotation, rotationOf(order.subarray(0, ROWS_AT_A_TIME), rotary));
   using positions = backend.upload(tensor("u32", [order.length], order.slice()), {
     label: "bench",
     category: "activations",

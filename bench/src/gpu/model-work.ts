@@ -23,7 +23,7 @@ export function promptWork(model: Model, sequence: Sequence): Work {
   const { layers, head, behindLastAttention } = weightsOf(model);
   const rows = sequence.tokens.length;
   const perHead = causalPairs(rows) * sequence.layers.length;
-  const { kvHeads } = model.engine.llama.shape.heads;
+  const { kvHeads } = model.engine.decoder.shape.heads;
   return {
     bytes: layers.bytes + head.bytes + keptSlots(sequence) * slotBytes(model),
     flops:
@@ -40,13 +40,13 @@ interface Weights {
 }
 
 function weightsOf({ engine }: Model): Weights {
-  const { layers, head } = engine.llama.weights;
-  const products = layers.flatMap(({ qkv, output, gateUp, down }) => [qkv, output, gateUp, down]);
+  const { layers, head } = engine.decoder.weights;
+  const products = layers.flatMap(({ qkv, output, gateUp, down }) => [...qkv, output, gateUp, down]);
   const last = layers.at(-1);
   return {
-    layers: total(products),
+    layers: total(products.map(({ weight }) => weight)),
     head: total([head]),
-    behindLastAttention: last === undefined ? 0 : total([last.output, last.gateUp, last.down]).elements,
+    behindLastAttention: last === undefined ? 0 : total([last.output, last.gateUp, last.down].map(({ weight }) => weight)).elements,
   };
 }
 
@@ -67,11 +67,11 @@ function keptSlots({ layers }: Sequence): number {
 
 /** A key and a value of one KV head. */
 function slotBytes({ engine }: Model): number {
-  return 2 * kvRowBytes(engine.store.layout.kvType, engine.llama.shape.heads.headDim);
+  return 2 * kvRowBytes(engine.store.layout.kvType, engine.decoder.shape.heads.headDim);
 }
 
 /** For a row and a slot of a KV head, which all query heads of its group attend to. */
 function attentionFlops({ engine }: Model): number {
-  const { queryHeads, kvHeads, headDim } = engine.llama.shape.heads;
+  const { queryHeads, kvHeads, headDim } = engine.decoder.shape.heads;
   return 4 * (queryHeads / kvHeads) * headDim;
 }

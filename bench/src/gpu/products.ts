@@ -29,22 +29,22 @@ export function formatRows(count: number): string {
 }
 
 function productsOf({ model }: ShapeBench): Product[] {
-  const { layers, norm, head } = model.engine.llama.weights;
+  const { layers, norm, head } = model.engine.decoder.weights;
   return [
     {
       name: "qkv",
-      weights: layers.map(({ qkv }) => qkv),
+      weights: layers.flatMap(({ qkv }) => qkv.map(({ weight }) => weight)),
       norms: layers.map(({ attentionNorm }) => attentionNorm),
       form: "plain",
     },
-    { name: "output", weights: layers.map(({ output }) => output), norms: [], form: "residual" },
+    { name: "output", weights: layers.map(({ output }) => output.weight), norms: [], form: "residual" },
     {
       name: "gate-up",
-      weights: layers.map(({ gateUp }) => gateUp),
+      weights: layers.map(({ gateUp }) => gateUp.weight),
       norms: layers.map(({ feedForwardNorm }) => feedForwardNorm),
       form: "gated",
     },
-    { name: "down", weights: layers.map(({ down }) => down), norms: [], form: "residual" },
+    { name: "down", weights: layers.map(({ down }) => down.weight), norms: [], form: "residual" },
     { name: "head", weights: [head], norms: [norm], form: "plain" },
   ];
 }

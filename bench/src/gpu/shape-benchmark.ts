@@ -85,10 +85,10 @@ async function measureModel(name: string, bench: ShapeBench, extent: Extent): Pr
       }),
     );
   }
-  const { llama, store } = model.engine;
+  const { decoder, store } = model.engine;
   return {
     name,
-    layers: llama.weights.layers.length,
+    layers: decoder.weights.layers.length,
     weightBytes: backend.memory.snapshot().weights,
     kvType: store.layout.kvType,
     operations,

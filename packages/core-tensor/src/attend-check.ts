@@ -7,7 +7,7 @@ import { expectShape } from "./shape";
  *
  * @throws WinnowError `shape` or `range` when operands do not fit together or rows are asked for that are not there.
  */
-export function checkAttend({ heads, qkv, out, groups, record }: AttendSpec): void {
+export function checkAttend({ heads, qkv, out, groups, record, softCap, window }: AttendSpec): void {
   const { queryHeads, kvHeads, headDim } = heads;
   if (queryHeads % kvHeads !== 0) {
     throw new WinnowError("shape", `attend: ${queryHeads} query heads do not divide among ${kvHeads} KV heads`);
@@ -15,7 +15,26 @@ export function checkAttend({ heads, qkv, out, groups, record }: AttendSpec): vo
   expectShape("attend", "qkv", qkv.tensor.shape, [null, (queryHeads + 2 * kvHeads) * headDim]);
   expectShape("attend", "out", out.tensor.shape, [null, queryHeads * headDim]);
   if (record !== undefined) checkRecord(record, heads);
-  for (const group of groups) checkGroup(group, Math.min(qkv.count, out.count), heads);
+  if (softCap !== undefined && !(softCap > 0)) {
+    throw new WinnowError("range", `attend: a soft cap of ${softCap}; expected a number above 0`);
+  }
+  for (const group of groups) {
+    checkGroup(group, Math.min(qkv.count, out.count), heads);
+    if (window !== undefined) checkWindow(window, group);
+  }
+}
+
+function checkWindow(window: number, { position, context, own }: AttendGroup): void {
+  if (!Number.isInteger(window) || window < 1) {
+    throw new WinnowError("range", `attend: a window of ${window} positions; expected a whole number of at least 1`);
+  }
+  if (position === undefined) {
+    throw new WinnowError("range", "attend: a window, and a group without the position of its first row; give it");
+  }
+  const isApart = context !== undefined && context.count > 0 && context.scratch.k !== own?.scratch.k;
+  if (isApart) {
+    throw new WinnowError("range", "attend: a window, and context that is not in the scratch of the group's own rows");
+  }
 }
 
 function checkGroup({ start, count, paged, context, own }: AttendGroup, rowCount: number, heads: HeadShape): void {

@@ -20,28 +20,35 @@ export interface HeadShape {
   readonly headDim: number;
 }
 
-/** Rows of an embedding table: out[i] = table[ids[i]]. A row whose id is NOT_A_TOKEN stays as it is. */
+/** Rows of an embedding table: out[i] = scale · table[ids[i]]. A row whose id is NOT_A_TOKEN stays as it is. */
 export interface EmbedSpec {
   /** f32 [vocabulary, width], or quantised. */
   readonly table: DeviceTensor;
   /** u32 */
   readonly ids: Rows;
+  /** 1 unless told otherwise. */
+  readonly scale?: number;
   /** f32 [rows, width] */
   readonly out: Rows;
 }
 
-/** Root mean square norm: out = x / sqrt(mean(x²) + epsilon) · weight, over each row, or each head of it. */
+/** Root mean square norm: out = x / sqrt(mean(x²) + epsilon) · weight + residual, over each row, or each head of it. */
 export interface RmsNormSpec {
   /** f32 [rows, width] */
   readonly x: Rows;
-  /** f32 [width], or [headDim] for a norm of each head: the weight's length says which. */
+  /**
+   * f32 [width], or [headDim] for a norm of each head: the weight's length says which. Or [heads, headDim], a weight for each
+   * of a row's first heads: what is behind them in a row of `out` stays as it is.
+   */
   readonly weight: DeviceTensor;
   readonly epsilon: number;
+  /** f32 [rows, width]; may be `out`. */
+  readonly residual?: Rows;
   /** f32 [rows, width]; may be x itself. */
   readonly out: Rows;
 }
 
-/** out = activation(norm(x) · weightᵀ + bias) + residual. A quantised weight is widened on the way, 32 elements at a time. */
+/** out = softCap(activation(norm(x) · weightᵀ + bias)) + residual. A quantised weight is widened on the way, 32 elements at a time. */
 export interface MatmulSpec {
   /** f32 [rows, inputs] */
   readonly x: Rows;
@@ -57,8 +64,13 @@ export interface MatmulSpec {
   readonly bias?: DeviceTensor;
   /** f32, as wide as `out`, which it may be. */
   readonly residual?: Rows;
-  /** `silu-gate`: the first half of the outputs is the gate; out = silu(gate) · up, half as wide. */
-  readonly activation?: "silu-gate";
+  /**
+   * The first half of the outputs is the gate: out = silu(gate) · up, half as wide, or gelu(gate) · up with the approximation
+   * by tanh (arXiv 1606.08415, section 2).
+   */
+  readonly activation?: "silu-gate" | "gelu-gate";
+  /** Outputs y become softCap · tanh(y / softCap) (Gemma 2, arXiv 2408.00118, section 2). */
+  readonly softCap?: number;
   /**
    * Where in a row of `out` the first output goes: several products may fill one row side by side. 0 unless told otherwise,
    * and then rows are as wide as there are outputs.
@@ -167,6 +179,11 @@ export interface AttendGroup {
   readonly context?: { readonly scratch: KvScratch; readonly start: number; readonly count: number };
   /** Scratch row of the group's first row; row i sees the scratch rows own.start .. own.start + i. */
   readonly own?: { readonly scratch: KvScratch; readonly start: number };
+  /**
+   * Position of the group's first row; the others follow one by one. A window needs it, and that scratch rows follow one
+   * another likewise.
+   */
+  readonly position?: number;
 }
 
 /** Rows start, start + stride, … below end, counted over the whole extend. */
@@ -208,6 +225,10 @@ export interface AttendRecord {
 export interface AttendSpec {
   readonly heads: HeadShape;
   readonly scale: number;
+  /** Scores s become softCap · tanh(s / softCap) (Gemma 2, arXiv 2408.00118, section 2). */
+  readonly softCap?: number;
+  /** Rows see positions less than this behind their own, whatever slots there are (Longformer, arXiv 2004.05150, section 3.1). */
+  readonly window?: number;
   /** f32, rotated by `append`. */
   readonly qkv: Rows;
   /** f32 [rows, queryHeads·headDim] */

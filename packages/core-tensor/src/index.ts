@@ -10,6 +10,7 @@ export * from "./expr";
 export * from "./half";
 export * from "./kv-type";
 export * from "./memory-meter";
+export { normRunsOf, type NormRuns } from "./norm-runs";
 export { expectOutput } from "./output-check";
 export * from "./page-pool";
 export { plainElements } from "./plain-elements";

@@ -1,7 +1,7 @@
 import { bytesOf, type DType } from "./dtype";
 import { WinnowError } from "./errors";
 import { widenBf16, widenF16 } from "./half";
-import { isQuantised, quantisedRow, type QuantisedType } from "./quantised-row";
+import { dequantiseRow, isQuantised, quantisedRow, type QuantisedType } from "./quantised-row";
 import { elementCount, formatShape, type Shape } from "./shape";
 
 /** The typed array that holds each storage type: half-precision bits, and rows of quantised elements, are words. */
@@ -55,7 +55,7 @@ export function tensor<D extends DType>(dtype: D, shape: Shape, data: DTypeArray
 /**
  * The elements as f32: the tensor's own array where it is f32 already, else a widened copy.
  *
- * @throws WinnowError `dtype` for integers and quantised weights, which are not widened here.
+ * @throws WinnowError `dtype` for integers.
  */
 export function toFloat32(source: Tensor): Float32Array {
   switch (source.dtype) {
@@ -71,7 +71,16 @@ export function toFloat32(source: Tensor): Float32Array {
       widenBf16(source.data, wide);
       return wide;
     }
-    default:
-      throw new WinnowError("dtype", `cannot widen ${source.dtype} to f32; expected f32, f16 or bf16`);
+    case "i32":
+    case "u32":
+      throw new WinnowError("dtype", `cannot widen ${source.dtype} to f32; expected floats or quantised weights`);
+    default: {
+      const row = quantisedRow(source.dtype, source.shape.at(-1) ?? 1);
+      const wide = new Float32Array(elementCount(source.shape));
+      for (let at = 0, to = 0; to < wide.length; at += row.words, to += row.width) {
+        dequantiseRow(row, source.data, at, wide, to);
+      }
+      return wide;
+    }
   }
 }

@@ -9,6 +9,8 @@ export interface CacheShape {
   /** Slots a page. */
   readonly pageSlots: number;
   readonly kvType: KvType;
+  /** By layer: positions that a row sees, itself included, which is a ceiling on what its heads keep; null for all, as everywhere by default. */
+  readonly windows?: readonly (number | null)[];
 }
 
 /** Bytes of a cache that has not been made, between bounds where the prompt decides. */
@@ -33,20 +35,30 @@ export function estimateCache(shape: CacheShape, preset: Preset, tokens: number,
     if (!Number.isInteger(value) || value < 1)
       throw new WinnowError("range", `${name} is ${value}; expected a whole number of at least 1`);
   }
-  const heads = shape.layers * shape.kvHeads * batch;
+  const heads = shape.kvHeads * batch;
   const slotBytes = 2 * kvRowBytes(shape.kvType, shape.headDim);
-  const bytes = (slots: number, columns: number): number => {
-    const pages = Math.ceil(slots / shape.pageSlots);
-    return pages * shape.pageSlots * heads * (slotBytes + bytesOf("f32", columns));
-  };
+  const windows = shape.windows ?? new Array<null>(shape.layers).fill(null);
+  const bytes = (slots: number, columns: number): number =>
+    windows.reduce<number>((sum, window) => {
+      const isWindowed = window !== null && window < tokens;
+      const pages = Math.ceil(Math.min(slots, window ?? Infinity) / shape.pageSlots);
+      // To know what lies behind a window, a head stores positions.
+      const stored = isWindowed ? Math.max(1, columns) : columns;
+      return sum + pages * shape.pageSlots * heads * (slotBytes + bytesOf("f32", stored));
+    }, 0);
+  const fullBytes = windows.reduce<number>(
+    (sum, window) =>
+      sum + Math.ceil(Math.min(tokens, window ?? Infinity) / shape.pageSlots) * shape.pageSlots * heads * slotBytes,
+    0,
+  );
   const each = preset.candidates.map((policy) => {
     const columns = storedColumns(policy, preset);
     const { least, most } = slotBounds(policy.node, tokens);
     return { least: bytes(least, columns), most: bytes(most, columns) };
   });
   return {
-    bytesPerToken: heads * slotBytes,
-    fullBytes: bytes(tokens, 0),
+    bytesPerToken: shape.layers * heads * slotBytes,
+    fullBytes,
     leastBytes: Math.min(...each.map(({ least }) => least)),
     mostBytes: Math.max(...each.map(({ most }) => most)),
   };

@@ -3,14 +3,14 @@ import type { TokenClasses } from "@winnow/kv-policies";
 
 import type { Admission } from "./cache/admission";
 import type { KvStore } from "./cache/kv-store";
-import type { Llama } from "./models/llama";
+import type { Decoder } from "./models/decoder";
+import type { Rotaries } from "./models/rotaries";
 
 /** What every sequence of a loaded model shares. */
 export interface Engine {
   readonly backend: Backend;
-  readonly llama: Llama;
-  /** Rotary frequencies, headDim / 2 of them. */
-  readonly frequencies: Float64Array;
+  readonly decoder: Decoder;
+  readonly rotaries: Rotaries;
   readonly classes: TokenClasses;
   /** The longest sequence, in tokens. */
   readonly context: number;

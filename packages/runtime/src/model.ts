@@ -18,8 +18,8 @@ import { openCheckpoint } from "./checkpoint/open-checkpoint";
 import type { ModelConfig } from "./files/config";
 import type { ModelFiles } from "./files/model-files";
 import { StepRounds } from "./generate/step-rounds";
-import { loadLlama } from "./models/load-llama";
-import { ropeFrequencies } from "./models/rope";
+import { loadDecoder } from "./models/load-decoder";
+import { rotariesOf } from "./models/rotaries";
 import { resolveSession } from "./session/resolve-policy";
 import { Session } from "./session/session";
 import type { SessionOptions } from "./session/session-options";
@@ -32,6 +32,11 @@ const UNIT_ROWS = { cpu: 64, webgpu: 256 } as const;
 export interface LoadOptions {
   /** Where the model runs; by default a CPU backend in the calling thread. The model disposes of it. */
   readonly backend?: Backend | undefined;
+  /**
+   * The longest sequence, in tokens, up to what the model allows. Rotations that depend on a length (`dynamic`, LongRoPE)
+   * depend on this one. Default: the model's.
+   */
+  readonly context?: number | undefined;
   /** Slots a page: a power of two from 8 to 256. Default: 16 for contexts up to 4,096 tokens, 64 above. */
   readonly pageSlots?: number | undefined;
   /** How the cache stores keys and values. Default: f16 on WebGPU, where heads allow it, and f32 on the CPU. f16 and q8 need WebGPU. */
@@ -62,7 +67,7 @@ export interface LoadOptions {
 export async function loadModel(place: string | ModelFiles, options: LoadOptions = {}): Promise<Model> {
   const started = performance.now();
   await using checkpoint = await openCheckpoint(place);
-  const config = await checkpoint.config();
+  const config = limitContext(await checkpoint.config(), options.context);
   const pageSlots = options.pageSlots ?? defaultPageSlots(config.context);
   expectPageSlots(pageSlots);
   const tokenizer = await checkpoint.tokenizer();
@@ -72,15 +77,18 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
   const backend = options.backend ?? createCpuBackend();
   try {
     await using weights = await checkpoint.weights();
-    const llama = await loadLlama(weights, config, backend, options);
+    const decoder = await loadDecoder(weights, config, backend, options);
     const heads = { queryHeads: config.queryHeads, kvHeads: config.kvHeads, headDim: config.headDim };
     const kvType = resolveKvType(options.kvType, backend, config.headDim);
-    const layout = { layers: config.layers, heads, kvType, pageSlots, context: config.context };
+    const { layers, context } = config;
+    // A window that sees the whole context is none.
+    const windows = decoder.shape.windows.map((window) => (window !== null && window < context ? window : null));
+    const layout = { layers, windows, heads, kvType, pageSlots, context };
     const store = new KvStore(backend, layout, new KvBudget(backend, options.kvBudgetBytes ?? Infinity));
     const engine: Engine = {
       backend,
-      llama,
-      frequencies: ropeFrequencies(config.headDim, config.ropeTheta, config.ropeScaling),
+      decoder,
+      rotaries: rotariesOf(config, config.context),
       classes: new TokenClasses(tokenizer.vocabulary()),
       context: config.context,
       unitRows: UNIT_ROWS[backend.name],
@@ -103,6 +111,18 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
     if (options.backend === undefined) backend[Symbol.dispose]();
     throw error;
   }
+}
+
+/** @throws WinnowError `usage` for a context that the model has not. */
+function limitContext(config: ModelConfig, context: number | undefined): ModelConfig {
+  if (context === undefined) return config;
+  if (!Number.isInteger(context) || context < 1 || context > config.context) {
+    throw new WinnowError(
+      "usage",
+      `a context of ${context} tokens; expected a whole number from 1 to ${config.context}, the model's own`,
+    );
+  }
+  return { ...config, context };
 }
 
 /** What the caches of a model's sessions take. */

@@ -6,7 +6,7 @@ import { Command } from "commander";
 
 import { resolveModel } from "../hub/resolve-model";
 import { loadPlugins } from "../options/cache";
-import { MODEL_PLACE, kvTypeOption } from "../options/model";
+import { MODEL_PLACES, kvTypeOption } from "../options/model";
 import { collect, whole } from "../options/numbers";
 import { printJson } from "../output/result";
 
@@ -30,7 +30,7 @@ Examples:
 export function estimateCommand(): Command {
   return new Command("estimate")
     .description("How many bytes a KV cache takes, before anything is loaded.")
-    .requiredOption("-m, --model <path>", `${MODEL_PLACE}; no weights are read`)
+    .requiredOption("-m, --model <path>", `${MODEL_PLACES}; no weights are read`)
     .option("--context <tokens>", "tokens a sequence (default: the model's context)", whole(1))
     .option("--batch <n>", "sequences", whole(1), 1)
     .option("--policy <text>", "a preset or an expression", "adaptive")
@@ -57,7 +57,8 @@ async function estimate(flags: EstimateFlags): Promise<void> {
   const tokens = flags.context ?? config.context;
   const pageSlots = flags.page ?? defaultPageSlots(config.context);
   expectPageSlots(pageSlots);
-  const shape = { ...config, pageSlots, kvType: flags.kvType };
+  const windows = config.sights.map(({ window }) => window);
+  const shape = { ...config, windows, pageSlots, kvType: flags.kvType };
   const found = estimateCache(shape, preset, tokens, flags.batch);
   if (flags.json === true) {
     printJson({ model: flags.model, policy: preset.text, tokens, batch: flags.batch, kvType: flags.kvType, ...found });

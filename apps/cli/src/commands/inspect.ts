@@ -14,7 +14,7 @@ import { Command } from "commander";
 
 import { resolveModel } from "../hub/resolve-model";
 import { loadPlugins, readText } from "../options/cache";
-import { MODEL_PLACE } from "../options/model";
+import { MODEL_PLACES } from "../options/model";
 import { collect } from "../options/numbers";
 
 export function inspectCommand(): Command {
@@ -31,7 +31,7 @@ Examples:
   command
     .command("model")
     .description("a model's family, shape and sizes; its weights are not loaded")
-    .argument("<path>", MODEL_PLACE)
+    .argument("<path>", MODEL_PLACES)
     .option("--debug", "show where an error came from")
     .addHelpText("after", "\nExample:\n  winnow inspect model models/demo")
     .action(inspectModel);
@@ -101,8 +101,8 @@ async function inspectModel(model: string): Promise<void> {
   await using weights = await checkpoint.weights();
   const byType = new Map<string, number>();
   let parameters = 0;
-  for (const { dtype, bytes, shape, stored = { type: dtype, bytes } } of weights.tensors.values()) {
-    byType.set(stored.type, (byType.get(stored.type) ?? 0) + stored.bytes);
+  for (const { dtype, bytes, shape } of weights.tensors.values()) {
+    byType.set(dtype, (byType.get(dtype) ?? 0) + bytes);
     parameters += elementCount(shape);
   }
   const { layers, queryHeads, kvHeads, headDim } = config;

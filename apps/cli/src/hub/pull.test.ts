@@ -460,8 +460,8 @@ describe("a server that lies", () => {
   });
 
   test("with more than any disk holds: nothing is fetched", async () => {
-    listing(json([entry, { ...entry, path: "model.safetensors", size: 8e15 }]));
-    expect(await failure("a/b")).toMatch(/8\d* TB are needed and .* are free; free space, or set WINNOW_CACHE/);
+    listing(json([entry, { ...entry, path: "model.safetensors", size: 9e14 }]));
+    expect(await failure("a/b")).toMatch(/900 TB are needed and .* are free; free space, or set WINNOW_CACHE/);
     expect(asked("config.json")).toEqual([]);
   });
 
@@ -659,10 +659,10 @@ test("whatever happens, what is there in the end is the file or nothing, and no 
       }
       expect.fail("the file never came");
     }),
-    { seed: 4, numRuns: 120 },
+    { seed: 4, numRuns: 80 },
   );
-  expect(whole).toBe(120);
-  expect(failed).toBeGreaterThan(20);
+  expect(whole).toBe(80);
+  expect(failed).toBeGreaterThan(15);
 });
 
 /** A whole answer of some length and type. */

@@ -9,22 +9,24 @@ import { whole } from "./numbers";
 export interface ModelFlags {
   readonly model: string;
   readonly backend: BackendName;
+  readonly context?: number;
   readonly page?: number;
   readonly kvType?: KvType;
   readonly json?: boolean;
 }
 
 /** What may be given for a model, wherever one is. */
-export const MODEL_PLACE = "a directory in Hugging Face layout, a GGUF file, or the name of a model that was pulled";
+export const MODEL_PLACES = "a directory in Hugging Face layout, a GGUF file, or the name of a model that was pulled";
 
 export function withModel(command: Command): Command {
   return command
-    .requiredOption("-m, --model <path>", MODEL_PLACE)
+    .requiredOption("-m, --model <path>", MODEL_PLACES)
     .addOption(
       new Option("--backend <name>", "where to compute; auto takes a real GPU where there is one")
         .choices(["cpu", "webgpu", "auto"])
         .default("auto"),
     )
+    .option("--context <tokens>", "the longest sequence (default: the model's context)", whole(1))
     .option("--page <slots>", "slots a page of the cache: a power of two from 8 to 256", whole(1))
     .addOption(kvTypeOption("how the cache is stored: f16 and q8 on WebGPU only (default: f16 there, f32 on the CPU)"))
     .option("--debug", "show where an error came from");
@@ -54,6 +56,7 @@ export async function openModel(
   try {
     await prepare?.(backend);
     return await loadModel(place, {
+      context: flags.context,
       backend,
       pageSlots: flags.page,
       kvType: flags.kvType,

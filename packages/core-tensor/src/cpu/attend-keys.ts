@@ -24,6 +24,19 @@ export interface Visible {
   readonly growth: 0 | 1;
 }
 
+/** The position of each column, counted from the group's first row: below 0 for those before it. */
+export function distances(group: AttendGroup, paged: PagedReader | null, head: number): Int32Array {
+  const { position = 0, context, own, count } = group;
+  const kept = paged?.lengths[head] ?? 0;
+  const before = context?.count ?? 0;
+  const ownStart = own?.start ?? 0;
+  return Int32Array.from({ length: kept + before + (own === undefined ? 0 : count) }, (_, column) => {
+    if (column < kept) return (paged?.position(head, column) ?? column) - position;
+    const row = column - kept;
+    return row < before ? (context?.start ?? 0) + row - ownStart : row - before;
+  });
+}
+
 /** All keys that any row of the group sees, in the order paged, context, own. */
 export function visibleKeys(group: AttendGroup, paged: PagedReader | null, head: number, headDim: number): Visible {
   const runs: KeyRun[] = [];

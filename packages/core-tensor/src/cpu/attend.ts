@@ -1,7 +1,7 @@
 import type { AttendSpec } from "../backend";
 import { checkAttend } from "../attend-check";
 import { accumulate, addWaiting } from "./attend-accumulate";
-import { visibleKeys, type KeyRun } from "./attend-keys";
+import { distances, visibleKeys, type KeyRun } from "./attend-keys";
 import { AttendRecorder } from "./attend-recorder";
 import { columnsOf, type Tile } from "./attend-tile";
 import { f32Rows, type Poll } from "./cpu-tensor";
@@ -35,11 +35,12 @@ export function attend(spec: AttendSpec, poll: Poll): void {
       const kept = paged?.lengths[head] ?? 0;
       const recorder = spec.record === undefined ? null : new AttendRecorder(spec.record, heads, head, kept, paged);
       const { runs, first, growth } = visibleKeys(group, paged, head, headDim);
+      const window = spec.window === undefined ? null : { size: spec.window, columns: distances(group, paged, head) };
       if (spec.accumulate === true && paged !== null && group.count > 0) addWaiting(paged, head);
       for (let row = 0; row < group.count; row += TILE_ROWS) {
         const rowCount = Math.min(TILE_ROWS, group.count - row);
         const tile = { heads, head, row: group.start + row, rowCount, visible: first + growth * row, growth };
-        attendTile(tile, runs, spec.scale, source, target, poll);
+        attendTile(tile, runs, { spec, window, firstRow: row }, source, target, poll);
         recorder?.add(weights, tile);
         if (spec.accumulate === true && paged !== null) {
           accumulate(paged, weights, tile, row + rowCount === group.count);
@@ -49,11 +50,20 @@ export function attend(spec: AttendSpec, poll: Poll): void {
   }
 }
 
+/** How products become scores. */
+interface Scoring {
+  readonly spec: Pick<AttendSpec, "scale" | "softCap">;
+  /** Columns by their distance from the group's first row. */
+  readonly window: { readonly size: number; readonly columns: Int32Array } | null;
+  /** The tile's first row, counted from the group's first. */
+  readonly firstRow: number;
+}
+
 /** Leave the tile's attention weights in `weights` [vectors, columns], and its outputs in `target`. */
 function attendTile(
   tile: Tile,
   runs: readonly KeyRun[],
-  scale: number,
+  scoring: Scoring,
   source: Float32Array,
   target: Float32Array,
   poll: Poll,
@@ -74,7 +84,10 @@ function attendTile(
     dots(queries, 0, headDim, vectors, run.keys, run.k, headDim, count, headDim, weights, run.column, columns);
   }
   for (let i = 0; i < vectors; i++) {
-    softmax(weights, i * columns, tile.visible + tile.growth * Math.floor(i / perGroup), columns, scale);
+    const row = Math.floor(i / perGroup);
+    const visible = tile.visible + tile.growth * row;
+    score(weights, i * columns, visible, scoring, row);
+    softmax(weights, i * columns, visible, columns);
   }
   sums.fill(0, 0, vectors * headDim);
   addValues(runs, 0, tile.visible, 0, vectors, columns, headDim, poll);
@@ -127,21 +140,37 @@ function reserve(vectors: number, columns: number, headDim: number): void {
   if (sums.length < vectors * headDim) sums = new Float64Array(vectors * headDim);
 }
 
-/** Turn the first `visible` scores of a row into weights that sum to 1, and the others into 0. */
-function softmax(scores: Float64Array, start: number, visible: number, columns: number, scale: number): void {
+/** Turn the first `visible` products of a row into scores: the lowest of all where the row does not see the column. */
+function score(
+  products: Float64Array,
+  start: number,
+  visible: number,
+  { spec: { scale, softCap }, window, firstRow }: Scoring,
+  row: number,
+): void {
+  for (let j = start; j < start + visible; j++) products[j] = (products[j] ?? 0) * scale;
+  if (softCap !== undefined) {
+    for (let j = start; j < start + visible; j++) products[j] = softCap * Math.tanh((products[j] ?? 0) / softCap);
+  }
+  if (window === null) return;
+  const oldest = firstRow + row - window.size;
+  for (let j = 0; j < visible; j++) if ((window.columns[j] ?? 0) <= oldest) products[start + j] = -Infinity;
+}
+
+/** Turn the first `visible` scores of a row into weights that sum to 1, or to 0 where none is seen, and the others into 0. */
+function softmax(scores: Float64Array, start: number, visible: number, columns: number): void {
   let greatest = -Infinity;
   for (let j = start; j < start + visible; j++) {
-    const score = (scores[j] ?? 0) * scale;
-    scores[j] = score;
+    const score = scores[j] ?? 0;
     if (score > greatest) greatest = score;
   }
   let sum = 0;
   for (let j = start; j < start + visible; j++) {
-    const weight = Math.exp((scores[j] ?? 0) - greatest);
+    const weight = scores[j] === -Infinity ? 0 : Math.exp((scores[j] ?? 0) - greatest);
     scores[j] = weight;
     sum += weight;
   }
-  const inverse = 1 / sum;
+  const inverse = sum === 0 ? 0 : 1 / sum;
   for (let j = start; j < start + visible; j++) scores[j] = (scores[j] ?? 0) * inverse;
   scores.fill(0, start + visible, start + columns);
 }

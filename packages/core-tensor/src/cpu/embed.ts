@@ -3,8 +3,8 @@ import { WinnowError } from "../errors";
 import { f32Rows, u32Rows, widthOf } from "./cpu-tensor";
 import { weightRows } from "./weight-rows";
 
-/** out[i] = table[ids[i]]; a row without a token stays as it is. */
-export function embed({ table, ids, out }: EmbedSpec): void {
+/** out[i] = scale · table[ids[i]]; a row without a token stays as it is. */
+export function embed({ table, ids, scale = 1, out }: EmbedSpec): void {
   const width = widthOf(table);
   const vocabulary = table.shape[0] ?? 0;
   const source = weightRows(table, 1);
@@ -21,6 +21,6 @@ export function embed({ table, ids, out }: EmbedSpec): void {
       throw new WinnowError("range", `embed: token ${id} is outside the vocabulary of ${vocabulary}`);
     }
     const { from, start } = source.read(id, 1);
-    target.set(from.subarray(start, start + width), row * width);
+    for (let i = 0; i < width; i++) target[row * width + i] = scale * (from[start + i] ?? 0);
   });
 }

@@ -12,12 +12,13 @@ const TILE_OUTPUTS = 96;
 
 const sums = new Float64Array(TILE_ROWS * TILE_OUTPUTS * 2);
 
-/** out = activation(norm(x) · weightᵀ + bias) + residual. */
+/** out = softCap(activation(norm(x) · weightᵀ + bias)) + residual. */
 export function matmul(spec: MatmulSpec, poll: Poll): void {
-  const { x, norm, weight, bias, residual, activation, column = 0, out } = spec;
+  const { x, norm, weight, bias, residual, activation, softCap, column = 0, out } = spec;
   const inputs = widthOf(x.tensor);
   const outputs = weight.shape[0] ?? 0;
-  const gated = activation === "silu-gate";
+  const gated = activation !== undefined;
+  const gateOf = activation === "gelu-gate" ? gelu : silu;
   const width = gated ? outputs / 2 : outputs;
   checkShapes(spec, inputs, outputs, width);
   const source = normed(f32Rows("matmul", "x", x), norm);
@@ -46,8 +47,9 @@ export function matmul(spec: MatmulSpec, poll: Poll): void {
           let value = (sums[i * pitch + j] ?? 0) + (offsets === null ? 0 : (offsets[o + j] ?? 0));
           if (gated) {
             const gatedBy = (sums[i * pitch + tile + j] ?? 0) + (offsets === null ? 0 : (offsets[width + o + j] ?? 0));
-            value = (value / (1 + Math.exp(-value))) * gatedBy;
+            value = gateOf(value) * gatedBy;
           }
+          if (softCap !== undefined) value = softCap * Math.tanh(value / softCap);
           target[at] = value + (before === null ? 0 : (before[at] ?? 0));
         }
       }
@@ -74,4 +76,12 @@ function normed(x: Float32Array, norm: MatmulSpec["norm"]): Float32Array {
   const target = new Float32Array(x.length);
   normRuns(x, f32Of(norm.weight), norm.epsilon, target);
   return target;
+}
+
+function silu(value: number): number {
+  return value / (1 + Math.exp(-value));
+}
+
+function gelu(value: number): number {
+  return (value / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
 }

@@ -18,6 +18,9 @@ export interface Scene {
   readonly count: number;
   readonly qkv: Float32Array;
   readonly seed: number;
+  readonly softCap?: number;
+  /** With the position of the first row. */
+  readonly window?: { readonly size: number; readonly position: number };
 }
 
 export const scenesOf = ({ halves }: SuiteContext): fc.Arbitrary<Scene> =>
@@ -51,13 +54,23 @@ export const scenesOf = ({ halves }: SuiteContext): fc.Arbitrary<Scene> =>
 export function naive(scene: Scene, row: number, queryHead: number): { weights: number[]; out: number[] } {
   const { heads, kept, fresh, context, qkv, scale } = scene;
   const head = Math.floor(queryHead / (heads.queryHeads / heads.kvHeads));
-  const slots = [...at(kept, head), ...at(fresh, head).slice(0, context + row + 1)];
+  const { softCap, window } = scene;
+  const before = at(kept, head).map((slot) => ({ ...slot, distance: slot.position - (window?.position ?? 0) }));
+  const slots = [
+    ...before,
+    ...at(fresh, head)
+      .slice(0, context + row + 1)
+      .map((slot, i) => ({ ...slot, distance: i - context })),
+  ];
+  const seen = ({ distance }: (typeof slots)[number]): boolean => window === undefined || row - distance < window.size;
   const query = at(unflatten(qkv, heads.headDim), row * (heads.queryHeads + 2 * heads.kvHeads) + queryHead);
   return naiveAttention(
     query,
     slots.map((slot) => slot.key),
     slots.map((slot) => slot.value),
     scale,
+    softCap,
+    slots.map(seen),
   );
 }
 
@@ -75,7 +88,9 @@ export class Stage {
     const { fixture } = context;
     const { heads, kept, fresh, count, qkv, seed } = scene;
     const { headDim, queryHeads, kvHeads } = heads;
-    const slots = kept.map((of) => ({ slots: of, columns: [] }));
+    // A head stores positions where they are not the slots' own numbers.
+    const gaps = (of: readonly Slot[]): boolean => of.some(({ position }, slot) => position !== slot);
+    const slots = kept.map((of) => ({ slots: of, columns: gaps(of) ? (["position"] as const) : [] }));
     this.cache = new PagedFixture(fixture, slots, { headDim, pageSlots: 8, capacity: 64, seed });
     this.scratch = scratchOf(fixture, fresh, headDim);
     this.qkv = fixture.f32([count, (queryHeads + 2 * kvHeads) * headDim], qkv);
@@ -89,6 +104,7 @@ export class Stage {
       paged: { kv: this.cache.kv, appended: 0 },
       context: { scratch: this.scratch, start: 0, count: this.scene.context + start },
       own: { scratch: this.scratch, start: this.scene.context + start },
+      ...(this.scene.window === undefined ? {} : { position: this.scene.window.position + start }),
     };
   }
 
@@ -101,6 +117,8 @@ export class Stage {
       qkv: rows(this.qkv, start, count),
       out: rows(this.out, start, count),
       groups: [this.group(start, count)],
+      ...(this.scene.softCap === undefined ? {} : { softCap: this.scene.softCap }),
+      ...(this.scene.window === undefined ? {} : { window: this.scene.window.size }),
       ...more,
     });
   }

@@ -5,6 +5,7 @@ import { registerMatchers } from "./allclose";
 import { SuiteContext, type BackendSuiteOptions } from "./suite-context";
 import { appendSuite } from "./suite/append.suite";
 import { attendRecordSuite } from "./suite/attend-record.suite";
+import { attendWindowSuite } from "./suite/attend-window.suite";
 import { attendSuite } from "./suite/attend.suite";
 import { denseSuite } from "./suite/dense.suite";
 import { memorySuite } from "./suite/memory.suite";
@@ -20,6 +21,7 @@ const PARTS = {
   append: appendSuite,
   attend: attendSuite,
   "attend, recording": attendRecordSuite,
+  "attend, in a window": attendWindowSuite,
   slots: slotsSuite,
   select: selectSuite,
   sample: sampleSuite,

@@ -26,10 +26,15 @@ export function silu(value: number): number {
   return value / (1 + Math.exp(-value));
 }
 
-/** silu of the first half, times the second. */
-export function naiveGate(row: Vector): number[] {
+/** With the approximation by tanh (arXiv 1606.08415, section 2), as decoders that use it were trained. */
+export function gelu(value: number): number {
+  return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value * value * value)));
+}
+
+/** A function of the first half, times the second. */
+export function naiveGate(row: Vector, gate = silu): number[] {
   const half = row.length / 2;
-  return row.slice(0, half).map((gate, i) => silu(gate) * (row[half + i] ?? NaN));
+  return row.slice(0, half).map((value, i) => gate(value) * (row[half + i] ?? NaN));
 }
 
 export function naiveNorm(run: Vector, weight: Vector, epsilon: number): number[] {
@@ -60,8 +65,12 @@ export function naiveAttention(
   keys: readonly Vector[],
   values: readonly Vector[],
   scale: number,
+  softCap = Infinity,
+  seen: readonly boolean[] = keys.map(() => true),
 ): { readonly weights: number[]; readonly out: number[] } {
-  const weights = naiveSoftmax(keys.map((key) => scale * dot(query, key)));
+  const capped = (score: number): number => (softCap === Infinity ? score : softCap * Math.tanh(score / softCap));
+  const scores = keys.map((key, j) => (seen[j] === true ? capped(scale * dot(query, key)) : -Infinity));
+  const weights = seen.includes(true) ? naiveSoftmax(scores) : scores.map(() => 0);
   const out = query.map((_, d) => weights.reduce((sum, weight, j) => sum + weight * (values[j]?.[d] ?? NaN), 0));
   return { weights, out };
 }

@@ -59,7 +59,7 @@ export function cutDecision(sequence: Sequence, rowCount: number): CutDecision {
       const [only] = candidates;
       if (candidates.length === 1 && only?.node.kind === "full") {
         const { layers, engine } = sequence;
-        const heads = layers.map(() => Array.from({ length: engine.llama.shape.heads.kvHeads }, () => only));
+        const heads = layers.map(() => Array.from({ length: engine.decoder.shape.heads.kvHeads }, () => only));
         return { kind: "given", heads, candidates: [], policies: [], needs: [], measures: false };
       }
       return { kind: "search", threshold, candidates, policies: candidates, needs: [], measures: true };

@@ -8,14 +8,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 
 import { loadModel, type Model } from "../model";
-import type { LlamaWeights } from "../models/llama";
+import type { DecoderWeights } from "../models/decoder";
 import { idsPart } from "../prompt/parts";
 import type { PromptPart } from "../session/session";
 import type { SessionOptions } from "../session/session-options";
 import { newestLogits } from "../testing/cache-contents";
 import { TOLERANCE } from "../testing/goldens";
 import { DEMO, TINY } from "../testing/models";
-import { NaiveLlama, type Sight } from "../testing/naive-llama";
+import { NaiveDecoder, type Sight } from "../testing/naive-decoder";
 import { goldenIds } from "../testing/prompts";
 
 const DAMAGED = "model.layers.1.self_attn.k_proj.weight";
@@ -54,11 +54,11 @@ describe.each([
 ] as const)("the $name model against one without a cache", ({ name, dir }) => {
   const ids = goldenIds(name, PROMPT);
   let model: Model;
-  let naive: NaiveLlama;
+  let naive: NaiveDecoder;
 
   beforeAll(async () => {
     model = await loadModel(dir);
-    naive = await NaiveLlama.of(model);
+    naive = await NaiveDecoder.of(model);
   });
 
   afterAll(() => {
@@ -279,14 +279,22 @@ describe("the tiny model", () => {
   });
 
   describe.each([
-    { where: "before the head", element: "last", weight: ({ norm }: LlamaWeights) => norm },
-    { where: "in a layer's values", element: "last", weight: ({ layers }: LlamaWeights) => layers[0]?.qkv },
-    { where: "in a layer's queries", element: "first", weight: ({ layers }: LlamaWeights) => layers[0]?.qkv },
+    { where: "before the head", element: "last", weight: ({ norm }: DecoderWeights) => norm },
+    {
+      where: "in a layer's values",
+      element: "last",
+      weight: ({ layers }: DecoderWeights) => layers[0]?.qkv[0]?.weight,
+    },
+    {
+      where: "in a layer's queries",
+      element: "first",
+      weight: ({ layers }: DecoderWeights) => layers[0]?.qkv[0]?.weight,
+    },
   ] as const)("logits that are not numbers, from a weight $where", ({ element, weight }) => {
     /** The weight, to be overwritten; it is sound again when disposed of. */
     async function fragile(): Promise<Disposable & { shatter(): void }> {
-      const { backend, llama } = model.engine;
-      const tensor = weight(llama.weights);
+      const { backend, decoder } = model.engine;
+      const tensor = weight(decoder.weights);
       if (tensor === undefined) throw new Error("no such weight");
       const at = element === "last" ? tensor.bytes / 4 - 1 : 0;
       const sound = await backend.download(tensor, at, 1);

@@ -9,6 +9,8 @@ export interface KvLayout {
   /** One that the backend stores. */
   readonly kvType: KvType;
   readonly layers: number;
+  /** By layer: positions that a row sees, itself included, which is a ceiling on what its heads keep; null for all. */
+  readonly windows: readonly (number | null)[];
   readonly heads: HeadShape;
   /** Slots a page: a power of two from 8 to 256. */
   readonly pageSlots: number;
@@ -78,9 +80,10 @@ export function expectPageSlots(slots: number): void {
   if (!fits) throw new WinnowError("usage", `a page of ${slots} slots; expected a power of two from 8 to 256`);
 }
 
-/** What a cache without any policy would hold for `tokens` tokens: whole pages, no columns. */
+/** What a cache without any policy would hold for `tokens` tokens: whole pages, no columns, in a window what it sees. */
 export function fullCacheBytes(layout: KvLayout, tokens: number): number {
   const { kvHeads, headDim } = layout.heads;
-  const pages = Math.ceil(tokens / layout.pageSlots) * kvHeads * layout.layers;
+  const slots = layout.windows.map((window) => Math.min(tokens, window ?? Infinity));
+  const pages = slots.reduce((sum, count) => sum + Math.ceil(count / layout.pageSlots) * kvHeads, 0);
   return pages * 2 * layout.pageSlots * kvRowBytes(layout.kvType, headDim);
 }

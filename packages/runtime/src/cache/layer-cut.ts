@@ -1,7 +1,5 @@
 import {
-  BoolOp,
   WinnowError,
-  boolWord,
   columnsOf,
   constant,
   tensor,
@@ -35,6 +33,7 @@ import type { ReadingUnit } from "./reading-unit";
 import type { HeadState, Sequence } from "./sequence";
 import { SlotBuffers } from "./slot-buffers";
 import { downloadViews } from "./slot-views";
+import { KEEP_ALL, withinWindow } from "./within-window";
 
 /** SnapKV's observation window (arXiv 2404.14469, section 4.2), for the column `windowMass`. */
 const WINDOW_ROWS = 32;
@@ -51,8 +50,6 @@ const RECORDED: Readonly<
 };
 
 type RecordedColumn = Exclude<StoredColumn, "position">;
-
-const KEEP_ALL: SelectProgram = { ranks: [], keep: [boolWord(BoolOp.constant, 1)] };
 
 /** What one head does from now on, and the program that cuts it. */
 interface Choice extends Omit<HeadState, "kept"> {
@@ -89,8 +86,8 @@ export class LayerCut implements Disposable {
     private readonly decision: CutDecision,
     private readonly profiled: ProfiledRows,
   ) {
-    const { backend, llama } = sequence.engine;
-    const { heads } = llama.shape;
+    const { backend, decoder } = sequence.engine;
+    const { heads } = decoder.shape;
     this.#capacity = Math.max(...sequence.layers.map(({ longest }) => longest)) + rowCount;
     const needs = decision.policies.map(columnsNeeded);
     const named = [
@@ -143,8 +140,8 @@ export class LayerCut implements Disposable {
   /** Decide for the layer's heads, and move what they keep from the scratch and the old pages into pages. */
   async cutLayer(l: number, scratch: KvScratch, positions: DeviceTensor, scratchBytes: number): Promise<void> {
     const { sequence } = this;
-    const { backend, llama } = sequence.engine;
-    const { heads } = llama.shape;
+    const { backend, decoder } = sequence.engine;
+    const { heads } = decoder.shape;
     const layer = sequence.layers[l];
     if (layer === undefined) throw new WinnowError("range", `layer ${l} has no cache`);
     const started = performance.now();
@@ -157,7 +154,7 @@ export class LayerCut implements Disposable {
     backend.select({
       slots: slots.table,
       headsPerLayer: heads.kvHeads,
-      programs: choices.map(({ program }) => program),
+      programs: choices.map(({ program }) => withinWindow(program, sequence.windowOf(l))),
       scores: this.#scores.expressions,
       now: sequence.tokens.length - 1,
       firstRow: l * heads.kvHeads,
@@ -165,7 +162,7 @@ export class LayerCut implements Disposable {
       kept: slots.kept,
     });
     const kept = [...(await backend.download(slots.kept))];
-    this.#move(layer, scratch, choices, kept, scratchBytes);
+    this.#move(l, layer, scratch, choices, kept, scratchBytes);
     sequence.heads[l] = choices.map(({ program: _, ...state }, head) => ({ ...state, kept: kept[head] ?? 0 }));
     if (this.decision.measures) this.spentMs += performance.now() - started;
   }
@@ -178,8 +175,8 @@ export class LayerCut implements Disposable {
 
   /** Put the layer's kept slots and the new rows, with what was recorded of them, side by side. */
   #collect(layer: LayerCache, scratch: KvScratch, positions: DeviceTensor): void {
-    const { backend, llama } = this.sequence.engine;
-    const { heads } = llama.shape;
+    const { backend, decoder } = this.sequence.engine;
+    const { heads } = decoder.shape;
     const recorded: StatisticsSpec["recorded"] = [...this.#records].map(([name, { into }]) => ({
       name,
       reduce: RECORDED[name].join,
@@ -198,6 +195,7 @@ export class LayerCut implements Disposable {
   }
 
   #move(
+    l: number,
     layer: LayerCache,
     scratch: KvScratch,
     choices: readonly Choice[],
@@ -205,14 +203,14 @@ export class LayerCut implements Disposable {
     scratchBytes: number,
   ): void {
     const { sequence } = this;
-    const { backend, llama } = sequence.engine;
-    const { heads } = llama.shape;
+    const { backend, decoder } = sequence.engine;
+    const { heads } = decoder.shape;
     const extended = layer.longest > 0;
     const shared = this.#layerColumns(choices);
     choices.forEach(({ policy }, head) => {
       const slots = (layer.lengths[head] ?? 0) + this.rowCount;
       const dropped = layer.columnsOf(head).includes("position") || (kept[head] ?? 0) < slots;
-      layer.setColumns(head, this.#storedColumns(policy, shared, dropped));
+      layer.setColumns(head, this.#storedColumns(policy, shared, { dropped, windowed: sequence.windowOf(l) !== null }));
       layer.resize(head, Math.max(layer.lengths[head] ?? 0, kept[head] ?? 0));
     });
     sequence.noteBytes(scratchBytes);
@@ -227,13 +225,19 @@ export class LayerCut implements Disposable {
   }
 
   /** What a head stores beside its slots from the cut on. */
-  #storedColumns(policy: Policy, shared: ReadonlySet<string>, dropped: boolean): readonly StoredColumn[] {
+  #storedColumns(
+    policy: Policy,
+    shared: ReadonlySet<string>,
+    { dropped, windowed }: { readonly dropped: boolean; readonly windowed: boolean },
+  ): readonly StoredColumn[] {
     const { generated, registry } = this.sequence.policy;
-    // While a head has dropped nothing, position and slot are one, and nothing will drop any.
-    if (generated === "keep") return withWaiting(new Set(dropped ? ["position"] : []));
+    // While a head has dropped nothing, position and slot are one; but for a window, nothing will drop any.
+    const position = dropped || windowed ? ["position"] : [];
+    if (generated === "keep") return withWaiting(new Set(position));
     const { stored, custom } = columnsNeeded(policy);
     const names = new Set([...shared, ...custom]);
     const own = new Set<string>([
+      ...(windowed ? position : []),
       ...stored,
       ...shared,
       ...registry.computed([...names]).flatMap((statistic) => statistic.needs),
@@ -323,7 +327,7 @@ export class LayerCut implements Disposable {
 
   /** What the table says of each KV head: the price of every program, and where attention goes. */
   async #measure(l: number, programs: readonly SelectProgram[]): Promise<Measured[]> {
-    const { heads } = this.sequence.engine.llama.shape;
+    const { heads } = this.sequence.engine.decoder.shape;
     if (this.#table === null) return Array.from({ length: heads.kvHeads }, () => ({ prices: [], attention: null }));
     const views = await this.#columns(l);
     const { reading, group } = this.sequence.policy;
@@ -343,8 +347,8 @@ export class LayerCut implements Disposable {
     table: DeviceTensor,
   ): Promise<{ sums: Float32Array; counts: Uint32Array }> {
     const { sequence } = this;
-    const { backend, llama } = sequence.engine;
-    const { heads } = llama.shape;
+    const { backend, decoder } = sequence.engine;
+    const { heads } = decoder.shape;
     const { classRows, classCount, buckets, bands } = question;
     const options = { label: "summary", category: "activations" } as const;
     using classes = backend.upload(tensor("u32", [classRows, this.#capacity], question.classes), options);
@@ -378,7 +382,7 @@ export class LayerCut implements Disposable {
   /** Positions and flags of the layer's columns: known here while nothing is kept of what came before, else the device's. */
   async #columns(l: number): Promise<SlotView[]> {
     const { sequence } = this;
-    const { kvHeads } = sequence.engine.llama.shape.heads;
+    const { kvHeads } = sequence.engine.decoder.shape.heads;
     const row = l * kvHeads;
     if (sequence.layers[l]?.longest !== 0) return downloadViews(sequence, this.#slots, [], row);
     const count = this.rowCount;
@@ -399,7 +403,7 @@ export class LayerCut implements Disposable {
 
   async #headViews(l: number): Promise<HeadView[]> {
     const names = Object.keys(this.#slots.table.columns);
-    return downloadViews(this.sequence, this.#slots, names, l * this.sequence.engine.llama.shape.heads.kvHeads);
+    return downloadViews(this.sequence, this.#slots, names, l * this.sequence.engine.decoder.shape.heads.kvHeads);
   }
 
   #rowsOf(name: RecordedColumn): readonly RowRange[] {

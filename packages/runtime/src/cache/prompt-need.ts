@@ -36,7 +36,7 @@ export function promptSize(
 }
 
 /**
- * The most that reading a prompt can still take: as if every head kept everything.
+ * The most that reading a prompt can still take: as if every head kept everything that its window sees.
  *
  * @param sequence null where a new one is to be made.
  */
@@ -46,22 +46,24 @@ export function promptNeed(
   sequence: Sequence | null,
   { tokens, rows }: PromptSize,
 ): KvNeed {
-  const { heads, layers, pageSlots, kvType } = store.layout;
+  const { heads, windows, pageSlots, kvType } = store.layout;
   const scratch = 2 * bytesOf(kvType === "f32" ? "f32" : "f16", heads.kvHeads * rows * heads.headDim);
-  const pagesOfLayer = Math.ceil(tokens / pageSlots) * heads.kvHeads;
+  const pages = windows.map((window) => Math.ceil(Math.min(tokens, window ?? Infinity) / pageSlots) * heads.kvHeads);
+  const all = pages.reduce((sum, count) => sum + count, 0);
   const isOnDevice = sequence !== null && !sequence.parked;
   const held = isOnDevice ? sequence.held : null;
-  const columnPages = layers * pagesOfLayer * mostColumns(policy);
+  const columnPages = all * mostColumns(policy, windows);
   return {
-    pages: Array.from({ length: layers }, (_, l) => Math.max(0, pagesOfLayer - (held?.pages[l] ?? 0))),
+    pages: pages.map((count, l) => Math.max(0, count - (held?.pages[l] ?? 0))),
     columnPages: Math.max(0, columnPages - (held?.columnPages ?? 0)),
     bytes: (isOnDevice ? 0 : tableBytes(store)) + Math.max(0, scratch - (sequence?.scratchBytes ?? 0)),
   };
 }
 
 /** Columns that a head can come to store. */
-function mostColumns({ decision, generated }: CachePolicy): number {
+function mostColumns({ decision, generated }: CachePolicy, windows: readonly (number | null)[]): number {
   if (generated === "keep") return 1;
   const keepsAll = decision.kind === "search" && decision.candidates.every(({ node }) => node.kind === "full");
-  return keepsAll ? 0 : STORED_COLUMNS.length;
+  if (!keepsAll) return STORED_COLUMNS.length;
+  return windows.some((window) => window !== null) ? 1 : 0;
 }

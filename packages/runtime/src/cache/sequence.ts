@@ -27,6 +27,7 @@ import { copyLayer } from "./copy-layer";
 import type { KvNeed } from "./kv-need";
 import { fullCacheBytes, type KvStore } from "./kv-store";
 import { LayerCache } from "./layer-cache";
+import { KEEP_ALL, withinWindow } from "./within-window";
 import { parkLayer, restoreLayer, type ParkedLayer } from "./parked-layer";
 
 /** What one KV head does, since the last time its prompt was cut. */
@@ -97,8 +98,8 @@ export class Sequence implements Disposable {
     const make = (dtype: "f32" | "u32", shape: number[]): DeviceTensor =>
       backend.allocate(dtype, shape, { label: "step", category: "activations" });
     this.drawn = { token: make("u32", [1]), logProbability: make("f32", [1]) };
-    this.#logits = make("f32", [1, engine.llama.shape.vocabulary]);
-    this.#logitsAhead = make("f32", [1, engine.llama.shape.vocabulary]);
+    this.#logits = make("f32", [1, engine.decoder.shape.vocabulary]);
+    this.#logitsAhead = make("f32", [1, engine.decoder.shape.vocabulary]);
     this.reserveTokenSets(policiesOf(policy.decision));
   }
 
@@ -215,23 +216,29 @@ export class Sequence implements Disposable {
     return {
       promptTokens: this.promptTokens,
       length: this.tokens.length,
-      kvHeads: this.engine.llama.shape.heads.kvHeads,
+      kvHeads: this.engine.decoder.shape.heads.kvHeads,
       classes: this.classes,
       scores,
     };
   }
 
-  /** Each head's policy as it stands now, for a selection over all layers. */
+  /** What each head keeps as things stand now, for a selection over all layers. */
   programs(scores: ScoreTable): SelectProgram[][] {
     const context = this.compileContext(scores);
     const known = new Map<string, SelectProgram>();
-    return this.heads.map((layer) =>
+    return this.heads.map((layer, l) =>
       layer.map(({ policy }) => {
-        const program = known.get(policy.text) ?? compile(policy, context);
+        const program =
+          this.policy.generated === "keep" ? KEEP_ALL : (known.get(policy.text) ?? compile(policy, context));
         known.set(policy.text, program);
-        return program;
+        return withinWindow(program, this.windowOf(l));
       }),
     );
+  }
+
+  /** Positions that the rows of a layer see, themselves included; null for all. */
+  windowOf(layer: number): number | null {
+    return this.engine.store.layout.windows[layer] ?? null;
   }
 
   /**

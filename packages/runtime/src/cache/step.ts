@@ -1,6 +1,7 @@
 import { rows } from "@winnow/core-tensor";
 
 import type { Engine } from "../engine";
+import { rotationOfLayer } from "../models/rotaries";
 import { rotationOf } from "../models/rope";
 import type { Sequence } from "./sequence";
 import { StepBuffers } from "./step-buffers";
@@ -13,17 +14,21 @@ import { StepBuffers } from "./step-buffers";
  * @param sequences have grown by a slot; no more than the buffers have room for.
  */
 export function readTokens(engine: Engine, sequences: readonly Sequence[], buffers: StepBuffers): void {
-  const { backend, llama, frequencies } = engine;
-  const { heads } = llama.shape;
+  const { backend, decoder, rotaries } = engine;
+  const { heads } = decoder.shape;
   const positions = sequences.map(({ tokens }) => tokens.length);
   backend.write(buffers.positions, Uint32Array.from(positions));
-  backend.write(buffers.rotation, rotationOf(positions, frequencies));
+  rotaries.all.forEach((rotary, i) => {
+    const rotation = buffers.rotations[i];
+    if (rotation !== undefined) backend.write(rotation, rotationOf(positions, rotary));
+  });
   const hidden = rows(buffers.hidden, 0, sequences.length);
   sequences.forEach(({ drawn }, i) => {
-    llama.embed(rows(drawn.token), rows(buffers.hidden, i, 1));
+    decoder.embed(rows(drawn.token), rows(buffers.hidden, i, 1));
   });
-  llama.weights.layers.forEach((weights, l) => {
-    const qkv = llama.projectQkv(weights, hidden, buffers.workspace);
+  decoder.weights.layers.forEach((weights, l) => {
+    const qkv = decoder.projectQkv(weights, hidden, buffers.workspace);
+    const rotation = rotationOfLayer(engine, buffers.rotations, l);
     sequences.forEach(({ layers }, i) => {
       const layer = layers[l];
       if (layer === undefined) return;
@@ -32,29 +37,28 @@ export function readTokens(engine: Engine, sequences: readonly Sequence[], buffe
       backend.append({
         heads,
         qkv: row,
-        rotation: rows(buffers.rotation, i, 1),
+        rotation: rows(rotation, i, 1),
         into: { kind: "pages", paged: kv, positions: rows(buffers.positions, i, 1) },
       });
       const accumulate = layer.accumulates;
       backend.attend({
-        heads,
-        scale: 1 / Math.sqrt(heads.headDim),
+        ...decoder.sight(l),
         qkv: row,
         out: rows(buffers.workspace.attended, i, 1),
-        groups: [{ start: 0, count: 1, paged: { kv, appended: 1 } }],
+        groups: [{ start: 0, count: 1, position: positions[i] ?? 0, paged: { kv, appended: 1 } }],
         accumulate,
       });
       layer.pending = accumulate;
     });
-    llama.finishLayer(weights, rows(buffers.workspace.attended, 0, sequences.length), hidden, buffers.workspace);
+    decoder.finishLayer(weights, rows(buffers.workspace.attended, 0, sequences.length), hidden, buffers.workspace);
   });
   const { logits } = buffers;
   const [only] = sequences;
   if (logits === null || sequences.length === 1) {
-    if (only !== undefined) llama.predict(hidden, rows(only.logitsAhead));
+    if (only !== undefined) decoder.predict(hidden, rows(only.logitsAhead));
     return;
   }
-  llama.predict(hidden, rows(logits, 0, sequences.length));
+  decoder.predict(hidden, rows(logits, 0, sequences.length));
   sequences.forEach(({ logitsAhead }, i) => {
     backend.copy(rows(logits, i, 1), rows(logitsAhead));
   });

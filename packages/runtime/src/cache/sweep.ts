@@ -31,18 +31,17 @@ export class Sweeper implements Disposable {
 
   constructor(private readonly sequence: Sequence) {}
 
-  /** Whether any head's policy can drop anything while generating. */
+  /** Whether any head can drop anything now. */
   get needed(): boolean {
-    const { policy, layers } = this.sequence;
-    return policy.generated === "sweep" && layers.some((_, l) => this.#canDrop(l));
+    return this.sequence.layers.some((_, l) => this.#canDrop(l));
   }
 
   /** Enqueue a sweep, after the newest token was accepted; null where nothing can be dropped. */
   async enqueue(): Promise<EnqueuedSweep | null> {
     if (!this.needed) return null;
     const { sequence } = this;
-    const { backend, llama } = sequence.engine;
-    const { heads } = llama.shape;
+    const { backend, decoder } = sequence.engine;
+    const { heads } = decoder.shape;
     const scores = new ScoreTable();
     const programs = sequence.programs(scores).flat();
     const { slots, keep, kept } = await this.#collect();
@@ -56,10 +55,11 @@ export class Sweeper implements Disposable {
       keep,
       kept,
     });
-    const before = sequence.layers.map(({ lengths }) => lengths);
-    sequence.layers.forEach((layer, l) => {
-      if (!this.#canDrop(l)) return;
-      backend.compact({ heads, paged: layer.paged, slots, keep, firstRow: l * heads.kvHeads });
+    const swept = sequence.layers.flatMap((layer, l) =>
+      this.#canDrop(l) ? [{ layer, before: layer.lengths, firstRow: l * heads.kvHeads }] : [],
+    );
+    swept.forEach(({ layer, firstRow }) => {
+      backend.compact({ heads, paged: layer.paged, slots, keep, firstRow });
       // In a table, what waits was added; where slots lie, it waits on.
       if (slots.kind === "table") layer.pending = false;
     });
@@ -67,9 +67,9 @@ export class Sweeper implements Disposable {
       kept,
       settle: (counts) => {
         sequence.expectOpen();
-        sequence.layers.forEach((layer, l) => {
-          settleLayer(layer, before[l] ?? [], (head) => counts[l * heads.kvHeads + head] ?? 0);
-        });
+        for (const { layer, before, firstRow } of swept) {
+          settleLayer(layer, before, (head) => counts[firstRow + head] ?? 0);
+        }
       },
     };
   }
@@ -81,15 +81,19 @@ export class Sweeper implements Disposable {
     this.#table = null;
   }
 
-  /** Whether any head of a layer has a policy under which it can lose slots. */
+  /** Whether any head of a layer may have slots that lie behind its window, or a policy under which it can lose slots. */
   #canDrop(l: number): boolean {
-    return this.sequence.heads[l]?.some(({ policy }) => policy.node.kind !== "full") ?? false;
+    const { policy, heads, tokens } = this.sequence;
+    const window = this.sequence.windowOf(l);
+    if (window !== null && tokens.length > window) return true;
+    return policy.generated === "sweep" && (heads[l]?.some((head) => head.policy.node.kind !== "full") ?? false);
   }
 
   /** The slots where they lie, if all that policies go by is stored there; else in a table. */
   async #collect(): Promise<Collected> {
     const { sequence } = this;
-    const policies = new Map(sequence.heads.flat().map(({ policy }) => [policy.text, policy]));
+    const swept = sequence.policy.generated === "sweep" ? sequence.heads.flat() : [];
+    const policies = new Map(swept.map(({ policy }) => [policy.text, policy]));
     const needs = [...policies.values()].map(columnsNeeded);
     const stored = needs.every(({ computed, custom }) => computed.length === 0 && custom.length === 0);
     if (!stored) return this.#fillTable(needs);
@@ -99,8 +103,8 @@ export class Sweeper implements Disposable {
 
   async #fillTable(needs: readonly ColumnNeeds[]): Promise<Collected> {
     const { sequence } = this;
-    const { backend, llama } = sequence.engine;
-    const { heads } = llama.shape;
+    const { backend, decoder } = sequence.engine;
+    const { heads } = decoder.shape;
     const custom = needs.flatMap((need) => need.custom);
     const hostNeeds = sequence.policy.registry.computed(custom).flatMap((statistic) => statistic.needs);
     const names = new Set([

@@ -1,7 +1,15 @@
 import type { ModelConfig } from "../files/config";
 import type { GenerationConfig } from "../files/generation-config";
 import type { TensorSource } from "../files/tensor-source";
-import type { ChatTemplate, Tokenizer } from "../tokenizer";
+import type { ChatTemplate, NamedTokens, Tokenizer } from "../tokenizer";
+
+/** A tokenizer as files in Hugging Face layout have it. */
+export interface TokenizerFiles {
+  /** The content of `tokenizer.json`. */
+  readonly json: unknown;
+  /** The tokens with a role, as `tokenizer_config.json` names them. */
+  readonly roles: NamedTokens;
+}
 
 /** A model as its files have it, whichever format they are in. Each part is read when it is asked for. */
 export interface Checkpoint extends AsyncDisposable {
@@ -11,6 +19,8 @@ export interface Checkpoint extends AsyncDisposable {
   config(): Promise<ModelConfig>;
   /** @throws WinnowError `file`, `tokenizer` */
   tokenizer(): Promise<Tokenizer>;
+  /** The tokenizer as files in Hugging Face layout have it. @throws WinnowError `file`, `tokenizer` */
+  tokenizerFiles(): Promise<TokenizerFiles>;
   /** Null where the model has none. @throws WinnowError `file`, `tokenizer` */
   template(): Promise<ChatTemplate | null>;
   /** @throws WinnowError `file` */

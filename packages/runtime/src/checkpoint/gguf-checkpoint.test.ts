@@ -118,8 +118,8 @@ describe("a model as a GGUF file", () => {
     ],
     [
       "with another rotation",
-      { change: { "llama.rope.scaling.type": text("yarn") } },
-      'llama.rope.scaling.type "yarn" is not supported; supported: none, linear, and factors in rope_freqs.weight',
+      { change: { "llama.rope.scaling.type": text("mine") } },
+      'llama.rope.scaling.type "mine" is not supported; supported: none, linear, yarn, longrope, and factors in',
     ],
     ["with experts", { change: { "llama.expert_count": u32(8) } }, "llama.expert_count 8 is not supported"],
     [

@@ -5,7 +5,7 @@ import { platform } from "../platform/node";
 import type { Checkpoint } from "./checkpoint";
 import { ggufConfig } from "./gguf-config";
 import { GgufMetadata } from "./gguf-metadata";
-import { ggufTemplate, ggufTokenizer } from "./gguf-tokenizer";
+import { ggufTemplate, ggufTokenizer, ggufTokenizerFiles } from "./gguf-tokenizer";
 import { GgufWeights } from "./gguf-weights";
 
 /** GGUF files suggest nothing for sampling. */
@@ -19,6 +19,7 @@ export async function openGgufCheckpoint(path: string): Promise<Checkpoint> {
     path,
     config: () => ggufConfig(metadata, file),
     tokenizer: () => Promise.resolve().then(() => ggufTokenizer(metadata)),
+    tokenizerFiles: () => Promise.resolve().then(() => ggufTokenizerFiles(metadata)),
     template: () => Promise.resolve().then(() => ggufTemplate(metadata)),
     generation: () => Promise.resolve({ sampling: GREEDY, eosIds: [] }),
     weights: async () => new GgufWeights(file, await ggufConfig(metadata, file)),

@@ -4,7 +4,7 @@ import { quote } from "../files/quote";
 import { ChatTemplate, Tokenizer } from "../tokenizer";
 import type { GgufMetadata } from "./gguf-metadata";
 import { mergesByScore } from "./merges-by-score";
-import { BYTE_LEVEL, isPreTokenizer, PRE_TOKENIZERS } from "./pre-tokenizers";
+import { BYTE_LEVEL, isPreTokenizer, PRE_TOKENIZERS, stepsOf } from "./pre-tokenizers";
 
 /** llama.cpp's types of tokens (llama.h, `llama_token_type`) that count here. */
 const CONTROL = 3;
@@ -24,6 +24,12 @@ const ROLES = {
  * @throws WinnowError `file` when a key is missing or malformed, `tokenizer` for another kind or pre-tokenizer.
  */
 export function ggufTokenizer(metadata: GgufMetadata): Tokenizer {
+  const { json, roles } = ggufTokenizerFiles(metadata);
+  return new Tokenizer(json, roles, `${metadata.path}: tokenizer`);
+}
+
+/** The tokenizer that a GGUF file describes, as `tokenizer.json` and the tokens with a role that go with it. */
+export function ggufTokenizerFiles(metadata: GgufMetadata): { readonly json: object; readonly roles: Roles } {
   const all = metadata.texts("tokenizer.ggml.tokens");
   const types = metadata.has("tokenizer.ggml.token_type")
     ? metadata.numbers("tokenizer.ggml.token_type", all.length)
@@ -38,8 +44,7 @@ export function ggufTokenizer(metadata: GgufMetadata): Tokenizer {
       { id, content, special: type === CONTROL, normalized: false, single_word: false, lstrip: false, rstrip: false },
     ];
   });
-  const json = { added_tokens, ...algorithmOf(metadata, tokens, roles) };
-  return new Tokenizer(json, roles, `${metadata.path}: tokenizer`);
+  return { json: { added_tokens, ...algorithmOf(metadata, tokens, roles) }, roles };
 }
 
 /** @throws WinnowError `tokenizer` when the template does not parse. */
@@ -50,7 +55,8 @@ export function ggufTemplate(metadata: GgufMetadata): ChatTemplate | null {
   return new ChatTemplate(metadata.text(key), roles, `${metadata.path}: ${key}`);
 }
 
-type Roles = Partial<Record<keyof typeof ROLES, string>>;
+/** Texts of the tokens with a role, by the names of `tokenizer_config.json`. */
+export type Roles = Partial<Record<keyof typeof ROLES, string>>;
 
 function rolesOf(metadata: GgufMetadata, tokens: readonly string[]): Roles {
   const roles: Roles = {};
@@ -76,11 +82,12 @@ function algorithmOf(metadata: GgufMetadata, tokens: readonly string[], roles: R
           `${metadata.path}: the pre-tokenizer ${quote(name)} is not supported; supported: ${Object.keys(PRE_TOKENIZERS).join(", ")}`,
         );
       }
-      const { steps, wholeWords, addsBos } = PRE_TOKENIZERS[name];
+      const preTokenizer = PRE_TOKENIZERS[name];
+      const { wholeWords, addsBos } = preTokenizer;
       const merges = metadata.texts("tokenizer.ggml.merges");
       return {
         normalizer: null,
-        pre_tokenizer: { type: "Sequence", pretokenizers: steps },
+        pre_tokenizer: { type: "Sequence", pretokenizers: stepsOf(preTokenizer) },
         post_processor: frame(metadata, tokens, roles, addsBos),
         decoder: BYTE_LEVEL,
         model: { type: "BPE", vocab, merges, ignore_merges: wholeWords, byte_fallback: false, fuse_unk: false },

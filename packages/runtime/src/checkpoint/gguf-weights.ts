@@ -1,47 +1,39 @@
-import { WinnowError, elementCount, numberToF16, tensor } from "@winnow/core-tensor";
+import {
+  QUANTISED_TYPES,
+  WinnowError,
+  isQuantised,
+  quantisedRow,
+  tensorBytes,
+  type QuantisedType,
+  type Shape,
+} from "@winnow/core-tensor";
 
+import { allocateWeight, bytesOfWeight } from "../files/allocate-weight";
 import type { ModelConfig } from "../files/config";
 import type { GgufFile } from "../files/gguf-file";
 import type { GgufTensor } from "../files/gguf-header";
 import { quote } from "../files/quote";
-import { DECODERS } from "./quantised-blocks";
 import type { TensorInfo, TensorSource, WeightDType, WeightTensor } from "../files/tensor-source";
+import { familyNamed } from "../models/families";
+import { CONFIGURATION } from "./gguf-config";
+import { GgufNames } from "./gguf-names";
+import { rowPacker } from "./pack-blocks";
 
-const DTYPES: ReadonlyMap<string, WeightDType> = new Map([
-  ["F32", "f32"],
-  ["F16", "f16"],
-  ["BF16", "bf16"],
-]);
-
-/** Names outside of the layers, in a GGUF file and in Hugging Face layout. */
-const OUTER: Readonly<Record<string, string>> = {
-  token_embd: "model.embed_tokens",
-  output_norm: "model.norm",
-  output: "lm_head",
-};
-/** Names within a layer. */
-const INNER: Readonly<Record<string, string>> = {
-  attn_norm: "input_layernorm",
-  attn_q: "self_attn.q_proj",
-  attn_k: "self_attn.k_proj",
-  attn_v: "self_attn.v_proj",
-  attn_output: "self_attn.o_proj",
-  ffn_norm: "post_attention_layernorm",
-  ffn_gate: "mlp.gate_proj",
-  ffn_up: "mlp.up_proj",
-  ffn_down: "mlp.down_proj",
-};
-/** What the configuration is read from, and no layer has. */
-const CONFIGURATION: ReadonlySet<string> = new Set(["rope_freqs.weight"]);
+/** Types of tensors by their names in GGUF files. */
+const DTYPES: ReadonlyMap<string, WeightDType> = new Map(
+  (["f32", "f16", "bf16", ...QUANTISED_TYPES] as const).map((dtype) => [dtype.toUpperCase(), dtype]),
+);
+/** Rows of blocks are read so many bytes at a time, at least one of them. */
+const CHUNK_BYTES = 2 ** 22;
 
 /**
- * A GGUF file's tensors, quantised ones widened to halves, as they are in Hugging Face layout. Files of the architecture `llama` have the rows of q and k
- * in another order, for a rotation that turns neighbours: that is undone as they are read.
+ * A GGUF file's tensors, as they are in Hugging Face layout, quantised ones as rows of words. Files of some families have
+ * the rows of q and k in another order, for a rotation that turns neighbours: that is undone as they are read.
  */
 export class GgufWeights implements TensorSource {
   readonly path: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  readonly #names: ReadonlyMap<string, string>;
+  readonly #entries: ReadonlyMap<string, Entry>;
 
   /** @throws WinnowError `model` for a tensor of a type that is not supported. */
   constructor(
@@ -49,20 +41,22 @@ export class GgufWeights implements TensorSource {
     private readonly config: Pick<ModelConfig, "headDim" | "architecture">,
   ) {
     this.path = file.path;
-    const names = new Map<string, string>();
-    const tensors = new Map<string, TensorInfo>();
-    for (const [own, entry] of file.tensors) {
+    const names = new GgufNames(config.architecture);
+    const entries = new Map<string, Entry>();
+    for (const [own, stored] of file.tensors) {
       if (CONFIGURATION.has(own)) continue;
-      const name = nameOf(own);
-      names.set(name, own);
-      tensors.set(name, infoOf(entry, `${file.fileOf(own)}: tensor ${quote(own)}`));
+      entries.set(names.toHuggingFace(own), {
+        own,
+        stored,
+        info: infoOf(stored, `${file.fileOf(own)}: tensor ${quote(own)}`),
+      });
     }
-    this.tensors = tensors;
-    this.#names = names;
+    this.#entries = entries;
+    this.tensors = new Map([...entries].map(([name, { info }]) => [name, info]));
   }
 
   whereIs(name: string): string {
-    const own = this.#names.get(name) ?? name;
+    const own = this.#entries.get(name)?.own ?? name;
     return `${this.file.fileOf(own)}: tensor ${quote(own)}`;
   }
 
@@ -71,33 +65,40 @@ export class GgufWeights implements TensorSource {
   }
 
   async read(name: string): Promise<WeightTensor> {
-    const info = this.tensors.get(name);
-    const own = this.#names.get(name);
-    if (info === undefined || own === undefined) {
-      throw new WinnowError(
-        "file",
-        `${this.path}: no tensor ${quote(name)} among the ${this.tensors.size} in the file`,
-      );
-    }
-    const result = allocate(info, this.whereIs(name));
-    const { buffer, byteOffset, byteLength } = result.data;
-    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    const quantised = this.file.tensors.get(own);
-    if (info.stored === undefined || quantised === undefined) await this.file.readInto(bytes, own);
-    else if (result.dtype === "f16") await this.#widen(quantised, own, result.data);
-    const isPaired = this.config.architecture === "LlamaForCausalLM" && /\.attn_[qk]\./.test(own);
-    if (isPaired) splitPairs(bytes, this.config.headDim, bytes.length / (info.shape[0] ?? 1));
+    const { dtype, shape } = this.#entryOf(name).info;
+    const result = allocateWeight(dtype, shape, this.whereIs(name));
+    await this.readInto(bytesOfWeight(result), name);
     return result;
   }
 
-  async #widen({ type, bytes }: GgufTensor, own: string, halves: Uint16Array): Promise<void> {
-    const decode = DECODERS[type.name];
-    const stored = new Uint8Array(bytes);
-    await this.file.readInto(stored, own);
-    const block = new Float32Array(type.blockElements);
-    for (let at = 0, to = 0; at < bytes; at += type.blockBytes) {
-      decode?.(stored, at, block);
-      for (const value of block) halves[to++] = numberToF16(value);
+  async readInto(target: Uint8Array, name: string): Promise<void> {
+    const { own, info, stored } = this.#entryOf(name);
+    if (target.length !== info.bytes) {
+      throw new WinnowError(
+        "shape",
+        `${this.whereIs(name)} has ${info.bytes} bytes, and the target has ${target.length}`,
+      );
+    }
+    if (isQuantised(info.dtype)) await this.#pack(target, own, stored.bytes, info.dtype, info.shape);
+    else await this.file.readInto(target, own);
+    const isPaired = familyNamed(this.config.architecture).gguf.turnsNeighbours && /\.attn_[qk]\./.test(own);
+    if (isPaired) splitPairs(target, this.config.headDim, target.length / (info.shape[0] ?? 1));
+  }
+
+  /** Fill rows of words, a few rows of blocks at a time. */
+  async #pack(target: Uint8Array, own: string, bytes: number, dtype: QuantisedType, shape: Shape): Promise<void> {
+    const width = shape.at(-1) ?? 1;
+    const words = new Uint32Array(target.buffer, target.byteOffset, target.length / 4);
+    const rowWords = quantisedRow(dtype, width).words;
+    const pack = rowPacker(dtype, width);
+    const rows = words.length / rowWords;
+    const rowBytes = bytes / rows;
+    const atATime = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes));
+    const halves = new Uint16Array((Math.min(rows, atATime) * rowBytes) / 2);
+    for (let first = 0; first < rows; first += atATime) {
+      const count = Math.min(atATime, rows - first);
+      await this.file.readInto(new Uint8Array(halves.buffer, 0, count * rowBytes), own, first * rowBytes);
+      for (let row = 0; row < count; row++) pack(halves, (row * rowBytes) / 2, words, (first + row) * rowWords);
     }
   }
 
@@ -109,31 +110,35 @@ export class GgufWeights implements TensorSource {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+
+  #entryOf(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) {
+      throw new WinnowError(
+        "file",
+        `${this.path}: no tensor ${quote(name)} among the ${this.tensors.size} in the file`,
+      );
+    }
+    return entry;
+  }
 }
 
-/** A tensor's name in Hugging Face layout; its own where there is none. */
-function nameOf(own: string): string {
-  const {
-    layer,
-    part = "",
-    kind = "",
-  } = /^(?:blk\.(?<layer>\d+)\.)?(?<part>\w+)\.(?<kind>weight|bias)$/.exec(own)?.groups ?? {};
-  const known = layer === undefined ? OUTER[part] : INNER[part];
-  if (known === undefined) return own;
-  return layer === undefined ? `${known}.${kind}` : `model.layers.${layer}.${known}.${kind}`;
+interface Entry {
+  /** Its name in the file. */
+  readonly own: string;
+  readonly info: TensorInfo;
+  readonly stored: GgufTensor;
 }
 
-function infoOf({ type, shape, bytes }: GgufTensor, what: string): TensorInfo {
+function infoOf({ type, shape }: GgufTensor, what: string): TensorInfo {
   const dtype = DTYPES.get(type.name);
-  if (dtype !== undefined) return { dtype, shape, bytes };
-  if (!Object.hasOwn(DECODERS, type.name)) {
-    const supported = [...DTYPES.keys(), ...Object.keys(DECODERS)].join(", ");
+  if (dtype === undefined) {
     throw new WinnowError(
       "model",
-      `${what} is stored as ${type.name}, which is not supported; supported: ${supported}`,
+      `${what} is stored as ${type.name}, which is not supported; supported: ${[...DTYPES.keys()].join(", ")}`,
     );
   }
-  return { dtype: "f16", shape, bytes: elementCount(shape) * 2, stored: { type: type.name, bytes } };
+  return { dtype, shape, bytes: tensorBytes(dtype, shape) };
 }
 
 /**
@@ -149,15 +154,5 @@ function splitPairs(bytes: Uint8Array, headDim: number, rowBytes: number): void 
       const from = (row < half ? 2 * row : 2 * (row - half) + 1) * rowBytes;
       bytes.set(rows.subarray(from, from + rowBytes), head + row * rowBytes);
     }
-  }
-}
-
-function allocate({ dtype, shape, bytes }: TensorInfo, what: string): WeightTensor {
-  try {
-    return dtype === "f32"
-      ? tensor(dtype, shape, new Float32Array(bytes / 4))
-      : tensor(dtype, shape, new Uint16Array(bytes / 2));
-  } catch (cause) {
-    throw new WinnowError("memory", `${what}: no memory for ${bytes} bytes`, { cause });
   }
 }

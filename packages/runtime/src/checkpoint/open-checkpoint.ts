@@ -3,7 +3,7 @@ import { filesAt } from "../files/files-at";
 import { readGenerationConfig } from "../files/generation-config";
 import type { ModelFiles } from "../files/model-files";
 import { openWeights } from "../files/weights";
-import { loadChatTemplate, loadTokenizer } from "../tokenizer";
+import { loadChatTemplate, loadTokenizer, readTokenizerFiles } from "../tokenizer";
 import type { Checkpoint } from "./checkpoint";
 import { openGgufCheckpoint } from "./gguf-checkpoint";
 
@@ -29,6 +29,7 @@ function filesCheckpoint(files: ModelFiles): Checkpoint {
     path: files.path,
     config: () => readModelConfig(files),
     tokenizer: () => loadTokenizer(files),
+    tokenizerFiles: () => readTokenizerFiles(files),
     template: () => loadChatTemplate(files),
     generation: () => readGenerationConfig(files),
     weights: () => openWeights(files),

@@ -1,50 +1,56 @@
+import { z } from "zod";
+
 /** Bytes as letters, as GPT-2 writes them, with no cut of its own. */
 export const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false } as const;
 
 /** How a text is cut into the words within which pairs are merged. */
 interface PreTokenizer {
-  /** As `pre_tokenizer` of a `tokenizer.json` has them. */
-  readonly steps: readonly object[];
+  /** One after the other; what they match, and what lies between, are words. */
+  readonly expressions: readonly string[];
   /** A word that is a token as a whole is one, whatever pairs would make of it. */
   readonly wholeWords: boolean;
   /** Whether a text begins with the first token of a sequence, where the file does not say. */
   readonly addsBos: boolean;
 }
 
-/** Cuts a text by expressions, one after the other; what they match, and what lies between, are words. */
-function split(...expressions: readonly string[]): readonly object[] {
+/** As `pre_tokenizer` of a `tokenizer.json` has them. */
+export function stepsOf({ expressions }: PreTokenizer): readonly object[] {
   const steps = expressions.map((expression) => ({
     type: "Split",
-    // JavaScript's \s has U+FEFF, which is no white space, and lacks U+0085, which is.
-    pattern: {
-      Regex: expression
-        .replaceAll(String.raw`\s`, String.raw`\p{White_Space}`)
-        .replaceAll(String.raw`\S`, String.raw`\P{White_Space}`),
-    },
+    pattern: { Regex: inJavaScript(expression) },
     behavior: "Isolated",
     invert: false,
   }));
   return [...steps, BYTE_LEVEL];
 }
 
+/** JavaScript's \s has U+FEFF, which is no white space, and lacks U+0085, which is. */
+function inJavaScript(expression: string): string {
+  return expression
+    .replaceAll(String.raw`\s`, String.raw`\p{White_Space}`)
+    .replaceAll(String.raw`\S`, String.raw`\P{White_Space}`);
+}
+
+/** Digits are words of their own. */
+const DIGIT = String.raw`\p{N}`;
 const GPT2_WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
 
-const GPT2: PreTokenizer = { steps: split(GPT2_WORDS), wholeWords: false, addsBos: false };
+const GPT2: PreTokenizer = { expressions: [GPT2_WORDS], wholeWords: false, addsBos: false };
 
-const SMOLLM: PreTokenizer = { ...GPT2, steps: split(String.raw`\p{N}`, GPT2_WORDS) };
+const SMOLLM: PreTokenizer = { ...GPT2, expressions: [DIGIT, GPT2_WORDS] };
 
 const LLAMA3: PreTokenizer = {
-  steps: split(
+  expressions: [
     String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-  ),
+  ],
   wholeWords: true,
   addsBos: true,
 };
 
 const QWEN2: PreTokenizer = {
-  steps: split(
+  expressions: [
     String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-  ),
+  ],
   wholeWords: false,
   addsBos: false,
 };
@@ -61,4 +67,37 @@ export const PRE_TOKENIZERS = {
 
 export function isPreTokenizer(name: string): name is keyof typeof PRE_TOKENIZERS {
   return Object.hasOwn(PRE_TOKENIZERS, name);
+}
+
+const step = z.union([
+  z.looseObject({ type: z.literal("ByteLevel"), add_prefix_space: z.literal(false), use_regex: z.boolean() }),
+  z.looseObject({ type: z.literal("Digits"), individual_digits: z.literal(true) }),
+  z.looseObject({
+    type: z.literal("Split"),
+    pattern: z.object({ Regex: z.string() }),
+    behavior: z.literal("Isolated"),
+    invert: z.literal(false),
+  }),
+]);
+const steps = z.union([
+  z.looseObject({ type: z.literal("Sequence"), pretokenizers: z.array(step) }).transform((of) => of.pretokenizers),
+  step.transform((only) => [only]),
+]);
+
+/**
+ * What GGUF files call the pre-tokenizer of a `tokenizer.json`; null for one that they have no name for.
+ *
+ * @param preTokenizer its `pre_tokenizer`.
+ */
+export function preTokenizerName(preTokenizer: unknown): keyof typeof PRE_TOKENIZERS | null {
+  const found = steps.safeParse(preTokenizer);
+  if (!found.success) return null;
+  const expressions = found.data.flatMap((of) => {
+    if (of.type === "Digits") return [DIGIT];
+    if (of.type === "Split") return [of.pattern.Regex];
+    return of.use_regex ? [GPT2_WORDS] : [];
+  });
+  const text = JSON.stringify(expressions.map(inJavaScript));
+  const names = Object.keys(PRE_TOKENIZERS).filter(isPreTokenizer);
+  return names.find((name) => JSON.stringify(PRE_TOKENIZERS[name].expressions.map(inJavaScript)) === text) ?? null;
 }

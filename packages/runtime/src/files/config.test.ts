@@ -49,6 +49,12 @@ describe("config.json", () => {
       outputBias: false,
       feedForwardBias: false,
       tiedHead: true,
+      sights: new Array(4).fill({ window: null, rotation: "global" }),
+      attentionScale: 1 / Math.sqrt(32),
+      scoreCap: null,
+      logitCap: null,
+      windowTheta: null,
+      normOffset: 0,
       bosIds: [0],
       eosIds: [6],
     });
@@ -106,23 +112,89 @@ describe("config.json", () => {
     expect(config.ropeScaling.kind).toBe(kind);
   });
 
+  const windows = (...sizes: readonly (number | null)[]): object => ({
+    sights: sizes.map((window) => expect.objectContaining({ window }) as unknown),
+  });
+
   it.each([
     [
       { architectures: ["MistralForCausalLM"], max_position_embeddings: 32768 },
-      { context: 4096, qkvBias: false },
+      { context: 32768, qkvBias: false, ...windows(4096, 4096) },
     ],
-    [{ model_type: "mistral", architectures: null, max_position_embeddings: 2048 }, { context: 2048 }],
-    [
-      { architectures: ["MistralForCausalLM"], sliding_window: null, max_position_embeddings: 32768 },
-      { architecture: "MistralForCausalLM", context: 32768 },
-    ],
+    [{ model_type: "mistral", architectures: null, sliding_window: null }, windows(null, null)],
     [
       { architectures: ["Qwen2ForCausalLM"], sliding_window: 64, use_sliding_window: false },
-      { architecture: "Qwen2ForCausalLM", context: 128, qkvBias: true, outputBias: false, feedForwardBias: false },
+      { qkvBias: true, outputBias: false, feedForwardBias: false, ...windows(null, null) },
     ],
-    [{ architectures: ["Qwen2ForCausalLM"], sliding_window: 64, use_sliding_window: true }, { context: 64 }],
-  ])("knows what a family adds to Llama, and how far a window sees: %j", (fields, expected) => {
-    expect(parseModelConfig({ ...LLAMA, ...fields }, "c")).toMatchObject(expected);
+    [
+      { architectures: ["Qwen2ForCausalLM"], sliding_window: 64, use_sliding_window: true, max_window_layers: 1 },
+      windows(null, 64),
+    ],
+    [
+      { architectures: ["Gemma2ForCausalLM"], query_pre_attn_scalar: 144 },
+      {
+        scoreCap: 50,
+        logitCap: 30,
+        attentionScale: 1 / 12,
+        tiedHead: true,
+        normOffset: 1,
+        ...windows(4096, null),
+      },
+    ],
+    [
+      { architectures: ["Gemma2ForCausalLM"], attn_logit_softcapping: null },
+      { scoreCap: null, logitCap: 30 },
+    ],
+    [
+      { architectures: ["SmolLM3ForCausalLM"], no_rope_layers: [1, 0] },
+      { sights: [{ rotation: "global" }, { rotation: "none" }] },
+    ],
+  ])("knows what a family adds to Llama: %j", (fields, expected) => {
+    const config = parseModelConfig({ ...LLAMA, num_hidden_layers: 2, ...fields }, "c");
+    expect(config).toMatchObject(expected);
+  });
+
+  it("of Gemma 3 has five layers in a window to each that sees everything, by either spelling of rotation", () => {
+    const old = { rope_theta: 1e6, rope_local_base_freq: 1e4, rope_scaling: { rope_type: "linear", factor: 8 } };
+    const anew = {
+      rope_parameters: {
+        full_attention: { rope_type: "linear", factor: 8, rope_theta: 1e6 },
+        sliding_attention: { rope_type: "default", rope_theta: 1e4 },
+      },
+    };
+    for (const rope of [old, anew]) {
+      const gemma = { ...LLAMA, architectures: ["Gemma3ForCausalLM"], hidden_activation: "gelu_pytorch_tanh" };
+      const config = parseModelConfig({ ...gemma, num_hidden_layers: 7, sliding_window: 512, ...rope }, "c");
+      expect(config).toMatchObject({ ropeTheta: 1e6, windowTheta: 1e4, ropeScaling: { kind: "linear", factor: 8 } });
+      expect(config.sights.map(({ window }) => window)).toEqual([512, 512, 512, 512, 512, null, 512]);
+      expect(config.sights.map(({ rotation }) => rotation === "global")).toEqual(
+        config.sights.map(({ window }) => window === null),
+      );
+    }
+  });
+
+  it("of Phi-3 has a magnitude that follows from how far the context is stretched", () => {
+    const factors = new Array<number>(8).fill(1.5);
+    const config = parseModelConfig(
+      {
+        ...LLAMA,
+        architectures: ["Phi3ForCausalLM"],
+        max_position_embeddings: 131072,
+        original_max_position_embeddings: 4096,
+        rope_scaling: { type: "longrope", short_factor: factors, long_factor: factors },
+      },
+      "c",
+    );
+    // Phi-3-mini-128k-instruct's `modeling_phi3.py`: sqrt(1 + log(131072 / 4096) / log(4096)).
+    expect(config.ropeScaling).toMatchObject({ kind: "longrope", magnitude: 1.1902380714238083 });
+    expect(config.context).toBe(131072);
+  });
+
+  it("of YaRN and dynamic scaling may be read as far as they stretch", () => {
+    for (const kind of ["yarn", "dynamic"]) {
+      const rope_scaling = { rope_type: kind, factor: 4, original_max_position_embeddings: 128 };
+      expect(parseModelConfig({ ...LLAMA, rope_scaling }, "c").context).toBe(512);
+    }
   });
 
   it.each<[string, Readonly<Record<string, unknown>>, string, RegExp]>([
@@ -149,15 +221,15 @@ describe("config.json", () => {
     ],
     [
       "another rotation",
-      { rope_scaling: { rope_type: "yarn", factor: 2 } },
+      { rope_scaling: { rope_type: "mine", factor: 2 } },
       "model",
-      /rope_scaling: type "yarn" is not supported; supported: default, linear, llama3/,
+      /rope_scaling: type "mine" is not supported; supported: default, linear, dynamic, llama3, yarn, longrope/,
     ],
     [
       "another rotation, spelled anew",
-      { rope_parameters: { rope_type: "dynamic", factor: 2 } },
+      { rope_parameters: { rope_type: "proportional", factor: 2 } },
       "model",
-      /rope_parameters: type "dynamic"/,
+      /rope_parameters: type "proportional"/,
     ],
     [
       "a rotation without its numbers",

@@ -1,17 +1,20 @@
 import { WinnowError } from "@winnow/core-tensor";
 import { z } from "zod";
 
-import { FAMILIES, type Family } from "../models/families";
+import { FAMILIES } from "../models/families";
+import type { Family } from "../models/family";
+import { layersOf, type LayerSight } from "../models/layer-sight";
 import type { RopeScaling } from "../models/rope";
 import { filesAt } from "./files-at";
 import { checkJson, readJsonFile } from "./json-file";
 import type { ModelFiles } from "./model-files";
 import { quote } from "./quote";
-import { parseRope, ropeSchema } from "./rope-config";
+import { parseRope, ropeSchema, stretchedContext } from "./rope-config";
 
 /** A model's shape: what `config.json` says, checked and with nothing left to guess. */
 export interface ModelConfig {
-  readonly architecture: Family["architecture"];
+  /** The family's name, as `architectures` of a `config.json` has it. */
+  readonly architecture: string;
   /** Width of the residual stream. */
   readonly width: number;
   /** Width of the feed-forward layer. */
@@ -20,18 +23,29 @@ export interface ModelConfig {
   readonly queryHeads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** The longest sequence, in tokens; of a model whose rows see a window, as long as the window sees all of it. */
+  /** What rows see and how they are rotated, by layer. */
+  readonly sights: readonly LayerSight[];
+  /** What products of queries and keys are multiplied by. */
+  readonly attentionScale: number;
+  /** What scores, and logits, are capped at; null where they are not. */
+  readonly scoreCap: number | null;
+  readonly logitCap: number | null;
+  /** The longest sequence, in tokens. */
   readonly context: number;
   readonly vocabulary: number;
   readonly normEpsilon: number;
   readonly ropeTheta: number;
   readonly ropeScaling: RopeScaling;
+  /** The base of layers that see a window, which is not scaled; null where it is the same for all. */
+  readonly windowTheta: number | null;
   /** Whether the projections to q, k and v have biases. */
   readonly qkvBias: boolean;
   /** Whether the projection from attention's output has a bias. */
   readonly outputBias: boolean;
   /** Whether the projections of the feed-forward layer have biases. */
   readonly feedForwardBias: boolean;
+  /** What is to be added to the norms' weights as they are stored. */
+  readonly normOffset: 0 | 1;
   /** Whether the embedding is also the output head. */
   readonly tiedHead: boolean;
   readonly bosIds: readonly number[];
@@ -42,6 +56,7 @@ export interface ModelConfig {
 // Generous ceilings: a number beyond them is a mistake, and loops run to these.
 const extent = (limit: number) =>
   z.int("expected a whole number").positive("expected at least 1").max(limit, `expected at most ${limit}`);
+const positive = z.number("expected a number").positive("expected above 0");
 const flag = z.boolean("expected true or false").nullish();
 
 const TOKEN_IDS = "expected a token id or an array of them";
@@ -69,11 +84,20 @@ const configSchema = z.object({
   vocab_size: extent(2 ** 24),
   rms_norm_eps: z.number("expected a number").positive("expected above 0"),
   hidden_act: z.string("expected a string").nullish(),
+  hidden_activation: z.string("expected a string").nullish(),
+  query_pre_attn_scalar: positive.nullish(),
+  attn_logit_softcapping: positive.nullish(),
+  final_logit_softcapping: positive.nullish(),
   attention_bias: flag,
   mlp_bias: flag,
   tie_word_embeddings: flag,
   sliding_window: extent(2 ** 31).nullish(),
   use_sliding_window: flag,
+  sliding_window_pattern: extent(10_000).nullish(),
+  max_window_layers: z.int("expected a whole number").nonnegative("expected at least 0").nullish(),
+  layer_types: z.array(z.string("expected a string"), "expected an array of strings").nullish(),
+  no_rope_layers: z.array(z.number("expected a number"), "expected an array of numbers").nullish(),
+  no_rope_layer_interval: extent(10_000).nullish(),
   partial_rotary_factor: z.number().nullish(),
   quantization_config: z.unknown().optional(),
   bos_token_id: tokenIdsSchema,
@@ -112,7 +136,8 @@ export function parseModelConfig(value: unknown, what: string): ModelConfig {
       `${what}: token id ${outside} is named, expected ids below vocab_size, ${config.vocab_size}`,
     );
   }
-  expectPlain(config, what);
+  expectPlain(config, family, what);
+  const rope = parseRope(config, what);
   return {
     architecture: family.architecture,
     width: config.hidden_size,
@@ -121,14 +146,29 @@ export function parseModelConfig(value: unknown, what: string): ModelConfig {
     queryHeads,
     kvHeads,
     headDim,
-    context: Math.min(config.max_position_embeddings, windowOf(config, family) ?? Infinity),
+    sights: layersOf(family, {
+      layers: config.num_hidden_layers,
+      window: config.sliding_window === undefined ? family.window : config.sliding_window,
+      fields: {
+        isUsed: config.use_sliding_window ?? null,
+        first: config.max_window_layers ?? null,
+        pattern: config.sliding_window_pattern ?? null,
+      },
+      ...listed(config, what),
+    }),
+    attentionScale: 1 / Math.sqrt(config.query_pre_attn_scalar ?? headDim),
+    scoreCap: orDefault(config.attn_logit_softcapping, family.caps?.scores),
+    logitCap: orDefault(config.final_logit_softcapping, family.caps?.logits),
+    context: stretchedContext(config.max_position_embeddings, rope.ropeScaling),
     vocabulary: config.vocab_size,
     normEpsilon: config.rms_norm_eps,
-    ...parseRope(config, what),
-    qkvBias: family.qkvBias || (config.attention_bias ?? false),
-    outputBias: !family.qkvBias && (config.attention_bias ?? false),
+    ...rope,
+    windowTheta: family.windowTheta === null ? null : (rope.windowTheta ?? family.windowTheta),
+    qkvBias: family.qkvBias ?? config.attention_bias ?? false,
+    outputBias: family.qkvBias === null && (config.attention_bias ?? false),
     feedForwardBias: config.mlp_bias ?? false,
-    tiedHead: config.tie_word_embeddings ?? false,
+    normOffset: family.normOffset,
+    tiedHead: config.tie_word_embeddings ?? family.tiedHead,
     bosIds: config.bos_token_id,
     eosIds: config.eos_token_id,
   };
@@ -152,11 +192,37 @@ function familyOf(kind: z.output<typeof kindSchema>, what: string): Family {
   );
 }
 
-/** How many positions a row sees, itself included; null for all. */
-function windowOf(config: z.output<typeof configSchema>, family: Family): number | null {
-  if (family.windowIsOptional && config.use_sliding_window !== true) return null;
-  return config.sliding_window === undefined ? family.window : config.sliding_window;
+/** Null switches off what a family has by default. */
+function orDefault(configured: number | null | undefined, byDefault: number | undefined): number | null {
+  return configured === undefined ? (byDefault ?? null) : configured;
 }
+
+/** Layers as lists have them, where there are lists. */
+function listed(
+  { num_hidden_layers: layers, layer_types: types, no_rope_layers: rotated }: z.output<typeof configSchema>,
+  what: string,
+): { readonly windowed: readonly boolean[] | null; readonly rotated: readonly boolean[] | null } {
+  for (const [field, list] of Object.entries({ layer_types: types, no_rope_layers: rotated })) {
+    if (list != null && list.length !== layers) {
+      throw new WinnowError("file", `${what}: ${field} has ${list.length} entries, expected ${layers}, one a layer`);
+    }
+  }
+  const unknown = types?.find((type) => type !== SLIDING && type !== FULL);
+  if (unknown !== undefined) {
+    throw new WinnowError(
+      "model",
+      `${what}: layer_types has ${quote(unknown)}, which is not supported; supported: ${FULL}, ${SLIDING}`,
+    );
+  }
+  return {
+    windowed: types?.map((type) => type === SLIDING) ?? null,
+    // Despite its name it has 1 for layers that are rotated.
+    rotated: rotated?.map((entry) => entry !== 0) ?? null,
+  };
+}
+
+const FULL = "full_attention";
+const SLIDING = "sliding_attention";
 
 function shapeFault(heads: {
   readonly queryHeads: number;
@@ -175,14 +241,19 @@ function shapeFault(heads: {
 }
 
 /** Refuse what would run and give wrong numbers. */
-function expectPlain(config: z.output<typeof configSchema>, what: string): void {
+function expectPlain(config: z.output<typeof configSchema>, { activation }: Family, what: string): void {
   const refuse = (field: string, found: unknown, supported: string): never => {
     throw new WinnowError(
       "model",
       `${what}: ${field} ${quote(String(found))} is not supported; supported: ${supported}`,
     );
   };
-  if (config.hidden_act != null && config.hidden_act !== "silu") refuse("hidden_act", config.hidden_act, "silu");
+  // Gemma's first files name an activation in `hidden_act` that they do not have.
+  const [field, found] =
+    config.hidden_activation != null
+      ? ["hidden_activation", config.hidden_activation]
+      : ["hidden_act", activation === "silu" ? config.hidden_act : null];
+  if (found != null && found !== activation) refuse(field, found, activation);
   if (config.partial_rotary_factor != null && config.partial_rotary_factor !== 1) {
     refuse("partial_rotary_factor", config.partial_rotary_factor, "1");
   }

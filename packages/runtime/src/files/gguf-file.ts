@@ -30,17 +30,20 @@ export class GgufFile implements AsyncDisposable {
   }
 
   /**
-   * Fill an array with a tensor's bytes, as they are in the file.
+   * Fill an array with a tensor's bytes, as they are in the file, from its byte `from` on.
    *
    * @throws WinnowError `file` when there is no such tensor, or the file has shrunk since it was opened.
    */
-  async readInto(target: Uint8Array, name: string): Promise<void> {
+  async readInto(target: Uint8Array, name: string, from = 0): Promise<void> {
     const part = this.#partOf(name);
     const tensor = part?.header.tensors.get(name);
-    if (part === undefined || tensor?.bytes !== target.length) {
-      throw new WinnowError("file", `${this.path}: no tensor ${quote(name)} of ${target.length} bytes in the file`);
+    if (part === undefined || tensor === undefined || from + target.length > tensor.bytes) {
+      throw new WinnowError(
+        "file",
+        `${this.path}: no tensor ${quote(name)} of at least ${from + target.length} bytes in the file`,
+      );
     }
-    await part.file.read(target, tensor.offset);
+    await part.file.read(target, tensor.offset + from);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

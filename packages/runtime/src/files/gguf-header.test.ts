@@ -118,7 +118,7 @@ describe("a GGUF header", () => {
   it("that is damaged ends in one line, or is read as something else", () => {
     const fields = {
       "general.architecture": text("llama"),
-      "llama.block_count": u32(4),
+      "decoder.block_count": u32(4),
       "tokenizer.ggml.tokens": texts(["a", "bc", "<s>"]),
       "tokenizer.ggml.scores": floats([1, 2, 3]),
     };

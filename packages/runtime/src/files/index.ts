@@ -5,5 +5,5 @@ export { readGenerationConfig, type GenerationConfig } from "./generation-config
 export type { ModelFiles } from "./model-files";
 export type { RangedFile } from "./ranged-file";
 export { openSafetensors, SafetensorsFile } from "./safetensors";
-export type { TensorInfo, TensorSource, WeightDType, WeightTensor } from "./tensor-source";
+export type { FloatDType, TensorInfo, TensorSource, WeightDType, WeightTensor } from "./tensor-source";
 export { openWeights } from "./weights";

@@ -3,13 +3,14 @@ import { z } from "zod";
 
 import { checkJson, decodeText, parseJson } from "./json-file";
 import { quote } from "./quote";
-import type { TensorInfo, WeightDType } from "./tensor-source";
+import type { FloatDType, TensorInfo } from "./tensor-source";
 
 /** The format's own limit, which keeps a lying length from being believed. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
 /** A tensor and where its bytes begin, counted from the start of the file. */
 export interface TensorEntry extends TensorInfo {
+  readonly dtype: FloatDType;
   readonly offset: number;
 }
 
@@ -21,7 +22,7 @@ interface HeaderPlace {
   readonly dataStart: number;
 }
 
-const WEIGHT_DTYPES: ReadonlyMap<string, WeightDType> = new Map([
+const WEIGHT_DTYPES: ReadonlyMap<string, FloatDType> = new Map([
   ["F32", "f32"],
   ["F16", "f16"],
   ["BF16", "bf16"],

@@ -1,6 +1,7 @@
-import { tensor, WinnowError } from "@winnow/core-tensor";
+import { WinnowError } from "@winnow/core-tensor";
 
 import { platform } from "../platform/node";
+import { allocateWeight, bytesOfWeight } from "./allocate-weight";
 import { quote } from "./quote";
 import type { RangedFile } from "./ranged-file";
 import { MAX_HEADER_BYTES, parseHeader, type TensorEntry } from "./safetensors-header";
@@ -65,19 +66,18 @@ export class SafetensorsFile implements TensorSource {
   }
 
   async read(name: string): Promise<WeightTensor> {
-    const entry = this.#entries.get(name);
-    if (entry === undefined) {
-      throw new WinnowError(
-        "file",
-        `${this.path}: no tensor ${quote(name)} among the ${this.#entries.size} in the file`,
-      );
-    }
-    if (this.#closed)
-      throw new WinnowError("disposed", `${this.path} is closed; read ${quote(name)} before closing it`);
-    const result = allocate(entry, `${this.path}: tensor ${quote(name)}`);
-    const { buffer, byteOffset, byteLength } = result.data;
-    await this.#file.read(new Uint8Array(buffer, byteOffset, byteLength), entry.offset);
+    const { dtype, shape } = this.#entryOf(name);
+    const result = allocateWeight(dtype, shape, this.whereIs(name));
+    await this.readInto(bytesOfWeight(result), name);
     return result;
+  }
+
+  async readInto(target: Uint8Array, name: string): Promise<void> {
+    const { bytes, offset } = this.#entryOf(name);
+    if (target.length !== bytes) {
+      throw new WinnowError("shape", `${this.whereIs(name)} has ${bytes} bytes, and the target has ${target.length}`);
+    }
+    await this.#file.read(target, offset);
   }
 
   async close(): Promise<void> {
@@ -88,6 +88,19 @@ export class SafetensorsFile implements TensorSource {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #entryOf(name: string): TensorEntry {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) {
+      throw new WinnowError(
+        "file",
+        `${this.path}: no tensor ${quote(name)} among the ${this.#entries.size} in the file`,
+      );
+    }
+    if (this.#closed)
+      throw new WinnowError("disposed", `${this.path} is closed; read ${quote(name)} before closing it`);
+    return entry;
   }
 }
 
@@ -111,19 +124,4 @@ async function headerLength(file: RangedFile): Promise<number> {
     );
   }
   return Number(length);
-}
-
-/** The tensor that the bytes are read into: the one copy of them that is ever made. */
-function allocate(entry: TensorEntry, what: string): WeightTensor {
-  try {
-    switch (entry.dtype) {
-      case "f32":
-        return tensor("f32", entry.shape, new Float32Array(entry.bytes / 4));
-      case "f16":
-      case "bf16":
-        return tensor(entry.dtype, entry.shape, new Uint16Array(entry.bytes / 2));
-    }
-  } catch (cause) {
-    throw new WinnowError("memory", `${what}: no memory for ${entry.bytes} bytes`, { cause });
-  }
 }

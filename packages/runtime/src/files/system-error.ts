@@ -8,6 +8,9 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "permission denied",
   EMFILE: "too many open files",
+  ENOSPC: "no space is left on the device",
+  EROFS: "the file system can only be read",
+  EEXIST: "is there already",
 };
 
 /** An error of the file system as one line that names the path. */

@@ -1,18 +1,20 @@
-import type { Shape, TensorOf } from "@winnow/core-tensor";
+import type { QuantisedType, Shape, TensorOf } from "@winnow/core-tensor";
+
+/** Types of weights whose elements are floats. */
+export type FloatDType = "f32" | "f16" | "bf16";
 
 /** The types that weights are stored as in files. */
-export type WeightDType = "f32" | "f16" | "bf16";
+export type WeightDType = FloatDType | QuantisedType;
 
-/** A weight tensor: f32 values, or half-precision bits as they are in the file. */
+/** A weight tensor: f32 values, half-precision bits as they are in the file, or quantised elements as rows of words (`quantisedRow`). */
 export type WeightTensor = { [D in WeightDType]: TensorOf<D> }[WeightDType];
 
 /** What a file says about one of its tensors. */
 export interface TensorInfo {
   readonly dtype: WeightDType;
   readonly shape: Shape;
+  /** Of the tensor that is read, which is what the file has but for the padding of quantised rows. */
   readonly bytes: number;
-  /** How the file has it, where that is not `dtype`: it is widened as it is read. */
-  readonly stored?: { readonly type: string; readonly bytes: number };
 }
 
 /**
@@ -37,6 +39,12 @@ export interface TensorSource extends AsyncDisposable {
    * `memory` when there is no room for it, `disposed` after {@link close}.
    */
   read(name: string): Promise<WeightTensor>;
+  /**
+   * As {@link read}, into bytes that are there already, as many as the tensor has: a part of a larger one.
+   *
+   * @param target begins at whole elements of its buffer, for quantised tensors at whole words.
+   */
+  readInto(target: Uint8Array, name: string): Promise<void>;
   /** Close the files, once reads under way have ended. Closing again does nothing. */
   close(): Promise<void>;
 }

@@ -120,11 +120,11 @@ class ShardedWeights implements TensorSource {
   }
 
   async read(name: string): Promise<WeightTensor> {
-    const shard = this.#shardOf(name);
-    if (shard === undefined) {
-      throw new WinnowError("file", `${this.path}: no tensor ${quote(name)} among the ${this.tensors.size} listed`);
-    }
-    return shard.read(name);
+    return this.#holderOf(name).read(name);
+  }
+
+  async readInto(target: Uint8Array, name: string): Promise<void> {
+    return this.#holderOf(name).readInto(target, name);
   }
 
   close(): Promise<void> {
@@ -133,6 +133,14 @@ class ShardedWeights implements TensorSource {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #holderOf(name: string): SafetensorsFile {
+    const shard = this.#shardOf(name);
+    if (shard === undefined) {
+      throw new WinnowError("file", `${this.path}: no tensor ${quote(name)} among the ${this.tensors.size} listed`);
+    }
+    return shard;
   }
 
   #shardOf(name: string): SafetensorsFile | undefined {

@@ -10,7 +10,7 @@ import { openWeights } from "../files/weights";
 import { loadModel } from "../model";
 import { idsPart } from "../prompt/parts";
 import { TINY } from "../testing/models";
-import { ropeFrequencies } from "./rope";
+import { rotaryOf } from "./rope";
 
 const at = temporaryDirectory();
 const OTHERS = ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"];
@@ -68,7 +68,7 @@ describe("a family's model", () => {
     expect(await answerOf(qwen)).toEqual(await answerOf(llama));
   });
 
-  it("Mistral is Llama as far as its window reaches", async () => {
+  it("Mistral is Llama until its window no longer reaches back to the first token", async () => {
     const none = { attention_bias: undefined, mlp_bias: undefined, rope_scaling: null };
     const llama = await variant("llama-plain", none, () => null);
     const mistral = await variant(
@@ -77,8 +77,10 @@ describe("a family's model", () => {
       () => null,
     );
     const first = (answer: unknown): unknown => (answer as readonly unknown[]).slice(0, 4);
-    // With four tokens more than the prompt's sixteen, the context is used up.
-    expect(await answerOf(mistral)).toEqual(first(await answerOf(llama)));
+    // Of the six tokens behind the prompt's sixteen, the last two come from rows that do not see the first one.
+    const [windowed, whole] = [await answerOf(mistral), await answerOf(llama)];
+    expect(first(windowed)).toEqual(first(whole));
+    expect(windowed).not.toEqual(whole);
   });
 
   it.each([{ rope_scaling: null }, { rope_scaling: { rope_type: "linear", factor: 2 } }])(
@@ -98,18 +100,31 @@ describe("a family's model", () => {
 describe("rotation", () => {
   it("scaled linearly turns by as much at twice the position", () => {
     const [plain, slowed] = [
-      ropeFrequencies(8, 1e4, { kind: "none" }),
-      ropeFrequencies(8, 1e4, { kind: "linear", factor: 2 }),
+      rotaryOf(8, 1e4, { kind: "none" }, 64).frequencies,
+      rotaryOf(8, 1e4, { kind: "linear", factor: 2 }, 64).frequencies,
     ];
     expect(slowed.map((frequency) => 2 * frequency)).toEqual(plain);
   });
 
+  it("scaled dynamically has a base that grows with the context beyond the original one", () => {
+    const [factor, originalContext, headDim, theta] = [4, 128, 16, 1e4];
+    const scaling = { kind: "dynamic", factor, originalContext } as const;
+    for (const context of [64, 128]) {
+      expect(rotaryOf(headDim, theta, scaling, context)).toEqual(rotaryOf(headDim, theta, { kind: "none" }, context));
+    }
+    // Transformers' `_compute_dynamic_ntk_parameters`, for a sequence of 512 tokens.
+    const base = theta * ((factor * 512) / originalContext - (factor - 1)) ** (headDim / (headDim - 2));
+    rotaryOf(headDim, theta, scaling, 512).frequencies.forEach((frequency, i) => {
+      expect(frequency).toBeCloseTo(1 / base ** ((2 * i) / headDim), 12);
+    });
+  });
+
   it("with a factor for each frequency is Llama 3's where the factors are", () => {
     const llama3 = { factor: 4, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalContext: 64 };
-    const plain = ropeFrequencies(16, 5e4, { kind: "none" });
-    const slowed = ropeFrequencies(16, 5e4, { kind: "llama3", ...llama3 });
+    const plain = rotaryOf(16, 5e4, { kind: "none" }, 64).frequencies;
+    const slowed = rotaryOf(16, 5e4, { kind: "llama3", ...llama3 }, 64).frequencies;
     const factors = Array.from(plain, (frequency, i) => frequency / (slowed[i] ?? NaN));
-    const found = ropeFrequencies(16, 5e4, { kind: "factors", factors });
+    const found = rotaryOf(16, 5e4, { kind: "factors", factors }, 64).frequencies;
     found.forEach((frequency, i) => {
       expect(frequency).toBeCloseTo(slowed[i] ?? NaN, 12);
     });

@@ -1,39 +1,19 @@
-/**
- * Families whose decoder is Llama's (arXiv 2302.13971, section 2.2) but for what is named here: grouped queries, RMS norms,
- * rotated halves, and a gated feed-forward layer.
- */
-export interface Family {
-  /** The name in `architectures` of a `config.json`. */
-  readonly architecture: "LlamaForCausalLM" | "MistralForCausalLM" | "Qwen2ForCausalLM";
-  /** The name in `model_type`, where `architectures` is missing. */
-  readonly modelType: string;
-  /** Whether q, k and v have biases whatever the configuration says, and the output of attention has none. */
-  readonly qkvBias: boolean;
-  /** Positions that a row sees where `sliding_window` is missing; null for all. */
-  readonly window: number | null;
-  /** Whether a window counts only where `use_sliding_window` is set. */
-  readonly windowIsOptional: boolean;
+import type { Family } from "./family";
+import { GEMMA2 } from "./gemma2";
+import { GEMMA3 } from "./gemma3";
+import { LLAMA } from "./llama";
+import { MISTRAL } from "./mistral";
+import { PHI3 } from "./phi3";
+import { QWEN2 } from "./qwen2";
+import { QWEN3 } from "./qwen3";
+import { SMOLLM3 } from "./smollm3";
+
+/** What can be run. In a GGUF file of several families' architecture the first of them is meant. */
+export const FAMILIES: readonly Family[] = [LLAMA, MISTRAL, QWEN2, QWEN3, PHI3, GEMMA2, GEMMA3, SMOLLM3];
+
+/** @throws RangeError for an architecture that no configuration was read with. */
+export function familyNamed(architecture: string): Family {
+  const family = FAMILIES.find((known) => known.architecture === architecture);
+  if (family === undefined) throw new RangeError(`no family is called ${architecture}`);
+  return family;
 }
-
-/** Llama 1 to 3.2, SmolLM2, and whatever else calls itself one. Biases, where there are any, are in the configuration. */
-const LLAMA: Family = {
-  architecture: "LlamaForCausalLM",
-  modelType: "llama",
-  qkvBias: false,
-  window: null,
-  windowIsOptional: false,
-};
-
-/** Mistral 7B (arXiv 2310.06825). Its first version sees a window; later ones see everything. */
-const MISTRAL: Family = { ...LLAMA, architecture: "MistralForCausalLM", modelType: "mistral", window: 4096 };
-
-/** Qwen2 and 2.5 (arXiv 2407.10671, section 2.2.1). */
-const QWEN2: Family = {
-  architecture: "Qwen2ForCausalLM",
-  modelType: "qwen2",
-  qkvBias: true,
-  window: null,
-  windowIsOptional: true,
-};
-
-export const FAMILIES: readonly Family[] = [LLAMA, MISTRAL, QWEN2];

@@ -14,7 +14,7 @@ interface ReadablePart {
  * @param before tokens that were read already.
  * @throws WinnowError `prompt`, `context`
  */
-export function expectReadable(parts: readonly ReadablePart[], before: number, { context, llama }: Engine): void {
+export function expectReadable(parts: readonly ReadablePart[], before: number, { context, decoder }: Engine): void {
   if ((parts.length === 0 && before === 0) || parts.some(({ ids }) => ids.length === 0)) {
     throw new WinnowError("prompt", "the prompt is empty; give at least one token");
   }
@@ -25,7 +25,7 @@ export function expectReadable(parts: readonly ReadablePart[], before: number, {
       `the prompt has ${total} tokens${before > 0 ? " with the conversation before it" : ""}, and the model's context holds ${context}; shorten it`,
     );
   }
-  for (const part of parts) expectTokens(part, llama.shape.vocabulary);
+  for (const part of parts) expectTokens(part, decoder.shape.vocabulary);
 }
 
 /** @throws WinnowError `prompt` when an id is none of the model's. */

@@ -27,7 +27,7 @@ export class ChatTemplate {
    * @throws WinnowError `tokenizer` when the template does not parse.
    */
   constructor(
-    private readonly source: string,
+    readonly source: string,
     private readonly namedTokens: NamedTokens = {},
     private readonly what = "chat template",
   ) {

@@ -8,7 +8,7 @@ import type { ModelFiles } from "../files/model-files";
 import { quote } from "../files/quote";
 import { ChatTemplate } from "./chat-template";
 import { Tokenizer } from "./tokenizer";
-import { namedTokens, tokenizerConfigSchema, type TokenizerConfig } from "./tokenizer-config";
+import { namedTokens, tokenizerConfigSchema, type NamedTokens, type TokenizerConfig } from "./tokenizer-config";
 
 const CONFIG = "tokenizer_config.json";
 const TEMPLATE = "chat_template.jinja";
@@ -23,6 +23,15 @@ export async function loadTokenizer(place: string | ModelFiles): Promise<Tokeniz
   await files.expectPlace();
   const json = await readJsonFile(files, "tokenizer.json", z.unknown());
   return new Tokenizer(json, await readConfig(files), files.pathOf("tokenizer.json"));
+}
+
+/** What a model's files say of its tokenizer, unchecked but for the tokens with a role. @throws WinnowError `file` */
+export async function readTokenizerFiles(
+  files: ModelFiles,
+): Promise<{ readonly json: unknown; readonly roles: NamedTokens }> {
+  const json = await readJsonFile(files, "tokenizer.json", z.unknown());
+  const config = await readConfig(files);
+  return { json, roles: config === null ? {} : namedTokens(config) };
 }
 
 /**

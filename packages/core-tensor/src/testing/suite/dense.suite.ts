@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { NOT_A_TOKEN } from "../../backend";
 import { rows } from "../../device-tensor";
 import { at, randomIntegers, randoms } from "../fixture";
-import { naiveGate, naiveNorm, naiveProduct, unflatten } from "../naive";
+import { gelu, naiveGate, naiveNorm, naiveProduct, silu, unflatten } from "../naive";
 import type { SuiteContext } from "../suite-context";
 
 const seed = fc.integer({ min: 1, max: 1e6 });
@@ -27,6 +27,18 @@ export function denseSuite(context: SuiteContext): void {
         ...expected,
         ...new Array<number>(5).fill(0),
       ]);
+    });
+
+    it("scales them", async () => {
+      const { backend, fixture } = context;
+      const out = fixture.f32([2, 4]);
+      backend.embed({
+        table: fixture.f32([3, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
+        ids: rows(fixture.u32([2], [2, 0])),
+        scale: 1.5,
+        out: rows(out),
+      });
+      expect(await fixture.read(out)).toEqual([12, 13.5, 15, 16.5, 0, 1.5, 3, 4.5]);
     });
 
     it("leaves a row without a token alone", async () => {
@@ -73,6 +85,54 @@ export function denseSuite(context: SuiteContext): void {
       );
     });
 
+    it("norms the first heads of a row by a weight each, and adds to what was there", async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.integer({ min: 1, max: 5 }),
+          fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(32, 64)),
+          fc.integer({ min: 1, max: 4 }),
+          fc.integer({ min: 0, max: 2 }),
+          fc.boolean(),
+          seed,
+          async (count, headDim, heads, others, residual, s) => {
+            const { backend, fixture } = context;
+            const width = (heads + others) * headDim;
+            const x = randoms(s, count * width);
+            const weight = randoms(s + 1, heads * headDim);
+            const before = randoms(s + 2, count * width);
+            const epsilon = 1e-6;
+            const expected = unflatten(x, headDim).flatMap((run, i) => {
+              const head = i % (heads + others);
+              const old = unflatten(before, headDim)[i] ?? [];
+              if (head >= heads) return old;
+              const normed = naiveNorm(run, at(unflatten(weight, headDim), head), epsilon);
+              return normed.map((value, d) => value + (residual ? at(old, d) : 0));
+            });
+            const out = fixture.f32([count, width], before);
+            const norm = { weight: fixture.f32([heads, headDim], weight), epsilon };
+            backend.rmsNorm({
+              x: rows(fixture.f32([count, width], x)),
+              ...norm,
+              ...(residual ? { residual: rows(out) } : {}),
+              out: rows(out),
+            });
+            expect(await fixture.read(out)).toBeAllclose(expected, context.tolerance);
+            const inPlace = fixture.f32([count, width], x);
+            const added = residual ? { residual: rows(fixture.f32([count, width], before)) } : {};
+            backend.rmsNorm({ x: rows(inPlace), ...norm, ...added, out: rows(inPlace) });
+            const found = unflatten(Float32Array.from(await fixture.read(inPlace)), headDim);
+            expect(found.filter((_, i) => i % (heads + others) < heads).flat()).toBeAllclose(
+              unflatten(Float32Array.from(expected), headDim)
+                .filter((_, i) => i % (heads + others) < heads)
+                .flat(),
+              context.tolerance,
+            );
+          },
+        ),
+        context.runs,
+      );
+    });
+
     it("refuses a weight that rows do not divide by", async () => {
       const { backend, fixture } = context;
       const x = rows(fixture.f32([2, 6]));
@@ -89,7 +149,8 @@ export function denseSuite(context: SuiteContext): void {
       count: fc.integer({ min: 1, max: 40 }),
       inputs: fc.integer({ min: 1, max: 70 }),
       outputs: fc.integer({ min: 1, max: 70 }),
-      gated: fc.boolean(),
+      gate: fc.constantFrom(null, "silu-gate" as const, "gelu-gate" as const),
+      softCap: fc.constantFrom(null, 0.5),
       biased: fc.boolean(),
       residual: fc.boolean(),
       normed: fc.boolean(),
@@ -98,43 +159,48 @@ export function denseSuite(context: SuiteContext): void {
 
     it("is activation(norm(x) · weightᵀ + bias) + residual", async () => {
       await fc.assert(
-        fc.asyncProperty(shape, async ({ count, inputs, outputs, gated, biased, residual, normed, seed: s }) => {
-          const { backend, fixture } = context;
-          const rowsOfWeight = gated ? 2 * outputs : outputs;
-          const x = randoms(s, count * inputs);
-          const weight = randoms(s + 1, rowsOfWeight * inputs);
-          const bias = randoms(s + 2, rowsOfWeight);
-          const before = randoms(s + 3, count * outputs);
-          const gain = randoms(s + 4, inputs);
-          const epsilon = 1e-5;
-          const out = fixture.f32(
-            [count + 2, outputs],
-            [...new Array<number>(outputs).fill(7), ...before, ...new Array<number>(outputs).fill(7)],
-          );
-          backend.matmul({
-            x: rows(fixture.f32([count, inputs], x)),
-            ...(normed ? { norm: { weight: fixture.f32([inputs], gain), epsilon } } : {}),
-            weight: fixture.f32([rowsOfWeight, inputs], weight),
-            ...(biased ? { bias: fixture.f32([rowsOfWeight], bias) } : {}),
-            ...(residual ? { residual: rows(out, 1, count) } : {}),
-            ...(gated ? { activation: "silu-gate" } : {}),
-            out: rows(out, 1, count),
-          });
-          const products = naiveProduct(
-            unflatten(x, inputs).map((row) => (normed ? naiveNorm(row, Array.from(gain), epsilon) : row)),
-            unflatten(weight, inputs),
-            biased ? Array.from(bias) : null,
-          );
-          const expected = products
-            .flatMap((row) => (gated ? naiveGate(row) : row))
-            .map((value, i) => value + (residual ? (before[i] ?? NaN) : 0));
-          const found = await fixture.read(out);
-          expect(found.slice(outputs, -outputs)).toBeAllclose(expected, context.tolerance);
-          // The rows around those that were asked for stay as they were.
-          expect([...found.slice(0, outputs), ...found.slice(-outputs)]).toEqual(
-            new Array<number>(2 * outputs).fill(7),
-          );
-        }),
+        fc.asyncProperty(
+          shape,
+          async ({ count, inputs, outputs, gate, softCap, biased, residual, normed, seed: s }) => {
+            const { backend, fixture } = context;
+            const rowsOfWeight = gate !== null ? 2 * outputs : outputs;
+            const x = randoms(s, count * inputs);
+            const weight = randoms(s + 1, rowsOfWeight * inputs);
+            const bias = randoms(s + 2, rowsOfWeight);
+            const before = randoms(s + 3, count * outputs);
+            const gain = randoms(s + 4, inputs);
+            const epsilon = 1e-5;
+            const out = fixture.f32(
+              [count + 2, outputs],
+              [...new Array<number>(outputs).fill(7), ...before, ...new Array<number>(outputs).fill(7)],
+            );
+            backend.matmul({
+              x: rows(fixture.f32([count, inputs], x)),
+              ...(normed ? { norm: { weight: fixture.f32([inputs], gain), epsilon } } : {}),
+              weight: fixture.f32([rowsOfWeight, inputs], weight),
+              ...(biased ? { bias: fixture.f32([rowsOfWeight], bias) } : {}),
+              ...(residual ? { residual: rows(out, 1, count) } : {}),
+              ...(gate === null ? {} : { activation: gate }),
+              ...(softCap === null ? {} : { softCap }),
+              out: rows(out, 1, count),
+            });
+            const products = naiveProduct(
+              unflatten(x, inputs).map((row) => (normed ? naiveNorm(row, Array.from(gain), epsilon) : row)),
+              unflatten(weight, inputs),
+              biased ? Array.from(bias) : null,
+            );
+            const expected = products
+              .flatMap((row) => (gate === null ? row : naiveGate(row, gate === "silu-gate" ? silu : gelu)))
+              .map((value) => (softCap === null ? value : softCap * Math.tanh(value / softCap)))
+              .map((value, i) => value + (residual ? (before[i] ?? NaN) : 0));
+            const found = await fixture.read(out);
+            expect(found.slice(outputs, -outputs)).toBeAllclose(expected, context.tolerance);
+            // The rows around those that were asked for stay as they were.
+            expect([...found.slice(0, outputs), ...found.slice(-outputs)]).toEqual(
+              new Array<number>(2 * outputs).fill(7),
+            );
+          },
+        ),
         context.runs,
       );
     });

@@ -1,26 +1,20 @@
 import type { AttendRecord, KvType, RowRange } from "@winnow/core-tensor";
 
 import type { GpuLimits } from "../../device/limits";
-import { scratch, whole, type Binding } from "../../dispatch/binding";
+import { whole, type Binding } from "../../dispatch/binding";
 import type { Dispatch } from "../../dispatch/dispatch";
-import { boundRows, tensorOperand } from "../../dispatch/operands";
+import { tensorOperand } from "../../dispatch/operands";
 import type { GroupRows } from "./group-rows";
 import {
   MOST_OUTPUTS,
   RECORD_COLUMNS,
   RECORD_PARAMS,
   attendRecordKernel,
+  readsPositions,
   recordOutputs,
   type AttendRecordVariant,
 } from "./attend-record.wgsl";
 import type { AttendSources, PagedSource, ScratchSource } from "./attend-sources";
-import {
-  OWN_NUMBERS,
-  OWN_NUMBERS_PARAMS,
-  POSITION_SLOTS,
-  STORED_POSITIONS,
-  STORED_POSITIONS_PARAMS,
-} from "./slot-positions.wgsl";
 
 /** Where weights are put together. */
 export interface RecordOutput {
@@ -50,12 +44,9 @@ export function planRecord(
   const outputs = outputsOf(rows, record).filter(({ takes }) => rowNumbers(rows).some(takes));
   if (outputs.length === 0) return [];
   const recording: Recording = { into: "add", windows: record.table?.bands ?? [], outputs };
-  const banded = recording.windows.length > 0;
   const rowPositions = whole(tensorOperand("positions", record.positions, ["u32"]));
-  const slotPositions = scratch("attend.positions", (rows.count + rows.spec.heads.kvHeads * (paged?.longest ?? 0)) * 4);
   return [
-    ...(banded && paged !== null ? planPositions(rows, paged, rowPositions, slotPositions) : []),
-    ...(paged === null ? [] : planSlabs(rows, recording, paged, slotPositions, limits)),
+    ...(paged === null ? [] : planSlabs(rows, recording, paged, limits)),
     ...rest.flatMap((source) => planScratch(rows, recording, record.columnRows, source, paged, rowPositions, limits)),
   ];
 }
@@ -67,7 +58,7 @@ export function planSeen(
   paged: PagedSource,
   limits: GpuLimits,
 ): Dispatch[] {
-  return planSlabs(rows, { into: "set", windows: [], outputs }, paged, null, limits);
+  return planSlabs(rows, { into: "set", windows: [], outputs }, paged, limits);
 }
 
 function outputsOf(rows: GroupRows, { table, columns }: AttendRecord): RecordOutput[] {
@@ -110,18 +101,13 @@ interface RecordPass {
   readonly paged: boolean;
   readonly params: typeof NOWHERE;
   readonly inputs: Readonly<Record<string, Binding>>;
-  readonly positions: Binding | null;
+  readonly positions: Binding;
   /** Columns at most. */
   readonly places: number;
 }
 
-function planSlabs(
-  rows: GroupRows,
-  recording: Recording,
-  paged: PagedSource,
-  positions: Binding | null,
-  limits: GpuLimits,
-): Dispatch[] {
+function planSlabs(rows: GroupRows, recording: Recording, paged: PagedSource, limits: GpuLimits): Dispatch[] {
+  const { positions } = rows;
   return paged.slabs.flatMap(({ number, tensor }) => {
     const params = {
       ...NOWHERE,
@@ -176,7 +162,8 @@ function planScratch(
 function planPass(rows: GroupRows, recording: Recording, pass: RecordPass, limits: GpuLimits): Dispatch[] {
   const { queryHeads, kvHeads, headDim } = rows.spec.heads;
   const { outputs, windows, into } = recording;
-  const inputs = Object.keys(pass.inputs).length + (windows.length > 0 ? 1 : 0);
+  const { window, spec } = rows;
+  const inputs = Object.keys(pass.inputs).length + (windows.length > 0 || window !== null ? 1 : 0);
   // Queries, sums and masks are bound besides.
   const atOnce = Math.max(1, Math.min(MOST_OUTPUTS, limits.maxStorageBuffersPerShaderStage - 3 - inputs));
   const plan: Dispatch[] = [];
@@ -187,25 +174,31 @@ function planPass(rows: GroupRows, recording: Recording, pass: RecordPass, limit
     const masks = rowNumbers(rows).map((row) =>
       some.reduce((mask, { takes }, i) => (takes(row) ? mask | (1 << i) : mask), 0),
     );
-    const names = recordOutputs({ bands, columns });
+    const variant = {
+      headDim,
+      source: pass.source,
+      storage: pass.storage,
+      paged: pass.paged,
+      bands,
+      columns,
+      into,
+      capped: spec.softCap !== undefined,
+      windowed: window !== null,
+    };
+    const names = recordOutputs(variant);
     const room = (i: number): number => some[i]?.room ?? 0;
     plan.push({
-      kernel: attendRecordKernel({
-        headDim,
-        source: pass.source,
-        storage: pass.storage,
-        paged: pass.paged,
-        bands,
-        columns,
-        into,
-      }),
+      kernel: attendRecordKernel(variant),
       params: RECORD_PARAMS.pack({
         query_heads: queryHeads,
         kv_heads: kvHeads,
         rows: rows.count,
         qkv_row: rows.qkvRow,
-        scale: rows.spec.scale,
+        scale: spec.scale,
         ...pass.params,
+        soft_cap: spec.softCap ?? 0,
+        window: window?.size ?? 0,
+        position: window?.position ?? 0,
         columns: Math.min(...some.map((output) => output.room)),
         room0: room(0),
         room1: room(1),
@@ -216,7 +209,7 @@ function planPass(rows: GroupRows, recording: Recording, pass: RecordPass, limit
         qkv: whole(rows.qkv),
         log_sums: rows.logSums,
         ...pass.inputs,
-        ...(bands > 1 && pass.positions !== null ? { positions: pass.positions } : {}),
+        ...(readsPositions(variant) ? { positions: pass.positions } : {}),
         ...Object.fromEntries(some.map(({ into: output }, i) => [names[i] ?? "", output])),
       },
       data: Uint32Array.from([...(bands > 0 ? windows : []), ...masks]),
@@ -224,39 +217,6 @@ function planPass(rows: GroupRows, recording: Recording, pass: RecordPass, limit
     });
   }
   return plan;
-}
-
-/** The positions of the group's rows, then by head those of its slots. */
-function planPositions(rows: GroupRows, paged: PagedSource, rowPositions: Binding, positions: Binding): Dispatch[] {
-  const { kvHeads } = rows.spec.heads;
-  const { kv, longest } = paged;
-  const shared = { kv_heads: kvHeads, slots: longest, rows: rows.count };
-  return [
-    {
-      kernel: OWN_NUMBERS,
-      params: OWN_NUMBERS_PARAMS.pack({ ...shared, first_row: rows.number }),
-      bindings: { row_positions: rowPositions, positions },
-      grid: [Math.ceil(Math.max(longest, rows.count) / POSITION_SLOTS), kvHeads + 1, 1],
-    },
-    ...(kv.columns === null
-      ? []
-      : [
-          {
-            kernel: STORED_POSITIONS,
-            params: STORED_POSITIONS_PARAMS.pack({
-              ...shared,
-              page_slots: kv.pageSlots,
-              column_table_width: kv.columnTable.tensor.shape[2] ?? 0,
-            }),
-            bindings: {
-              column_table: boundRows("column table", kv.columnTable, ["u32"]),
-              columns: whole(tensorOperand("columns", kv.columns, ["f32"])),
-              positions,
-            },
-            grid: [Math.ceil(longest / POSITION_SLOTS), kvHeads, 1] as const,
-          },
-        ]),
-  ];
 }
 
 function rowNumbers({ count }: GroupRows): number[] {

@@ -4,6 +4,7 @@ import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import { kvVectors, type KvVectors } from "../../wgsl/kv";
 import { lanesOf } from "../../wgsl/lanes";
+import { softCapped } from "../../wgsl/soft-cap";
 
 /** Columns of a workgroup, one a thread. */
 export const RECORD_COLUMNS = 64;
@@ -25,6 +26,9 @@ export interface AttendRecordVariant {
   readonly columns: readonly ("sum" | "max")[];
   /** Whether to put results together with what is there, or to overwrite it. */
   readonly into: "add" | "set";
+  readonly capped: boolean;
+  /** Whether rows see a window of positions. */
+  readonly windowed: boolean;
 }
 
 export const RECORD_PARAMS = paramBlock({
@@ -48,6 +52,10 @@ export const RECORD_PARAMS = paramBlock({
   row_positions: "u32",
   slot_positions: "u32",
   slots: "u32",
+  soft_cap: "f32",
+  window: "u32",
+  // Of the group's first row.
+  position: "u32",
   // Columns that all outputs have room for, and each has.
   columns: "u32",
   room0: "u32",
@@ -67,7 +75,7 @@ export function recordOutputs({ bands, columns }: Pick<AttendRecordVariant, "ban
  * added atomically. Its data: the bands' windows, then a mask a row, whose bit i says that the row goes into output i.
  */
 export const attendRecordKernel = kernelVariants((variant: AttendRecordVariant) => {
-  const { headDim, source, paged, bands } = variant;
+  const { headDim, source, paged } = variant;
   const type = `array<${lanesOf(headDim).type}>`;
   const outputs = recordOutputs(variant).map((name) => [name, { access: "write", type: "array<f32>" }] as const);
   return defineKernel({
@@ -83,7 +91,7 @@ export const attendRecordKernel = kernelVariants((variant: AttendRecordVariant) 
             slab: { access: "read", type: keysOf(variant).type },
           } as const)
         : ({ keys: { access: "read", type: keysOf(variant).type } } as const)),
-      ...(bands > 1 ? ({ positions: { access: "read", type: "array<u32>" } } as const) : {}),
+      ...(readsPositions(variant) ? ({ positions: { access: "read", type: "array<u32>" } } as const) : {}),
       ...Object.fromEntries(outputs),
     },
     data: "array<u32>",
@@ -91,13 +99,18 @@ export const attendRecordKernel = kernelVariants((variant: AttendRecordVariant) 
   });
 });
 
+/** Whether a variant needs to know positions that it cannot work out from a column's place. */
+export function readsPositions({ bands, windowed, source }: AttendRecordVariant): boolean {
+  return bands > 1 || (windowed && source === "slab");
+}
+
 function keysOf({ headDim, source, storage }: AttendRecordVariant): KvVectors {
   const { width, units } = lanesOf(headDim);
   return kvVectors(source === "slab" ? "slab" : "keys", storage, width, units);
 }
 
 function attendRecordWgsl(variant: AttendRecordVariant): string {
-  const { headDim, source, paged, bands, columns, into } = variant;
+  const { headDim, source, paged, bands, columns, into, capped, windowed } = variant;
   const keys = keysOf(variant);
   const { type, units } = lanesOf(headDim);
   const banded = bands > 1;
@@ -125,7 +138,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let column = place;
   // The first row that sees the column.
   let first = select(0u, place + params.appended - kept, place + params.appended > kept);
-  ${banded ? "let position = positions[params.slot_positions + head * params.slots + place];" : ""}`
+  ${readsPositions(variant) ? "let position = positions[params.slot_positions + head * params.slots + place];" : ""}`
       : `
   if (place >= params.context_count + params.own_rows) { return; }
   let own = place >= params.context_count;
@@ -147,10 +160,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var row = first; row < params.rows; row++) {
       let mask = data[${windows}u + row];
       if (mask == 0u) { continue; }
+      ${
+        !windowed
+          ? ""
+          : source === "slab"
+            ? "if (params.position + row - position >= params.window) { continue; }"
+            : "if (params.own_start + row - number >= params.window) { continue; }"
+      }
       let query = ((params.qkv_row + row) * (params.query_heads + 2u * params.kv_heads) + query_head) * UNITS;
       var products = V();
       for (var i = 0u; i < UNITS; i++) { products += qkv[query + i] * params.scale * key[i]; }
-      let weight = exp(dot(products, V(1.0)) - log_sums[row * params.query_heads + query_head]);
+      let weight = exp(${softCapped(capped, "dot(products, V(1.0))")} - log_sums[row * params.query_heads + query_head]);
       ${
         bands === 0
           ? ""

@@ -5,6 +5,7 @@ import { paramBlock } from "../../dispatch/params";
 import { lanesOf } from "../../wgsl/lanes";
 import { kvVectors, type KvVectors } from "../../wgsl/kv";
 import { LOWEST } from "../../wgsl/lowest";
+import { softCapped } from "../../wgsl/soft-cap";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 
 /**
@@ -24,6 +25,9 @@ export interface AttendSplitVariant {
   readonly vectors: number;
   /** Whether each slot's scores are left behind too, by tile, key and vector: the lowest number where it is not seen. */
   readonly scores: boolean;
+  readonly capped: boolean;
+  /** Whether rows see a window of positions. */
+  readonly windowed: boolean;
 }
 
 export const SPLIT_PARAMS = paramBlock({
@@ -38,6 +42,12 @@ export const SPLIT_PARAMS = paramBlock({
   pages_per_slab: "u32",
   table_width: "u32",
   appended: "u32",
+  soft_cap: "f32",
+  window: "u32",
+  // Of the first row; and where the positions of slots begin, and how many a head has there.
+  position: "u32",
+  slot_positions: "u32",
+  slots: "u32",
 });
 
 /**
@@ -59,6 +69,7 @@ export const attendSplitKernel = kernelVariants((variant: AttendSplitVariant) =>
       lengths: { access: "read", type: "array<u32>" },
       slab: { access: "read", type: slabOf(variant).type },
       ...(variant.scores ? ({ kept_scores: { access: "write", type: "array<f32>" } } as const) : {}),
+      ...(variant.windowed ? ({ positions: { access: "read", type: "array<u32>" } } as const) : {}),
     },
     data: "array<u32>",
     code: attendSplitWgsl(variant),
@@ -75,7 +86,8 @@ function slabOf({ headDim, storage }: Pick<AttendSplitVariant, "headDim" | "stor
   return kvVectors("slab", storage, width, units);
 }
 
-function attendSplitWgsl({ headDim, vectors, storage, scores, keys }: AttendSplitVariant): string {
+function attendSplitWgsl(variant: AttendSplitVariant): string {
+  const { headDim, vectors, storage, scores, keys, capped, windowed } = variant;
   const slab = slabOf({ headDim, storage });
   const { type, units } = lanesOf(headDim);
   const slices = splitSlices(headDim, keys);
@@ -136,16 +148,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let key = ${slab.read("k_at + i")};
         for (var v = 0u; v < VECTORS; v++) { products[v] += queries[v * UNITS + i] * key; }
       }
+      ${windowed ? "let position = positions[params.slot_positions + head * params.slots + slot];" : ""}
       for (var v = 0u; v < VECTORS; v++) {
+        let row = min(v, vectors - 1u) / per_group;
         // Of the rows that were appended, each sees those up to itself.
-        let hidden = select(0u, params.appended - 1u - min(v, vectors - 1u) / per_group, params.appended > 0u);
-        seen |= select(0u, 1u << v, slot + hidden < length);
+        let hidden = select(0u, params.appended - 1u - row, params.appended > 0u);
+        seen |= select(0u, 1u << v, slot + hidden < length${windowed ? " && params.position + row - position < params.window" : ""});
       }
     }
   }
   seen_by[thread] = seen;
   for (var v = 0u; v < VECTORS; v++) {
-    let score = select(${LOWEST}, dot(products[v], V(1.0)) * key_scale, (seen & (1u << v)) != 0u);
+    let found = ${softCapped(capped, "dot(products[v], V(1.0)) * key_scale")};
+    let score = select(${LOWEST}, found, (seen & (1u << v)) != 0u);
     scores[thread * VECTORS + v] = score;
     reduced[thread * VECTORS + v] = score;${
       scores ? "\n    if (here && v < vectors) { kept_scores[(tile * KEYS + thread) * vectors + v] = score; }" : ""

@@ -5,7 +5,7 @@ import type { PagedSource } from "./attend-sources";
 import { STAGE_PARAMS, STAGE_SLOTS, attendStageKernel } from "./attend-stage.wgsl";
 import { TILE_PARAMS, TILE_VECTORS, attendTileKernel } from "./attend-tile.wgsl";
 import type { AttendRecords } from "./attend-records";
-import type { GroupRows } from "./group-rows";
+import { sightParams, type GroupRows } from "./group-rows";
 import { tileKeys } from "./tile-keys";
 
 /** Keys, and as many values, are staged for as many heads at a time as fit here. */
@@ -48,7 +48,14 @@ export function planStaged(rows: GroupRows, paged: PagedSource, records: AttendR
       });
     }
     plan.push({
-      kernel: attendTileKernel({ headDim, source: "staged", storage: "f32", keys: tileKeys(headDim, limits) }),
+      kernel: attendTileKernel({
+        headDim,
+        source: "staged",
+        storage: "f32",
+        keys: tileKeys(headDim, limits),
+        capped: rows.spec.softCap !== undefined,
+        windowed: rows.window !== null,
+      }),
       params: TILE_PARAMS.pack({
         query_heads: queryHeads,
         kv_heads: kvHeads,
@@ -63,12 +70,14 @@ export function planStaged(rows: GroupRows, paged: PagedSource, records: AttendR
         own_start: 0,
         own_rows: 0,
         capacity: paged.longest,
+        ...sightParams(rows, paged.longest),
       }),
       bindings: {
         qkv: whole(rows.qkv),
         outputs: records.outputs,
         stats: records.stats,
         lengths: whole(paged.lengths),
+        ...(rows.window === null ? {} : { positions: rows.positions }),
         ...bindings,
       },
       grid: [Math.ceil((rows.count * queryHeads) / kvHeads / TILE_VECTORS), heads, 1],

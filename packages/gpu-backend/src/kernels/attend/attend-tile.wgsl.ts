@@ -5,6 +5,7 @@ import { paramBlock } from "../../dispatch/params";
 import { lanesOf } from "../../wgsl/lanes";
 import { kvVectors, type KvVectors } from "../../wgsl/kv";
 import { LOWEST } from "../../wgsl/lowest";
+import { softCapped } from "../../wgsl/soft-cap";
 
 /** Query vectors of a workgroup, one a thread: rows times the query heads that share a KV head. */
 export const TILE_VECTORS = 64;
@@ -17,6 +18,9 @@ export interface AttendTileVariant {
   readonly storage: KvType;
   /** Keys that a workgroup has in its own memory at a time. */
   readonly keys: number;
+  readonly capped: boolean;
+  /** Whether rows see a window of positions. */
+  readonly windowed: boolean;
 }
 
 export const TILE_PARAMS = paramBlock({
@@ -33,6 +37,12 @@ export const TILE_PARAMS = paramBlock({
   own_start: "u32",
   own_rows: "u32",
   capacity: "u32",
+  soft_cap: "f32",
+  window: "u32",
+  // Of the first row; and where the positions of slots begin, and how many a head has there.
+  position: "u32",
+  slot_positions: "u32",
+  slots: "u32",
 });
 
 /**
@@ -51,6 +61,9 @@ export const attendTileKernel = kernelVariants((variant: AttendTileVariant) => {
       outputs: { access: "write", type },
       stats: { access: "write", type: "array<vec2f>" },
       ...(variant.source === "staged" ? ({ lengths: { access: "read", type: "array<u32>" } } as const) : {}),
+      ...(variant.source === "staged" && variant.windowed
+        ? ({ positions: { access: "read", type: "array<u32>" } } as const)
+        : {}),
       keys: { access: "read", type: vectorsOf("keys", variant).type },
       values: { access: "read", type: vectorsOf("values", variant).type },
     },
@@ -65,7 +78,7 @@ function vectorsOf(variable: string, { headDim, storage }: AttendTileVariant): K
 }
 
 function attendTileWgsl(variant: AttendTileVariant): string {
-  const { headDim, source, keys } = variant;
+  const { headDim, source, keys, capped, windowed } = variant;
   const { type, units } = lanesOf(headDim);
   const keyData = vectorsOf("keys", variant);
   const valueData = vectorsOf("values", variant);
@@ -73,6 +86,11 @@ function attendTileWgsl(variant: AttendTileVariant): string {
     source === "staged"
       ? "slot"
       : "select(params.own_start + slot - params.context_count, params.context_start + slot, slot < params.context_count)";
+  // How far a row is ahead of a key, whose place among the source's is `slot`.
+  const distance =
+    source === "staged"
+      ? "params.position + row - positions[params.slot_positions + head * params.slots + slot]"
+      : `params.own_start + row - ${row}`;
   return `
 alias V = ${type};
 const UNITS = ${units}u;
@@ -110,7 +128,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   var greatest = ${LOWEST};
   var sum = 0.0;
-  for (var first = 0u; first < seen_by_last; first += KEYS) {
+  var first = 0u;
+  ${
+    windowed && source === "scratch"
+      ? `// Whole tiles of the context that lie behind every row's window.
+  let newest_unseen = params.own_start + group.x * VECTORS / per_group;
+  if (newest_unseen >= params.window + params.context_start) {
+    first = min(params.context_count, newest_unseen - params.window - params.context_start) / KEYS * KEYS;
+  }`
+      : ""
+  }
+  for (; first < seen_by_last; first += KEYS) {
     workgroupBarrier();
     for (var i = thread; i < KEYS * UNITS; i += VECTORS) {
       let slot = first + i / UNITS;
@@ -125,9 +153,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     let count = min(KEYS, select(0u, seen - first, seen > first));
     for (var k = 0u; k < count; k++) {
+      ${
+        windowed
+          ? `let slot = first + k;
+      if (${distance} >= params.window) { continue; }`
+          : ""
+      }
       var products = V();
       for (var i = 0u; i < UNITS; i++) { products += q[i] * tile_k[k * UNITS + i]; }
-      let score = dot(products, V(1.0));
+      let score = ${softCapped(capped, "dot(products, V(1.0))")};
       if (score > greatest) {
         let shrink = exp(greatest - score);
         greatest = score;

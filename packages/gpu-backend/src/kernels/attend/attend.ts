@@ -6,15 +6,16 @@ import type { GpuLimits } from "../../device/limits";
 import { scratch, whole } from "../../dispatch/binding";
 import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { flatGrid } from "../../dispatch/grid";
-import { rowOperand, type RowOperand } from "../../dispatch/operands";
+import { rowOperand, tensorOperand, type RowOperand } from "../../dispatch/operands";
 import { planAccumulate, type SplitScores } from "./attend-accumulate";
-import type { GroupRows } from "./group-rows";
+import { sightParams, type GroupRows } from "./group-rows";
 import { MERGE_PARAMS, attendMergeKernel } from "./attend-merge.wgsl";
 import { planRecord } from "./attend-record";
 import type { AttendRecords } from "./attend-records";
 import { sourcesOf, type AttendSources, type PagedSource, type ScratchSource } from "./attend-sources";
 import { SPLIT_PARAMS, attendSplitKernel, splitKeys, splitSlices } from "./attend-split.wgsl";
 import { planStaged } from "./attend-staged";
+import { planPositions } from "./slot-positions";
 import { TILE_PARAMS, TILE_VECTORS, attendTileKernel } from "./attend-tile.wgsl";
 import { tileKeys } from "./tile-keys";
 
@@ -37,7 +38,8 @@ function planGroup(
   out: RowOperand,
   limits: GpuLimits,
 ): Dispatch[] {
-  const { queryHeads } = spec.heads;
+  const { queryHeads, kvHeads } = spec.heads;
+  const sources = sourcesOf(spec.heads, group);
   const rows: GroupRows = {
     spec,
     count: group.count,
@@ -45,12 +47,14 @@ function planGroup(
     qkvRow: spec.qkv.start + group.start,
     number: (spec.record?.firstRow ?? 0) + group.start,
     logSums: scratch("attend.logSums", group.count * queryHeads * 4),
+    window: windowOf(spec, group),
+    positions: scratch("attend.positions", (group.count + kvHeads * (sources.paged?.longest ?? 0)) * 4),
   };
-  const sources = sourcesOf(spec.heads, group);
   const records = layRecords(rows, sources, limits);
   const accumulates = spec.accumulate === true && sources.paged !== null && sources.paged.kv.columns !== null;
   const scores = accumulates && records.tiles !== null ? splitScores(rows, records.tiles, sources.paged) : null;
   const plan = [
+    ...(sources.paged === null ? [] : positionsOf(rows, sources.paged)),
     ...(sources.paged === null ? [] : ofPages(rows, sources.paged, records, scores, limits)),
     ...sources.scratch.map((source, pass) => ofScratch(rows, source, pass, records, limits)),
     merge(rows, sources, records, out.tensor, spec.out.start + group.start),
@@ -58,6 +62,22 @@ function planGroup(
   if (spec.record !== undefined) plan.push(...planRecord(rows, spec.record, sources, limits));
   if (accumulates) plan.push(...planAccumulate(rows, sources.paged, scores, limits));
   return plan;
+}
+
+/** The window, unless it reaches back to the first position from every row. */
+function windowOf({ window }: AttendSpec, { position, count }: AttendGroup): GroupRows["window"] {
+  return window === undefined || position === undefined || position + count <= window
+    ? null
+    : { size: window, position };
+}
+
+/** Positions, where a window or the bands of a table need them. */
+function positionsOf(rows: GroupRows, paged: PagedSource): Dispatch[] {
+  const { record } = rows.spec;
+  const banded = record?.table !== undefined && record.table.bands.length > 0;
+  if (!banded && rows.window === null) return [];
+  const rowPositions = banded ? whole(tensorOperand("positions", record.positions, ["u32"])) : null;
+  return planPositions(rows, paged, rowPositions, rows.positions);
 }
 
 /** Where a split leaves its scores, so that nobody has to compute them again. */
@@ -126,6 +146,8 @@ function ofPages(
       keys: splitKeys(paged.kv.pageSlots),
       vectors: 2 ** Math.ceil(Math.log2(vectors)),
       scores: scores !== null,
+      capped: spec.softCap !== undefined,
+      windowed: rows.window !== null,
     }),
     params: SPLIT_PARAMS.pack({
       query_heads: queryHeads,
@@ -139,6 +161,7 @@ function ofPages(
       pages_per_slab: paged.kv.pagesPerSlab,
       table_width: paged.tableWidth,
       appended: paged.appended,
+      ...sightParams(rows, paged.longest),
     }),
     bindings: {
       qkv: whole(qkv),
@@ -148,6 +171,7 @@ function ofPages(
       lengths: whole(paged.lengths),
       slab: whole(slab.tensor),
       ...(scores === null ? {} : { kept_scores: scores.binding }),
+      ...(rows.window === null ? {} : { positions: rows.positions }),
     },
     data: tiles,
     grid: flatGrid(tiles.at(-1) ?? 0, limits),
@@ -155,15 +179,23 @@ function ofPages(
 }
 
 function ofScratch(
-  { spec, count, qkv, qkvRow }: GroupRows,
+  rows: GroupRows,
   source: ScratchSource,
   pass: number,
   records: AttendRecords,
   limits: GpuLimits,
 ): Dispatch {
+  const { spec, count, qkv, qkvRow } = rows;
   const { queryHeads, kvHeads, headDim } = spec.heads;
   return {
-    kernel: attendTileKernel({ headDim, source: "scratch", storage: source.storage, keys: tileKeys(headDim, limits) }),
+    kernel: attendTileKernel({
+      headDim,
+      source: "scratch",
+      storage: source.storage,
+      keys: tileKeys(headDim, limits),
+      capped: spec.softCap !== undefined,
+      windowed: rows.window !== null,
+    }),
     params: TILE_PARAMS.pack({
       query_heads: queryHeads,
       kv_heads: kvHeads,
@@ -178,6 +210,7 @@ function ofScratch(
       own_start: source.ownStart,
       own_rows: source.ownRows,
       capacity: source.capacity,
+      ...sightParams(rows, 0),
     }),
     bindings: {
       qkv: whole(qkv),

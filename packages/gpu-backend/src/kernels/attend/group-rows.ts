@@ -14,4 +14,22 @@ export interface GroupRows {
   readonly number: number;
   /** f32 [count, queryHeads]: the logarithm of the sum of each row's exponentials. */
   readonly logSums: Binding;
+  /** The window, and the position of the group's first row; null where every row sees everything. */
+  readonly window: { readonly size: number; readonly position: number } | null;
+  /** u32: positions of the rows, then by head those of its slots, where `planPositions` left them. */
+  readonly positions: Binding;
+}
+
+/** Parameters of the kernels: how scores are capped, and what rows see by position. */
+export function sightParams(
+  { spec, window, count }: GroupRows,
+  slots: number,
+): Readonly<Record<"soft_cap" | "window" | "position" | "slot_positions" | "slots", number>> {
+  return {
+    soft_cap: spec.softCap ?? 0,
+    window: window?.size ?? 0,
+    position: window?.position ?? 0,
+    slot_positions: count,
+    slots,
+  };
 }

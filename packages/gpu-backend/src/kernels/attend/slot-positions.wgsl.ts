@@ -1,6 +1,6 @@
 import { STORED_COLUMNS } from "@winnow/core-tensor";
 
-import { defineKernel } from "../../dispatch/kernel";
+import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import { COLUMN_PLACES } from "../../wgsl/paged";
 
@@ -10,28 +10,30 @@ export const POSITION_SLOTS = 64;
 export const OWN_NUMBERS_PARAMS = paramBlock({ kv_heads: "u32", slots: "u32", rows: "u32", first_row: "u32" });
 
 /**
- * The positions of a group's rows, then by head those of its slots as if nothing had ever been dropped: a slot's own
- * number.
+ * The positions of a group's rows, where they are asked for, then by head those of its slots as if nothing had ever been
+ * dropped: a slot's own number.
  */
-export const OWN_NUMBERS = defineKernel({
-  label: "attend.positions",
-  params: OWN_NUMBERS_PARAMS,
-  storage: {
-    row_positions: { access: "read", type: "array<u32>" },
-    positions: { access: "write", type: "array<u32>" },
-  },
-  code: `
+export const ownNumbers = kernelVariants(({ rows }: { readonly rows: boolean }) =>
+  defineKernel({
+    label: "attend.positions",
+    params: OWN_NUMBERS_PARAMS,
+    storage: {
+      ...(rows ? ({ row_positions: { access: "read", type: "array<u32>" } } as const) : {}),
+      positions: { access: "write", type: "array<u32>" },
+    },
+    code: `
 @compute @workgroup_size(${POSITION_SLOTS})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let slot = id.x;
   let head = id.y;
   if (head == params.kv_heads) {
-    if (slot < params.rows) { positions[slot] = row_positions[params.first_row + slot]; }
+    ${rows ? "if (slot < params.rows) { positions[slot] = row_positions[params.first_row + slot]; }" : ""}
   } else if (slot < params.slots) {
     positions[params.rows + head * params.slots + slot] = slot;
   }
 }`,
-});
+  }),
+);
 
 export const STORED_POSITIONS_PARAMS = paramBlock({
   kv_heads: "u32",

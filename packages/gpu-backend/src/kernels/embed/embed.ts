@@ -23,6 +23,7 @@ const PARAMS = paramBlock({
   count: "u32",
   skip: "u32",
   vocabulary: "u32",
+  scale: "f32",
   ...QUANTISED_PARAMS,
 });
 
@@ -44,7 +45,7 @@ const embedKernel = kernelVariants((variant: EmbedVariant) =>
   }),
 );
 
-/** out[i] = table[ids[i]], one piece of the table after the other. */
+/** out[i] = scale · table[ids[i]], one piece of the table after the other. */
 export function planEmbed(spec: EmbedSpec, { limits }: GpuCapabilities): Plan {
   const table = tensorOperand("table", spec.table, WEIGHT_TYPES);
   const out = rowOperand("out", spec.out, ["f32"]);
@@ -77,6 +78,7 @@ export function planEmbed(spec: EmbedSpec, { limits }: GpuCapabilities): Plan {
         count,
         skip: piece.skip / entry,
         vocabulary,
+        scale: spec.scale ?? 1,
         ...quantised,
       }),
       bindings: { table: piece.binding, ids: whole(ids.tensor), out: whole(out.tensor) },

@@ -36,7 +36,7 @@ fn load(row: u32, unit: u32) -> vec4f { return table_at(params.skip + row * para
 fn load(row: u32, unit: u32) -> ${variant.vector === 4 ? "vec4f" : "f32"} { return ${reader.read("params.skip + row * params.units + unit")}; }`;
 }
 
-/** Copies rows of a piece of the table; tokens outside the vocabulary are skipped and reported, but for NOT_A_TOKEN. */
+/** Copies rows of a piece of the table, scaled; tokens outside the vocabulary are skipped and reported, but for NOT_A_TOKEN. */
 export function embedWgsl(variant: EmbedVariant): string {
   return `${FLAT_WORKGROUP}
 
@@ -54,6 +54,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   if (id < params.first || id - params.first >= params.count) { return; }
   let unit = i % params.units;
-  out[(params.first_out + row) * params.units + unit] = load(id - params.first, unit);
+  out[(params.first_out + row) * params.units + unit] = params.scale * load(id - params.first, unit);
 }`;
 }

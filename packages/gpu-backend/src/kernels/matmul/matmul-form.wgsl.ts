@@ -11,13 +11,16 @@ import {
   type WeightStorage,
 } from "../../wgsl/elements";
 import { QUANTISED_PARAMS, quantisedReader } from "../../wgsl/quantised";
+import { softCapped } from "../../wgsl/soft-cap";
 
 /** What a product is given beside x and the weight; every product kernel is written for one form. */
 export interface MatmulForm {
   /** Whether rows of x and of the weight divide into vectors of four. */
   readonly aligned: boolean;
   readonly weight: WeightStorage;
-  readonly gated: boolean;
+  /** How the first half of the outputs gates the second; null where they do not. */
+  readonly gate: "silu" | "gelu" | null;
+  readonly capped: boolean;
   readonly bias: FloatStorage | null;
   /** `out`: rows of the output's own tensor, which can be bound only once. */
   readonly residual: "none" | "other" | "out";
@@ -46,11 +49,12 @@ export const MATMUL_PARAMS = paramBlock({
   first_residual: "u32",
   // Of the norm.
   epsilon: "f32",
+  soft_cap: "f32",
 });
 
 /** Parts of the weight that one output needs: its row, and with a gate the row that is gated. */
-export function partsOf({ gated }: MatmulForm): readonly ["weight"] | readonly ["weight", "up"] {
-  return gated ? ["weight", "up"] : ["weight"];
+export function partsOf({ gate }: MatmulForm): readonly ["weight"] | readonly ["weight", "up"] {
+  return gate !== null ? ["weight", "up"] : ["weight"];
 }
 
 /** What the kernels of a form bind. */
@@ -60,7 +64,7 @@ export function matmulStorage(form: MatmulForm, norm: NormForm): Readonly<Record
     x: { access: "read", type: form.aligned ? "array<vec4f>" : "array<f32>" },
     ...(norm === null ? {} : { gain: { access: "read", type: gainReader(form, norm).type } as const }),
     weight: { access: "read", type: weightType },
-    ...(form.gated ? { up: { access: "read", type: weightType } as const } : {}),
+    ...(form.gate !== null ? { up: { access: "read", type: weightType } as const } : {}),
     ...(form.bias === null ? {} : { bias: { access: "read", type: scalarReader("bias", form.bias).type } as const }),
     ...(form.residual === "other" ? { residual: { access: "read", type: "array<f32>" } as const } : {}),
     out: { access: "write", type: "array<f32>" },
@@ -69,7 +73,7 @@ export function matmulStorage(form: MatmulForm, norm: NormForm): Readonly<Record
 
 /** How a product kernel reads rows four elements at a time, and `finish`, which makes an output of its sums. */
 export function matmulFormWgsl(form: MatmulForm): string {
-  const { gated, bias, residual } = form;
+  const { gate, capped, bias, residual } = form;
   const offsets = bias === null ? null : scalarReader("bias", bias);
   return `
 ${offsets?.declarations ?? ""}
@@ -78,21 +82,27 @@ ${partsOf(form)
   .map((part) => loadWgsl(part, form))
   .join("\n")}
 
-fn finish(row: u32, output: u32, product: f32${gated ? ", up_product: f32" : ""}) {
+fn finish(row: u32, output: u32, product: f32${gate === null ? "" : ", up_product: f32"}) {
   let column = params.first_output + output;
   let at = row * params.width + column;
   var value = product${offsets === null ? "" : ` + ${offsets.read("column")}`};
   ${
-    gated
+    gate !== null
       ? `let gated = up_product${offsets === null ? "" : ` + ${offsets.read("params.first_up_bias + column")}`};
-  // Beyond that, exp may overflow, and the gate is 0 to any precision.
-  value = value / (1.0 + exp(min(-value, 80.0))) * gated;`
+  value = ${GATES[gate]} * gated;`
       : ""
   }
+  ${capped ? `value = ${softCapped(true, "value")};` : ""}
   out[params.first_out + at] = value${residual === "none" ? "" : ` + ${residual === "out" ? "out" : "residual"}[params.first_residual + at]`};
 }
 `;
 }
+
+const GATES = {
+  // Beyond that, exp may overflow, and the gate is 0 to any precision.
+  silu: "value / (1.0 + exp(min(-value, 80.0)))",
+  gelu: `0.5 * value * (1.0 + tanh(clamp(${Math.sqrt(2 / Math.PI)} * (value + 0.044715 * value * value * value), -15.0, 15.0)))`,
+} as const;
 
 /** `load_gain(unit)`: four elements of the norm's weight. */
 export function gainWgsl(form: MatmulForm, norm: FloatStorage): string {

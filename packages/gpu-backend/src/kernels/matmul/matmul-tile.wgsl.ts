@@ -32,8 +32,8 @@ export function matmulTileWgsl(variant: MatmulTileVariant): string {
   const of = [0, 1, 2, 3] as const;
   // Sums are variables and not an array: arrays that are indexed may end up outside the registers.
   const sum = (i: number, j: number): string => `sum_${i}_${j}`;
-  const outputs = form.gated ? tile / 2 : tile;
-  const columns = form.gated ? of.slice(0, OF_THREAD / 2) : of;
+  const outputs = form.gate !== null ? tile / 2 : tile;
+  const columns = form.gate !== null ? of.slice(0, OF_THREAD / 2) : of;
   return `
 const SIDE = ${side}u;
 const TILE = ${tile}u;
@@ -63,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         if (row < params.rows) { of_x = load_x(row, unit); }
         let output = first + place % OUTPUTS;
         if (output < params.outputs) {
-          ${form.gated ? `if (place < OUTPUTS) { of_weight = load_weight(output, unit); } else { of_weight = load_up(output, unit); }` : "of_weight = load_weight(output, unit);"}
+          ${form.gate !== null ? `if (place < OUTPUTS) { of_weight = load_weight(output, unit); } else { of_weight = load_up(output, unit); }` : "of_weight = load_weight(output, unit);"}
         }
       }
       tile_x[i % DEPTH * PITCH + place] = of_x;
@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     ${columns
       .map((j) => {
         const output = `first + of_column + ${j}u * SIDE`;
-        const up = form.gated ? `, ${sum(i, j + OF_THREAD / 2)}` : "";
+        const up = form.gate !== null ? `, ${sum(i, j + OF_THREAD / 2)}` : "";
         return `if (${output} < params.outputs) { finish(first_row + of_row + ${i}u * SIDE, ${output}, ${sum(i, j)}${up}); }`;
       })
       .join("\n    ")}

@@ -44,7 +44,7 @@ const tileKernel = kernelVariants((variant: MatmulTileVariant) =>
   }),
 );
 
-/** out = activation(norm(x) · weightᵀ + bias) + residual, one piece of the weight's outputs after the other. */
+/** out = softCap(activation(norm(x) · weightᵀ + bias)) + residual, one piece of the weight's outputs after the other. */
 export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Plan {
   const { limits } = capabilities;
   const x = rowOperand("x", spec.x, ["f32"]);
@@ -54,7 +54,7 @@ export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Pla
   const bias = spec.bias === undefined ? null : tensorOperand("bias", spec.bias, FLOAT_TYPES);
   const gain = spec.norm === undefined ? null : tensorOperand("the norm's weight", spec.norm.weight, FLOAT_TYPES);
   const epsilon = spec.norm?.epsilon ?? 0;
-  const gated = spec.activation === "silu-gate";
+  const gated = spec.activation !== undefined;
   const outputs = weight.shape[0] ?? 0;
   const width = gated ? outputs / 2 : outputs;
   checkShapes(spec, x.width, outputs, width);
@@ -63,7 +63,8 @@ export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Pla
   const form: MatmulForm = {
     aligned: x.width % 4 === 0,
     weight: weightStorage(weight.dtype),
-    gated,
+    gate: spec.activation === undefined ? null : spec.activation === "silu-gate" ? "silu" : "gelu",
+    capped: spec.softCap !== undefined,
     bias: bias === null ? null : floatStorage(bias.dtype),
     residual: residual === null ? "none" : residual.tensor === out.tensor ? "out" : "other",
   };
@@ -78,7 +79,8 @@ export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Pla
   let rows: Binding = whole(x.tensor);
   if (gain !== null && chosen.kind === "tile") {
     rows = scratch("matmul.x", x.elements * 4);
-    plan.push(normDispatch(x, gain, epsilon, { binding: rows, first: 0, isSource: false }, capabilities));
+    const norm = { weight: gain, scale: gain, epsilon };
+    plan.push(normDispatch(x, norm, { binding: rows, first: 0, tensor: null }, null, capabilities));
   } else if (x.tensor === out.tensor) {
     rows = scratch("matmul.x", x.elements * 4);
     plan.push(copyOf(x, rows, limits));
@@ -106,6 +108,7 @@ export function planMatmul(spec: MatmulSpec, capabilities: GpuCapabilities): Pla
         first_out: out.first + column,
         first_residual: (residual?.first ?? 0) + column,
         epsilon,
+        soft_cap: spec.softCap ?? 0,
       }),
       bindings: {
         x: rows,
@@ -154,5 +157,5 @@ function gridOf(chosen: MatmulKernel, rows: number, outputs: number, limits: Gpu
   if (chosen.kind === "few") return flatGrid(Math.ceil(outputs / chosen.variant.outputs), limits);
   const tile = tileSide(chosen.variant);
   // Row tiles side by side: they read the same weights.
-  return [Math.ceil(rows / tile), Math.ceil(outputs / (chosen.variant.form.gated ? tile / 2 : tile)), 1];
+  return [Math.ceil(rows / tile), Math.ceil(outputs / (chosen.variant.form.gate !== null ? tile / 2 : tile)), 1];
 }

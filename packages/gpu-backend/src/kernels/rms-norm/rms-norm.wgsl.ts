@@ -8,6 +8,8 @@ export interface RmsNormVariant {
   readonly weight: FloatStorage;
   /** Whether x is written over: one buffer cannot be bound to read and to write at once. */
   readonly inPlace: boolean;
+  /** Where what is added lies: `out` is its own tensor, which can be bound only once. */
+  readonly residual: "none" | "other" | "out";
   /** A power of two. */
   readonly workgroupSize: number;
   readonly subgroups: boolean;
@@ -19,7 +21,7 @@ export function weightReader({ vector, weight }: RmsNormVariant): FloatReader {
 
 /** A workgroup a run: it adds up squares, each invocation every so-manieth, and goes over the run again to scale it. */
 export function rmsNormWgsl(variant: RmsNormVariant): string {
-  const { vector, inPlace, workgroupSize, subgroups } = variant;
+  const { vector, inPlace, residual, workgroupSize, subgroups } = variant;
   const weight = weightReader(variant);
   const sum = workgroupReduction({ operation: "sum", workgroupSize, subgroups });
   const x = inPlace ? "out" : "x";
@@ -33,8 +35,11 @@ ${sum.declarations}
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, ${sum.parameters}) {
   let run = flat_workgroup(group, groups);
   if (run >= params.runs) { return; }
-  let source = params.x_first + run * params.width;
-  let place = params.out_first + run * params.width;
+  // Of the run among those of its row, and of its row.
+  let number = run % params.per_row;
+  let start = run / params.per_row * params.stride + number * params.width;
+  let source = params.x_first + start;
+  let place = params.out_first + start;
   var squares = 0.0;
   for (var i = local; i < params.width; i += ${workgroupSize}u) {
     let value = ${x}[source + i];
@@ -43,7 +48,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let mean = ${sum.call("squares")} / f32(params.width * ${vector}u);
   let scale = inverseSqrt(mean + params.epsilon);
   for (var i = local; i < params.width; i += ${workgroupSize}u) {
-    out[place + i] = ${x}[source + i] * scale * ${weight.read("i")};
+    let value = ${x}[source + i] * scale * ${weight.read("number * params.step + i")};
+    out[place + i] = value${residual === "none" ? "" : ` + ${residual === "out" ? "out" : "residual"}[params.residual_first + start + i]`};
   }
 }`;
 }

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { elementCount, toFloat32 } from "@winnow/core-tensor";
+import { elementCount, isQuantised, tensor, toFloat32 } from "@winnow/core-tensor";
 
 import { readModelConfig, type ModelConfig } from "../../files/config";
 import type { WeightTensor } from "../../files/tensor-source";
@@ -17,13 +17,15 @@ import {
   type GgufTensorToWrite,
 } from "../../files/testing/write-gguf";
 import { openWeights } from "../../files/weights";
+import { familyNamed } from "../../models/families";
+import { GgufNames } from "../gguf-names";
 import { randomBlocks, type BlockType } from "./random-blocks";
 
 export interface GgufOptions {
   /** How matrices are stored; as they are unless told otherwise. Vectors are F32, as llama.cpp has them. */
   readonly type?: "F32" | "F16";
-  /** Matrices are random blocks of this type instead. */
-  readonly blocks?: BlockType;
+  /** Matrices are random blocks of these types instead, by their names; null for those that stay. */
+  readonly blocks?: (name: string) => BlockType | null;
   /** Fields to change or add, or to leave out. */
   readonly change?: Readonly<Record<string, GgufField | null>>;
   /** Into how many files. */
@@ -54,8 +56,9 @@ export async function ggufOf(
 }
 
 function configFields(config: ModelConfig): Record<string, GgufField> {
-  const { ropeScaling } = config;
-  const name = config.architecture === "Qwen2ForCausalLM" ? "qwen2" : "llama";
+  const { ropeScaling, scoreCap, logitCap } = config;
+  const name = familyNamed(config.architecture).gguf.architecture;
+  const window = config.sights.find((sight) => sight.window !== null)?.window ?? null;
   const fields = {
     block_count: u32(config.layers),
     embedding_length: u32(config.width),
@@ -68,9 +71,16 @@ function configFields(config: ModelConfig): Record<string, GgufField> {
     "attention.layer_norm_rms_epsilon": float(config.normEpsilon),
     "rope.freq_base": float(config.ropeTheta),
     "rope.dimension_count": u32(config.headDim),
-    ...(ropeScaling.kind === "linear"
-      ? { "rope.scaling.type": text("linear"), "rope.scaling.factor": float(ropeScaling.factor) }
+    ...(ropeScaling.kind === "linear" || ropeScaling.kind === "yarn"
+      ? { "rope.scaling.type": text(ropeScaling.kind), "rope.scaling.factor": float(ropeScaling.factor) }
       : {}),
+    ...(ropeScaling.kind === "longrope" ? { "rope.scaling.attn_factor": float(ropeScaling.magnitude) } : {}),
+    ...(ropeScaling.kind === "longrope" || ropeScaling.kind === "yarn"
+      ? { "rope.scaling.original_context_length": u32(ropeScaling.originalContext) }
+      : {}),
+    ...(scoreCap === null ? {} : { attn_logit_softcapping: float(scoreCap) }),
+    ...(logitCap === null ? {} : { final_logit_softcapping: float(logitCap) }),
+    ...(window === null ? {} : { "attention.sliding_window": u32(window) }),
   };
   const own = Object.entries(fields).map(([key, field]) => [`${name}.${key}`, field] as const);
   return { "general.architecture": text(name), ...Object.fromEntries(own) };
@@ -103,18 +113,6 @@ async function tokenizerFields(dir: string, config: ModelConfig): Promise<Record
   };
 }
 
-const NAMES: readonly (readonly [RegExp, string])[] = [
-  [/^model\.embed_tokens/, "token_embd"],
-  [/^model\.norm/, "output_norm"],
-  [/^lm_head/, "output"],
-  [/^model\.layers\.(\d+)\./, "blk.$1."],
-  [/input_layernorm/, "attn_norm"],
-  [/self_attn\.([qkv])_proj/, "attn_$1"],
-  [/self_attn\.o_proj/, "attn_output"],
-  [/post_attention_layernorm/, "ffn_norm"],
-  [/mlp\.(gate|up|down)_proj/, "ffn_$1"],
-];
-
 async function tensorsOf(
   dir: string,
   config: ModelConfig,
@@ -140,16 +138,34 @@ async function tensorsOf(
       data: new Uint8Array(factors.buffer),
     });
   }
+  if (ropeScaling.kind === "longrope") {
+    for (const part of ["short", "long"] as const) {
+      const data = new Uint8Array(Float32Array.from(ropeScaling[part]).buffer);
+      tensors.push({ name: `rope_factors_${part}.weight`, type: "F32", shape: [headDim / 2], data });
+    }
+  }
+  const names = new GgufNames(config.architecture);
+  const { turnsNeighbours } = familyNamed(config.architecture).gguf;
   for (const name of weights.tensors.keys()) {
-    const own = NAMES.reduce((text, [pattern, to]) => text.replace(pattern, to), name);
-    const found = await weights.read(name);
-    if (blocks !== undefined && found.shape.length === 2) {
-      const data = randomBlocks(blocks, elementCount(found.shape), tensors.length);
-      tensors.push({ name: own, type: blocks, shape: found.shape, data });
+    const own = names.toGguf(name);
+    if (own === null) throw new Error(`${name} has no name in a GGUF file`);
+    const read = await weights.read(name);
+    const isNorm = name.endsWith("norm.weight");
+    const found: WeightTensor =
+      isNorm && config.normOffset !== 0
+        ? tensor(
+            "f32",
+            read.shape,
+            toFloat32(read).map((value) => value + config.normOffset),
+          )
+        : read;
+    const block = found.shape.length === 2 ? (blocks?.(name) ?? null) : null;
+    if (block !== null) {
+      const data = randomBlocks(block, elementCount(found.shape), tensors.length);
+      tensors.push({ name: own, type: block, shape: found.shape, data });
       continue;
     }
-    const isPaired = config.architecture !== "Qwen2ForCausalLM";
-    const heads = !isPaired
+    const heads = !turnsNeighbours
       ? 0
       : name.includes("q_proj")
         ? config.queryHeads
@@ -168,9 +184,10 @@ async function tensorsOf(
 }
 
 function encoded(tensor: WeightTensor, type: GgufOptions["type"]): Pick<GgufTensorToWrite, "type" | "data"> {
-  const own = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
+  if (isQuantised(tensor.dtype)) throw new Error(`no test has ${tensor.dtype} in a directory`);
+  const own = ({ f32: "F32", f16: "F16", bf16: "BF16" } as const)[tensor.dtype];
   const { buffer, byteOffset, byteLength } = type === "F32" ? toFloat32(tensor) : tensor.data;
-  return { type: type === "F32" ? "F32" : own[tensor.dtype], data: new Uint8Array(buffer, byteOffset, byteLength) };
+  return { type: type ?? own, data: new Uint8Array(buffer, byteOffset, byteLength) };
 }
 
 /** `w.reshape(heads, 2, rows // heads // 2, …).swapaxes(1, 2)` */
