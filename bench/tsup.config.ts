@@ -1,7 +1,11 @@
 import { defineConfig } from "tsup";
 
 export default defineConfig({
-  entry: { bench: "src/bench.ts", "health-probe": "src/server/health-probe.ts" },
+  entry: {
+    bench: "src/bench.ts",
+    "health-probe": "src/server/health-probe.ts",
+    "load-probe": "src/load/load-probe.ts",
+  },
   format: ["esm"],
   target: "node20",
   clean: true,

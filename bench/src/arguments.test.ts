@@ -10,6 +10,12 @@ test.each([
   [["gpu"], { kind: "gpu", json: false, out: null, shapes: ALL }],
   [["--out", "a.json", "gpu", "--json"], { kind: "gpu", json: true, out: "a.json", shapes: ALL }],
   [["gpu", "--shape", "8b", "--shape", "demo"], { kind: "gpu", json: false, out: null, shapes: ["demo", "8b"] }],
+  [["plans", "--json"], { kind: "plans", json: true }],
+  [["load"], { kind: "load", json: false, shape: "1b", engines: ["winnow on cpu", "llama.cpp"] }],
+  [
+    ["load", "--shape", "demo", "--backend", "webgpu", "--json"],
+    { kind: "load", json: true, shape: "demo", engines: ["winnow on webgpu", "llama.cpp"] },
+  ],
   [["server"], { kind: "server", json: false, backend: "cpu", clients: 64, loadSeconds: null }],
   [
     ["server", "--backend", "webgpu", "--clients", "4"],
@@ -25,11 +31,12 @@ test.each([
 });
 
 test.each([
-  [["tpu"], 'there is no benchmark "tpu"; expected cpu, gpu or server'],
+  [["tpu"], 'there is no benchmark "tpu"; expected cpu, gpu, load, plans or server'],
   [["gpu", "cpu"], '"cpu" is one argument too many'],
   [["--out", "a.json"], "--out is an option of the benchmark gpu"],
-  [["--shape", "1b"], "--shape is an option of the benchmark gpu"],
+  [["--shape", "1b"], "--shape is an option of the benchmarks gpu and load"],
   [["gpu", "--shape", "70b"], 'there is no shape "70b"; expected demo, 1b, 8b'],
+  [["load", "--shape", "demo", "--shape", "1b"], "--shape is given twice; load takes one"],
   [["--load"], "--load is an option of the benchmark server"],
   [["server", "--seconds", "3"], "--seconds is an option of --load"],
   [["server", "--load", "--seconds", "0"], '--seconds is "0"; expected a whole number from 1 to 3600'],
@@ -37,7 +44,7 @@ test.each([
   [["server", "--out", "a.json"], "--out is an option of the benchmark gpu"],
   [["server", "--backend", "tpu"], '--backend is "tpu"; expected cpu or webgpu'],
   [["--clients", "3"], "--clients is an option of the benchmark server"],
-  [["gpu", "--backend", "webgpu"], "--backend is an option of the benchmark server"],
+  [["gpu", "--backend", "webgpu"], "--backend is an option of the benchmarks load and server"],
   [["--fast"], "'--fast'"],
   [["gpu", "--out"], "'--out <value>'"],
 ])("%j is refused", (argv, fault) => {

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 
+import type { Engine } from "./load/load-sample";
 import { SHAPE_NAMES, isShapeName, type ShapeName } from "./gpu/shape-names";
 
 export interface BenchmarkOptions {
@@ -22,6 +23,11 @@ export interface ServerBenchmarkOptions extends BenchmarkOptions {
   readonly loadSeconds: number | null;
 }
 
+export interface LoadBenchmarkOptions extends BenchmarkOptions {
+  readonly shape: ShapeName;
+  readonly engines: readonly Engine[];
+}
+
 const SERVED_BACKENDS = ["cpu", "webgpu"] as const;
 
 /** What the server computes on. */
@@ -29,8 +35,9 @@ export type ServedBackend = (typeof SERVED_BACKENDS)[number];
 
 /** What a command line asks for. */
 export type Asked =
-  | ({ readonly kind: "cpu" } & BenchmarkOptions)
+  | ({ readonly kind: "cpu" | "plans" } & BenchmarkOptions)
   | ({ readonly kind: "gpu" } & GpuBenchmarkOptions)
+  | ({ readonly kind: "load" } & LoadBenchmarkOptions)
   | ({ readonly kind: "server" } & ServerBenchmarkOptions)
   | UsageError;
 
@@ -41,6 +48,8 @@ export interface UsageError {
 
 export const USAGE = `usage: npm run bench -- [--json]
        npm run bench -- gpu [--json] [--out FILE] [--shape ${SHAPE_NAMES.join("|")}]...
+       npm run bench -- plans [--json]
+       npm run bench -- load [--json] [--shape ${SHAPE_NAMES.join("|")}] [--backend ${SERVED_BACKENDS.join("|")}]
        npm run bench -- server [--json] [--backend ${SERVED_BACKENDS.join("|")}] [--clients N] [--load [--seconds N]]
 `;
 
@@ -74,8 +83,8 @@ export function parseArguments(argv: readonly string[]): Asked {
     if (backend === undefined) {
       return { kind: "usage", fault: `--backend is "${backendName}"; expected ${SERVED_BACKENDS.join(" or ")}` };
     }
-    if (backendName !== undefined && name !== "server") {
-      return { kind: "usage", fault: "--backend is an option of the benchmark server" };
+    if (backendName !== undefined && name !== "server" && name !== "load") {
+      return { kind: "usage", fault: "--backend is an option of the benchmarks load and server" };
     }
     if (load && name !== "server") return { kind: "usage", fault: "--load is an option of the benchmark server" };
     if (!load && seconds !== undefined) return { kind: "usage", fault: "--seconds is an option of --load" };
@@ -86,12 +95,17 @@ export function parseArguments(argv: readonly string[]): Asked {
       const shapes = SHAPE_NAMES.filter((known) => shape.length === 0 || shape.includes(known));
       return { kind: "gpu", json, out, shapes };
     }
-    if (name !== "cpu" && name !== "server") {
-      return { kind: "usage", fault: `there is no benchmark "${name}"; expected cpu, gpu or server` };
+    if (name !== "cpu" && name !== "load" && name !== "plans" && name !== "server") {
+      return { kind: "usage", fault: `there is no benchmark "${name}"; expected cpu, gpu, load, plans or server` };
     }
     if (out !== null) return { kind: "usage", fault: "--out is an option of the benchmark gpu" };
-    if (shape.length > 0) return { kind: "usage", fault: "--shape is an option of the benchmark gpu" };
-    if (name === "cpu") return { kind: "cpu", json };
+    if (name === "load") {
+      const [only = "1b", ...others] = SHAPE_NAMES.filter((known) => shape.includes(known));
+      if (others.length > 0) return { kind: "usage", fault: "--shape is given twice; load takes one" };
+      return { kind: "load", json, shape: only, engines: [`winnow on ${backend}`, "llama.cpp"] };
+    }
+    if (shape.length > 0) return { kind: "usage", fault: "--shape is an option of the benchmarks gpu and load" };
+    if (name === "cpu" || name === "plans") return { kind: name, json };
     return {
       kind: "server",
       json,

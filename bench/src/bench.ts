@@ -16,6 +16,12 @@ async function main(argv: readonly string[]): Promise<number> {
     case "gpu":
       await (await import("./gpu/gpu-benchmark")).runGpuBenchmark(asked);
       return 0;
+    case "plans":
+      await (await import("./plans/plans-benchmark")).runPlansBenchmark(asked);
+      return 0;
+    case "load":
+      await (await import("./load/load-benchmark")).runLoadBenchmark(asked);
+      return 0;
     case "server":
       return (await (await import("./server/server-benchmark")).runServerBenchmark(asked)) ? 0 : 1;
   }

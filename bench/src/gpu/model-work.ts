@@ -46,7 +46,8 @@ function weightsOf({ engine }: Model): Weights {
   return {
     layers: total(products.map(({ weight }) => weight)),
     head: total([head]),
-    behindLastAttention: last === undefined ? 0 : total([last.output, last.gateUp, last.down].map(({ weight }) => weight)).elements,
+    behindLastAttention:
+      last === undefined ? 0 : total([last.output, last.gateUp, last.down].map(({ weight }) => weight)).elements,
   };
 }
 

@@ -1,4 +1,5 @@
 export * from "./api";
 export { directoryFiles } from "./files/directory-files";
-export { CONVERT_TYPES, convertModel, type ConvertOptions } from "./convert/convert";
+export { CONVERT_TYPES, convertModel } from "./convert/convert";
+export type { ConvertOptions } from "./convert/convert-options";
 export { restoreSession, saveSession, type RestoredSession } from "./session/session-file";

@@ -1,4 +1,3 @@
-import { KV_TYPES, elementCount, fitsKvType, kvRowBytes } from "@winnow/core-tensor";
 import {
   ScoreTable,
   TokenClasses,
@@ -9,13 +8,13 @@ import {
   type Policy,
 } from "@winnow/kv-policies";
 import { formatBytes, parsePlan } from "@winnow/profiler";
-import { openCheckpoint } from "@winnow/runtime";
 import { Command } from "commander";
 
-import { resolveModel } from "../hub/resolve-model";
 import { loadPlugins, readText } from "../options/cache";
 import { MODEL_PLACES } from "../options/model";
-import { collect } from "../options/numbers";
+import { collect, whole } from "../options/numbers";
+import { printTable } from "../output/table";
+import { inspectModel } from "./inspect-model";
 
 export function inspectCommand(): Command {
   const command = new Command("inspect").description("What a model, a policy or a plan is.").addHelpText(
@@ -30,10 +29,15 @@ Examples:
   );
   command
     .command("model")
-    .description("a model's family, shape and sizes; its weights are not loaded")
+    .description("a model's family, shape and sizes, and whether it fits with each policy; its weights are not loaded")
     .argument("<path>", MODEL_PLACES)
+    .option("--tokens <n>", "a sequence's length, to see what fits (default: the model's context)", whole(1))
+    .option("--json", "print one JSON object and nothing else")
     .option("--debug", "show where an error came from")
-    .addHelpText("after", "\nExample:\n  winnow inspect model models/demo")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  winnow inspect model models/demo\n  winnow inspect model model.gguf --tokens 8192",
+    )
     .action(inspectModel);
   command
     .command("policy")
@@ -62,18 +66,13 @@ Examples:
   return command;
 }
 
-function print(rows: readonly (readonly [name: string, value: string])[]): void {
-  const width = Math.max(...rows.map(([name]) => name.length));
-  for (const [name, value] of rows) process.stdout.write(`${name.padEnd(width)}  ${value}\n`);
-}
-
 async function inspectGpu(): Promise<void> {
   // Dawn is loaded by those alone who ask for it.
   const { describeAdapter } = await import("@winnow/gpu-backend");
   const { name, vendor, architecture, software, features, limits, subgroups, subgroupMatrices } =
     await describeAdapter();
   const shapes = subgroupMatrices.map(({ M, N, K, componentType }) => `${M}×${N}×${K} of ${componentType}`);
-  print([
+  printTable([
     ["adapter", name],
     ["vendor", [vendor, architecture].filter((part) => part !== "").join(", ")],
     ["kind", software === null ? "a GPU" : `${software}, in software: --backend auto does not take it`],
@@ -92,46 +91,10 @@ async function inspectGpu(): Promise<void> {
   ]);
 }
 
-async function inspectModel(model: string): Promise<void> {
-  const { place } = await resolveModel(model);
-  await using checkpoint = await openCheckpoint(place);
-  const config = await checkpoint.config();
-  const tokenizer = await checkpoint.tokenizer();
-  const { sampling } = await checkpoint.generation();
-  await using weights = await checkpoint.weights();
-  const byType = new Map<string, number>();
-  let parameters = 0;
-  for (const { dtype, bytes, shape } of weights.tensors.values()) {
-    byType.set(dtype, (byType.get(dtype) ?? 0) + bytes);
-    parameters += elementCount(shape);
-  }
-  const { layers, queryHeads, kvHeads, headDim } = config;
-  print([
-    ["family", config.architecture],
-    ["parameters", `${(parameters / 1e6).toFixed(2)} M in ${weights.tensors.size} tensors`],
-    ["weights", [...byType].map(([dtype, bytes]) => `${formatBytes(bytes)} of ${dtype}`).join(", ")],
-    ["layers", `${layers} of ${queryHeads} query heads on ${kvHeads} KV heads of size ${headDim}`],
-    ["width", `${config.width}, feed-forward ${config.feedForward}`],
-    ["head", config.tiedHead ? "tied to the embedding" : "of its own"],
-    ["rotation", `base ${config.ropeTheta}, scaling ${config.ropeScaling.kind}`],
-    ["vocabulary", `${tokenizer.size} tokens, ${tokenizer.specialIds.size} of them special`],
-    ["context", `${config.context} tokens`],
-    ["sampling", `temperature ${sampling.temperature}, top-k ${sampling.topK}, top-p ${sampling.topP}`],
-    ...KV_TYPES.filter((type) => fitsKvType(type, headDim)).map((type, i) => {
-      const bytes = 2 * layers * kvHeads * kvRowBytes(type, headDim);
-      const whole = formatBytes(config.context * bytes);
-      return [
-        i === 0 ? "KV cache" : "",
-        `${formatBytes(bytes)} a token in ${type}, ${whole} for the whole context`,
-      ] as const;
-    }),
-  ]);
-}
-
 async function inspectPolicy(text: string, flags: { readonly plugin: readonly string[] }): Promise<void> {
   const resolved = resolvePolicy(text, await loadPlugins(flags.plugin));
   if (resolved.kind === "strategy") {
-    print([
+    printTable([
       ["strategy", resolved.strategy.name],
       ["reads", resolved.strategy.needs.join(", ") || "no columns"],
     ]);
@@ -140,10 +103,10 @@ async function inspectPolicy(text: string, flags: { readonly plugin: readonly st
   const { preset } = resolved;
   const [only] = preset.candidates;
   if (resolved.kind === "expression" && only !== undefined) {
-    print([["canonical", only.text], ...policyRows(only)]);
+    printTable([["canonical", only.text], ...policyRows(only)]);
     return;
   }
-  print([
+  printTable([
     ["preset", preset.text],
     ["source", preset.source],
     ["threshold", preset.threshold === null ? "none" : `T = ${preset.threshold}`],
@@ -171,7 +134,7 @@ async function inspectPlan(file: string): Promise<void> {
   const counts = new Map<string, number>();
   for (const policy of plan.heads.flat()) counts.set(policy, (counts.get(policy) ?? 0) + 1);
   const { layers, queryHeads, kvHeads, headDim, vocabularySize, tokenizer } = plan.model;
-  print([
+  printTable([
     ["model", `${layers} layers of ${queryHeads} query heads on ${kvHeads} KV heads of size ${headDim}`],
     ["tokenizer", `${tokenizer}, ${vocabularySize} tokens`],
     [

@@ -56,23 +56,26 @@ async function expectSameIds(path: string): Promise<void> {
 }
 
 describe("tokens are llama.cpp's", () => {
-  it.each(["gpt-2", "smollm", "llama-bpe", "qwen2"])("behind the pre-tokenizer %s", async (pre) => {
-    const { tokens, merges } = trainBytePairs(SAMPLE, 400);
-    const path = at(`${pre}.gguf`);
-    const fields = {
-      ...ARCHITECTURE,
-      "tokenizer.ggml.model": text("gpt2"),
-      "tokenizer.ggml.pre": text(pre),
-      "tokenizer.ggml.tokens": texts([...tokens, "<s>", "<|end|>"]),
-      "tokenizer.ggml.token_type": ints([...tokens.map(() => 1), 3, 3]),
-      "tokenizer.ggml.merges": texts(merges),
-      "tokenizer.ggml.bos_token_id": u32(tokens.length),
-      "tokenizer.ggml.eos_token_id": u32(tokens.length + 1),
-      "tokenizer.ggml.add_bos_token": flag(false),
-    };
-    await writeFile(path, gguf(fields, []));
-    await expectSameIds(path);
-  });
+  it.each(["gpt-2", "smollm", "llama-bpe", "qwen2", "deepseek-r1-qwen", "tekken"])(
+    "behind the pre-tokenizer %s",
+    async (pre) => {
+      const { tokens, merges } = trainBytePairs(SAMPLE, 400);
+      const path = at(`${pre}.gguf`);
+      const fields = {
+        ...ARCHITECTURE,
+        "tokenizer.ggml.model": text("gpt2"),
+        "tokenizer.ggml.pre": text(pre),
+        "tokenizer.ggml.tokens": texts([...tokens, "<s>", "<|end|>"]),
+        "tokenizer.ggml.token_type": ints([...tokens.map(() => 1), 3, 3]),
+        "tokenizer.ggml.merges": texts(merges),
+        "tokenizer.ggml.bos_token_id": u32(tokens.length),
+        "tokenizer.ggml.eos_token_id": u32(tokens.length + 1),
+        "tokenizer.ggml.add_bos_token": flag(false),
+      };
+      await writeFile(path, gguf(fields, []));
+      await expectSameIds(path);
+    },
+  );
 
   it("of the demo model", async () => {
     const [file = new Uint8Array(0)] = await ggufOf(DEMO);

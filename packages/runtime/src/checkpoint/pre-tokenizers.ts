@@ -55,6 +55,15 @@ const QWEN2: PreTokenizer = {
   addsBos: false,
 };
 
+/** Mistral's from NeMo on: words begin with capitals or have none. */
+const TEKKEN: PreTokenizer = {
+  expressions: [
+    String.raw`[^\r\n\p{L}\p{N}]?(?:(?=\p{L})[^a-z])*(?:(?=\p{L})[^A-Z])+|[^\r\n\p{L}\p{N}]?(?:(?=\p{L})[^a-z])+(?:(?=\p{L})[^A-Z])*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
+  ],
+  wholeWords: true,
+  addsBos: true,
+};
+
 /** By the names of `tokenizer.ggml.pre` (llama.cpp, src/llama-vocab.cpp). */
 export const PRE_TOKENIZERS = {
   "gpt-2": GPT2,
@@ -62,7 +71,11 @@ export const PRE_TOKENIZERS = {
   "llama-bpe": LLAMA3,
   llama3: LLAMA3,
   "llama-v3": LLAMA3,
+  falcon3: LLAMA3,
+  pixtral: LLAMA3,
   qwen2: QWEN2,
+  "deepseek-r1-qwen": QWEN2,
+  tekken: TEKKEN,
 } as const satisfies Record<string, PreTokenizer>;
 
 export function isPreTokenizer(name: string): name is keyof typeof PRE_TOKENIZERS {

@@ -3,7 +3,9 @@ import { realpath } from "node:fs/promises";
 import { QUANTISED_TYPES, WinnowError, isQuantised } from "@winnow/core-tensor";
 
 import { openCheckpoint } from "../checkpoint/open-checkpoint";
+import type { ModelFiles } from "../files/model-files";
 import type { WeightDType } from "../files/tensor-source";
+import type { ConvertOptions } from "./convert-options";
 import { readConvertSource } from "./convert-source";
 import { makeWhole } from "./whole-output";
 import { writeGguf } from "./write-gguf";
@@ -12,23 +14,11 @@ import { writeHuggingFace } from "./write-hugging-face";
 /** The types that weights can be converted to: a directory has floats, a GGUF file any of them. */
 export const CONVERT_TYPES: readonly WeightDType[] = ["f32", "f16", "bf16", ...QUANTISED_TYPES];
 
-export interface ConvertOptions {
-  /** What matrices are stored as; vectors of a GGUF file are f32. Default: f16. */
-  readonly type?: WeightDType | undefined;
-  /** Replace a GGUF file that is there already. */
-  readonly force?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Called before each tensor, of `total` in all. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
-  /** Told of tensors that become another type than was asked for. */
-  readonly onNote?: ((line: string) => void) | undefined;
-}
-
 /**
  * Convert a model, tensor by tensor: to a GGUF file where the name of what is made ends in `.gguf`, else to a directory in
  * Hugging Face layout. What was there before stays as it was until the new one is whole.
  *
- * @param from a directory in Hugging Face layout or a GGUF file.
+ * @param from a directory in Hugging Face layout or a GGUF file; or files in that layout, from wherever they are.
  * @throws WinnowError `usage` for a type that the format does not have, `file` where the output is there already or cannot be
  * written, and as `loadModel` does for models that cannot be read.
  * @example
@@ -36,7 +26,7 @@ export interface ConvertOptions {
  * await convertModel("models/demo", "demo.gguf", { type: "q8_0" });
  * ```
  */
-export async function convertModel(from: string, to: string, options: ConvertOptions = {}): Promise<void> {
+export async function convertModel(from: string | ModelFiles, to: string, options: ConvertOptions = {}): Promise<void> {
   const { type = "f16", force = false } = options;
   const toGguf = /\.gguf$/i.test(to);
   if (!toGguf && isQuantised(type)) {
@@ -45,7 +35,7 @@ export async function convertModel(from: string, to: string, options: ConvertOpt
       `${to}: a directory in Hugging Face layout has no ${type}; expected f32, f16 or bf16, or a name that ends in .gguf`,
     );
   }
-  if ((await placeOf(from)) === (await placeOf(to))) {
+  if (typeof from === "string" && (await placeOf(from)) === (await placeOf(to))) {
     throw new WinnowError("usage", `${to} is what is converted; give the output another name`);
   }
   await using checkpoint = await openCheckpoint(from);

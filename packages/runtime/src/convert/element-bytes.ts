@@ -13,5 +13,9 @@ export function storedBytes(dtype: WeightDType, elements: number): number {
 export function elementBytes(dtype: WeightDType, elements: Float32Array): Uint8Array {
   if (isQuantised(dtype)) return quantise(dtype, elements);
   if (dtype === "f32") return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
-  return new Uint8Array(Uint16Array.from(elements, dtype === "f16" ? numberToF16 : numberToBf16).buffer);
+  const halves = new Uint16Array(elements.length);
+  const half = dtype === "f16" ? numberToF16 : numberToBf16;
+  // A callback for each of billions of elements would take longer than writing them.
+  for (let i = 0; i < elements.length; i++) halves[i] = half(elements[i] ?? 0);
+  return new Uint8Array(halves.buffer);
 }

@@ -35,7 +35,11 @@ export function ggufPadding(bytes: number): number {
  */
 export function ggufHeader(fields: GgufFields, tensors: readonly GgufTensorPlace[]): Uint8Array {
   const parts: Uint8Array[] = [text("GGUF"), u32(VERSION), u64(tensors.length), u64(fields.size)];
-  for (const [key, field] of fields) parts.push(string(key), ...encoded(field));
+  for (const [key, field] of fields) {
+    parts.push(string(key));
+    // One by one: there are more tokens than a call has room for arguments.
+    for (const part of encoded(field)) parts.push(part);
+  }
   let offset = 0;
   for (const { name, typeId, shape, bytes } of tensors) {
     parts.push(string(name), u32(shape.length), ...shape.toReversed().map(u64), u32(typeId), u64(offset));

@@ -186,9 +186,6 @@ function offsetCodes(
   return codes;
 }
 
-const weights = new Float64Array(32);
-const codesOfPart = new Uint8Array(32);
-
 /**
  * The scale and the offset, not below 0, of which scale · q - offset with whole q from 0 to `most` come nearest to 32
  * elements: for some ranges of codes that the elements are rounded to, the least squares of both, weighted by |x| and the
@@ -201,55 +198,47 @@ function fitOffset(
 ): { readonly scale: number; readonly offset: number } {
   // Plain loops throughout: this is where the time goes.
   let [least, greatest, squares] = [0, -Infinity, 0];
-  for (let i = 0; i < 32; i++) {
-    const x = elements[from + i] ?? 0;
+  for (let i = from; i < from + 32; i++) {
+    const x = elements[i] ?? 0;
     if (x < least) least = x;
     if (x > greatest) greatest = x;
     squares += x * x;
   }
   if (greatest <= least) return { scale: 0, offset: -least };
   const average = Math.sqrt(squares / 32);
-  for (let i = 0; i < 32; i++) weights[i] = average + Math.abs(elements[from + i] ?? 0);
   let best = { scale: (greatest - least) / most, offset: -least };
-  codesInRange(elements, from, least, most / (greatest - least), most);
-  let error = errorOf(elements, from, best.scale, best.offset);
-  for (let step = 0; step <= steps; step++) {
-    codesInRange(elements, from, least, (most + first + 0.1 * step) / (greatest - least), most);
-    let [w, q, q2, x1, xq] = [0, 0, 0, 0, 0];
-    for (let i = 0; i < 32; i++) {
-      const [weight, code, x] = [weights[i] ?? 0, codesOfPart[i] ?? 0, elements[from + i] ?? 0];
+  let error = Infinity;
+  // Before the ranges that are searched, the plain one as it is.
+  for (let step = -1; step <= steps; step++) {
+    const inverse = (step < 0 ? most : most + first + 0.1 * step) / (greatest - least);
+    let [w, q, q2, x1, x2, xq] = [0, 0, 0, 0, 0, 0];
+    for (let i = from; i < from + 32; i++) {
+      const x = elements[i] ?? 0;
+      const rounded = Math.floor((x - least) * inverse + 0.5);
+      const code = rounded > most ? most : rounded;
+      const weight = average + (x < 0 ? -x : x);
+      const ofCode = weight * code;
+      const ofElement = weight * x;
       w += weight;
-      q += weight * code;
-      q2 += weight * code * code;
-      x1 += weight * x;
-      xq += weight * code * x;
+      q += ofCode;
+      q2 += ofCode * code;
+      x1 += ofElement;
+      x2 += ofElement * x;
+      xq += ofElement * code;
     }
-    const determinant = w * q2 - q * q;
-    if (determinant <= 0) continue;
-    let scale = (w * xq - x1 * q) / determinant;
-    let offset = -(q2 * x1 - q * xq) / determinant;
-    if (offset < 0) [scale, offset] = [q2 === 0 ? 0 : xq / q2, 0];
-    const found = errorOf(elements, from, scale, offset);
+    let { scale, offset } = best;
+    if (step >= 0) {
+      const determinant = w * q2 - q * q;
+      if (determinant <= 0) continue;
+      scale = (w * xq - x1 * q) / determinant;
+      offset = -(q2 * x1 - q * xq) / determinant;
+      if (offset < 0) [scale, offset] = [q2 === 0 ? 0 : xq / q2, 0];
+    }
+    // The sum of weight · (scale · code - offset - x)².
+    const found = scale * scale * q2 + offset * offset * w + x2 - 2 * (scale * offset * q + scale * xq - offset * x1);
     if (scale > 0 && found < error) [best, error] = [{ scale, offset }, found];
   }
   return best;
-}
-
-/** Leave the codes of (x - least) · inverse in `codesOfPart`; none is below 0. */
-function codesInRange(elements: Float32Array, from: number, least: number, inverse: number, most: number): void {
-  for (let i = 0; i < 32; i++) {
-    const code = Math.floor(((elements[from + i] ?? 0) - least) * inverse + 0.5);
-    codesOfPart[i] = code > most ? most : code;
-  }
-}
-
-function errorOf(elements: Float32Array, from: number, scale: number, offset: number): number {
-  let sum = 0;
-  for (let i = 0; i < 32; i++) {
-    const difference = scale * (codesOfPart[i] ?? 0) - offset - (elements[from + i] ?? 0);
-    sum += (weights[i] ?? 0) * difference * difference;
-  }
-  return sum;
 }
 
 /** Sixteen scales in signed bytes, then d; codes of x / (d · s) + 32. */

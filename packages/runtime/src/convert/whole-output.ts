@@ -27,7 +27,7 @@ export async function makeWhole(
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
-    throw cause instanceof WinnowError ? cause : systemError(path, cause);
+    throw cause instanceof Error && "syscall" in cause ? systemError(path, cause) : cause;
   }
 }
 

@@ -13,7 +13,7 @@ import type { WeightDType } from "../files/tensor-source";
 import { familyNamed } from "../models/families";
 import { rotaryOf } from "../models/rope";
 import type { ConvertSource } from "./convert-source";
-import type { ConvertOptions } from "./convert";
+import type { ConvertOptions } from "./convert-options";
 import { elementBytes, storedBytes } from "./element-bytes";
 import { ggufHeader, ggufPadding, type GgufTensorPlace } from "./gguf-header-writer";
 import { ggufModelFields } from "./gguf-model-fields";

@@ -6,7 +6,7 @@ import { elementCount } from "@winnow/core-tensor";
 import { throwIfAborted } from "../abort";
 import type { FloatDType } from "../files/tensor-source";
 import { familyNamed } from "../models/families";
-import type { ConvertOptions } from "./convert";
+import type { ConvertOptions } from "./convert-options";
 import type { ConvertSource } from "./convert-source";
 import { elementBytes, storedBytes } from "./element-bytes";
 import { huggingFaceConfig } from "./hugging-face-config";

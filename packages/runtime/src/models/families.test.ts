@@ -10,6 +10,8 @@ import { openWeights } from "../files/weights";
 import { loadModel } from "../model";
 import { idsPart } from "../prompt/parts";
 import { TINY } from "../testing/models";
+import { goldenIds } from "../testing/prompts";
+import { randomModel } from "../testing/random-model";
 import { rotaryOf } from "./rope";
 
 const at = temporaryDirectory();
@@ -95,6 +97,31 @@ describe("a family's model", () => {
       expect(await answerOf(path)).toEqual(await answerOf(dir));
     },
   );
+});
+
+describe("each family's cache", () => {
+  it.each([
+    ["Qwen3ForCausalLM", {}],
+    ["Phi3ForCausalLM", {}],
+    ["Gemma2ForCausalLM", { sliding_window: 40 }],
+    ["Gemma3ForCausalLM", { num_hidden_layers: 6, sliding_window: 40 }],
+    ["SmolLM3ForCausalLM", {}],
+  ])("is cut by FastGen and the adaptive policies, of %s", async (architecture, fields) => {
+    const dir = await randomModel(at(architecture), { architectures: [architecture], ...fields });
+    using model = await loadModel(dir);
+    const ids = goldenIds("demo", 120);
+    for (const policy of ["fastgen", "adaptive"]) {
+      using session = model.createSession({ policy, recovery: 0.6 });
+      const options = { maxTokens: 12, temperature: 0, ignoreEos: true };
+      const { kv } = await session.generate([idsPart(model.tokenizer, ids)], options).report();
+      expect(kv.bytes, policy).toBeLessThan(kv.fullBytes);
+      // A policy loses no more of a head's attention than it was allowed to, but where it keeps everything.
+      kv.recovery.flat().forEach((recovery) => {
+        expect(recovery ?? 0, policy).toBeGreaterThanOrEqual(0.6);
+      });
+    }
+    expect(model.engine.store.livePages).toBe(0);
+  });
 });
 
 describe("rotation", () => {
