@@ -325,6 +325,9 @@ describe("how it ends", () => {
     ["inspect plan"],
     ["inspect gpu"],
     ["estimate"],
+    ["pull"],
+    ["models"],
+    ["rm"],
   ])("%s --help has examples", async (command) => {
     const { code, stdout } = await winnow([...command.split(" "), "--help"]);
     expect(code).toBe(0);

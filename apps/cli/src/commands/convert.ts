@@ -2,7 +2,7 @@ import { CONVERT_TYPES, convertModel } from "@winnow/runtime";
 import { Command, Option } from "commander";
 
 import { abortOnInterrupt } from "../interrupt";
-import { modelPlace } from "../hub/model-place";
+import { resolveModel } from "../hub/resolve-model";
 import { MODEL_PLACES } from "../options/model";
 import { progressBar } from "../output/progress";
 
@@ -33,7 +33,8 @@ async function convert(from: string, to: string, { type, force }: ConvertFlags):
   const { signal, stop } = abortOnInterrupt();
   const bar = progressBar("converting", false);
   try {
-    await convertModel(await modelPlace(from), to, {
+    const { place } = await resolveModel(from);
+    await convertModel(place, to, {
       type,
       force,
       signal,

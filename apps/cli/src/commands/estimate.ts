@@ -4,9 +4,9 @@ import { estimateCache, formatBytes, formatShare } from "@winnow/profiler";
 import { defaultPageSlots, expectPageSlots, openCheckpoint } from "@winnow/runtime";
 import { Command } from "commander";
 
+import { resolveModel } from "../hub/resolve-model";
 import { loadPlugins } from "../options/cache";
-import { modelPlace } from "../hub/model-place";
-import { kvTypeOption, MODEL_PLACES } from "../options/model";
+import { MODEL_PLACES, kvTypeOption } from "../options/model";
 import { collect, whole } from "../options/numbers";
 import { printJson } from "../output/result";
 
@@ -30,7 +30,7 @@ Examples:
 export function estimateCommand(): Command {
   return new Command("estimate")
     .description("How many bytes a KV cache takes, before anything is loaded.")
-    .requiredOption("-m, --model <path>", `${MODEL_PLACES}; its weights are not read`)
+    .requiredOption("-m, --model <path>", `${MODEL_PLACES}; no weights are read`)
     .option("--context <tokens>", "tokens a sequence (default: the model's context)", whole(1))
     .option("--batch <n>", "sequences", whole(1), 1)
     .option("--policy <text>", "a preset or an expression", "adaptive")
@@ -52,7 +52,7 @@ async function estimate(flags: EstimateFlags): Promise<void> {
     );
   }
   const { preset } = resolved;
-  await using checkpoint = await openCheckpoint(await modelPlace(flags.model));
+  await using checkpoint = await openCheckpoint((await resolveModel(flags.model)).place);
   const config = await checkpoint.config();
   const tokens = flags.context ?? config.context;
   const pageSlots = flags.page ?? defaultPageSlots(config.context);

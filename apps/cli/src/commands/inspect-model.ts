@@ -5,7 +5,7 @@ import { PRESETS } from "@winnow/kv-policies";
 import { estimateCache, formatBytes } from "@winnow/profiler";
 import { defaultPageSlots, openCheckpoint, type Checkpoint, type ModelConfig } from "@winnow/runtime";
 
-import { modelPlace } from "../hub/model-place";
+import { resolveModel } from "../hub/resolve-model";
 import { printJson } from "../output/result";
 import { printTable } from "../output/table";
 
@@ -33,8 +33,9 @@ interface Fit {
 const USABLE = 0.9;
 
 /** Print what a model is, how large it is, and whether it will fit. */
-export async function inspectModel(place: string, { tokens, json }: InspectModelFlags): Promise<void> {
-  await using checkpoint = await openCheckpoint(await modelPlace(place));
+export async function inspectModel(model: string, { tokens, json }: InspectModelFlags): Promise<void> {
+  const { place } = await resolveModel(model);
+  await using checkpoint = await openCheckpoint(place);
   const config = await checkpoint.config();
   const tokenizer = await checkpoint.tokenizer();
   const { sampling } = await checkpoint.generation();

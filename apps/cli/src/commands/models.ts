@@ -2,55 +2,52 @@ import { formatBytes } from "@winnow/profiler";
 import { Command } from "commander";
 
 import { cacheFolder } from "../hub/cache-folder";
-import { cachedModels, removeModel } from "../hub/cached-models";
+import { cachedModels, type CachedModel } from "../hub/cached-models";
+import { formatModelName } from "../hub/model-name";
 import { printJson } from "../output/result";
+
+const EXAMPLES = `
+Examples:
+  winnow models
+  winnow models --json`;
 
 export function modelsCommand(): Command {
   return new Command("models")
-    .description("List the models that were pulled.")
+    .description("The models that have been pulled.")
     .option("--json", "print one JSON object and nothing else")
     .option("--debug", "show where an error came from")
-    .addHelpText("after", "\nExample:\n  winnow models")
-    .action(list);
+    .addHelpText("after", EXAMPLES)
+    .action(listModels);
 }
 
-export function rmCommand(): Command {
-  return new Command("rm")
-    .description("Remove a model that was pulled, or a file of it.")
-    .argument("<repo>", "as winnow models lists it")
-    .option("--debug", "show where an error came from")
-    .addHelpText("after", "\nExample:\n  winnow rm HuggingFaceTB/SmolLM2-135M-Instruct")
-    .action(remove);
+async function listModels(flags: { readonly json?: boolean }): Promise<void> {
+  const cache = cacheFolder(process.env);
+  const models = await cachedModels(cache);
+  if (flags.json === true) printJson({ cache, models: models.map(modelResult) });
+  else if (models.length === 0) process.stdout.write(`no models in ${cache}; winnow pull gets one\n`);
+  else process.stdout.write(`${table(models)}\n`);
 }
 
-async function list({ json }: { readonly json?: boolean }): Promise<void> {
-  const models = await cachedModels();
-  if (json === true) {
-    printJson({
-      cache: cacheFolder(),
-      models: models.map(({ name, folder, format, bytes, pulled }) => ({
-        name,
-        folder,
-        format,
-        bytes,
-        pulled: pulled.toISOString(),
-      })),
-    });
-    return;
-  }
-  if (models.length === 0) {
-    process.stdout.write(`no models in ${cacheFolder()}; winnow pull gets one\n`);
-    return;
-  }
-  const width = Math.max(...models.map(({ name }) => name.length));
-  const lines = models.map(
-    ({ name, format, bytes, pulled }) =>
-      `${name.padEnd(width)}  ${formatBytes(bytes).padStart(9)}  ${format.padEnd(11)}  ${pulled.toISOString().slice(0, 10)}`,
-  );
-  process.stdout.write(`${lines.join("\n")}\n`);
+/** What `winnow models --json` prints of a model; later tools rely on it. */
+function modelResult({ name, format, bytes, changed, place }: CachedModel): object {
+  return {
+    name: formatModelName(name),
+    format,
+    bytes,
+    changed: changed.toISOString(),
+    complete: place !== null,
+    path: place,
+  };
 }
 
-async function remove(text: string): Promise<void> {
-  const bytes = await removeModel(text);
-  process.stdout.write(`${formatBytes(bytes)} are free again\n`);
+function table(models: readonly CachedModel[]): string {
+  const names = models.map(({ name }) => formatModelName(name));
+  const width = Math.max(...names.map((name) => name.length));
+  return models
+    .map(({ format, bytes, changed, place }, i) => {
+      const when = changed.toISOString().slice(0, 16).replace("T", " ");
+      const line = `${(names[i] ?? "").padEnd(width)}  ${format.padEnd(11)}  ${formatBytes(bytes).padStart(7)}  ${when}`;
+      return place === null ? `${line}  in part` : line;
+    })
+    .join("\n");
 }

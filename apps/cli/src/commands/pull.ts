@@ -2,55 +2,57 @@ import { WinnowError } from "@winnow/core-tensor";
 import { formatBytes } from "@winnow/profiler";
 import { Command } from "commander";
 
-import { formatRepo, parseRepoName } from "../hub/repo-name";
+import { cacheFolder } from "../hub/cache-folder";
+import { endpointOf } from "../hub/endpoint";
+import { expectModelName, formatModelName } from "../hub/model-name";
 import { abortOnInterrupt } from "../interrupt";
-import { progressBar } from "../output/progress";
+import { downloadProgress } from "../output/download-progress";
 
-const EXAMPLES = `
+const MORE = `
+NAME is a repository, OWNER/NAME, perhaps with a revision, OWNER/NAME@REVISION. Of one in Hugging Face layout the files that
+winnow reads are pulled. Of GGUF files :FILE names one, by its name in the repository or by its quantisation.
+
+HF_TOKEN      reads what is private or gated; it is sent to the hub alone
+HF_ENDPOINT   another hub than https://huggingface.co
+WINNOW_CACHE  where models are kept (default: winnow in XDG_CACHE_HOME or ~/.cache, on Windows in %LOCALAPPDATA%)
+
 Examples:
   winnow pull HuggingFaceTB/SmolLM2-135M-Instruct
-  winnow pull bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M
-  winnow run --model bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M --prompt "Hello"
-
-HF_ENDPOINT names another hub than https://huggingface.co, HF_TOKEN a token for models that are not public, and WINNOW_CACHE
-another folder than the system's for caches.`;
+  winnow pull bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M
+  winnow run --model bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M --prompt "Hello"`;
 
 export function pullCommand(): Command {
   return new Command("pull")
-    .description(
-      "Get a model from a hub; it may then be named wherever a path may. An interrupted pull goes on where it ended.",
-    )
-    .argument("<repo>", "owner/name, with @revision and with :file or what a GGUF file's name says of its quantisation")
+    .description("Get a model from a hub; what came before an interruption is gone on with.")
+    .argument("<name>", "OWNER/NAME[@REVISION][:FILE]")
     .option("--debug", "show where an error came from")
-    .addHelpText("after", EXAMPLES)
-    .action(pull);
+    .addHelpText("after", MORE)
+    .action(pullModel);
 }
 
-async function pull(text: string): Promise<void> {
-  const repo = parseRepoName(text);
-  if (repo === null) {
-    throw new WinnowError(
-      "usage",
-      `"${text}" is no model's name; expected owner/name, owner/name@revision or owner/name:file`,
-    );
-  }
-  // Other commands start without it.
-  const { pullModel } = await import("../hub/pull");
+async function pullModel(text: string): Promise<void> {
+  const name = expectModelName(text);
+  const endpoint = endpointOf(process.env);
+  // Other commands start without them.
+  const { pull } = await import("../hub/pull");
   const { signal, stop } = abortOnInterrupt();
-  const bar = progressBar(`pulling ${formatRepo(repo)}`, false);
+  const progress = downloadProgress();
   try {
-    const { folder, bytes } = await pullModel(repo, {
+    const pulled = await pull(name, {
+      endpoint,
+      root: cacheFolder(process.env),
       signal,
-      onBytes: bar.update,
-      onFile: (path, size) => {
-        if (!process.stderr.isTTY) process.stderr.write(`winnow: getting ${path}, ${formatBytes(size)}\n`);
-      },
+      onNote: progress.note,
+      onProgress: progress.update,
     });
-    bar.stop();
-    process.stdout.write(`${folder}\n${formatBytes(bytes)}; winnow run --model ${text} loads it\n`);
+    progress.stop();
+    const what = pulled.upToDate ? "is up to date" : "has been pulled";
+    process.stdout.write(`${formatModelName(pulled.name)} ${what}: ${formatBytes(pulled.bytes)} in ${pulled.dir}\n`);
   } catch (error) {
-    bar.stop();
-    if (signal.aborted) process.stderr.write(`winnow: stopped; winnow pull ${text} goes on from here\n`);
+    progress.stop();
+    if (error instanceof WinnowError && error.code === "aborted") {
+      process.stderr.write(`winnow: stopped; winnow pull ${text} goes on from here\n`);
+    }
     throw error;
   } finally {
     stop();

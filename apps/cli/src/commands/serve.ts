@@ -1,10 +1,11 @@
 import { once } from "node:events";
-import { basename, resolve } from "node:path";
+import { basename } from "node:path";
 
 import { WinnowError } from "@winnow/core-tensor";
 import { parsePlan, type HeadPlan } from "@winnow/profiler";
 import { Command, InvalidArgumentError } from "commander";
 
+import { resolveModel } from "../hub/resolve-model";
 import { byteCount } from "../options/bytes";
 import { readText, sessionOptions, withPolicy, type CacheFlags } from "../options/cache";
 import { openModel, withModel, type ModelFlags } from "../options/model";
@@ -69,8 +70,9 @@ async function serve(flags: ServeFlags): Promise<void> {
     { level: logLevel(flags.logLevel, Object.keys(pino.levels.values)), base: null },
     pino.destination({ fd: 2, sync: false }),
   );
+  const { name } = await resolveModel(flags.model);
   const model = await openModel(flags, undefined, undefined, flags.kvBudget);
-  const server = await startServer(model, basename(resolve(flags.model)), {
+  const server = await startServer(model, name, {
     host: flags.host,
     port: flags.port,
     session,

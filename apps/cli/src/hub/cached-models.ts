@@ -1,120 +1,132 @@
-import { readdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, rm, rmdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 
-import { WinnowError } from "@winnow/core-tensor";
+import { MANIFEST, readManifest } from "./manifest";
+import { formatModelName, parseModelName, type ModelName } from "./model-name";
+import { isMissing, systemError } from "./system-error";
 
-import { cacheFolder, folderOf } from "./cache-folder";
-import { hasTag } from "./choose-files";
-import { formatRepo, parseRepoName, type RepoName } from "./repo-name";
+/** What a repository's model is called where its file is not part of its name. */
+export const SAFETENSORS = "safetensors";
 
-/** A model in the cache folder. */
+/** A model in the cache, or what there is of it so far. */
 export interface CachedModel {
-  /** As it is named: `owner/name`, with a file where the repository has several models. */
-  readonly name: string;
-  readonly folder: string;
-  readonly format: "safetensors" | "gguf" | "incomplete";
+  /** As it was pulled: a GGUF file's path without the numbers of parts, or no file. */
+  readonly name: ModelName;
+  readonly format: "safetensors" | "gguf";
+  readonly dir: string;
+  /** What is loaded: the folder, or the first GGUF file. Null where not all files are there. */
+  readonly place: string | null;
+  /** On disk, unfinished downloads included. */
   readonly bytes: number;
-  /** When its newest file came. */
-  readonly pulled: Date;
-}
-
-interface CachedFile {
-  readonly path: string;
-  readonly bytes: number;
+  /** When it was pulled, or last worked on. */
   readonly changed: Date;
 }
 
-/** All models in the cache folder, by name. */
-export async function cachedModels(env: NodeJS.ProcessEnv = process.env): Promise<CachedModel[]> {
-  const root = join(cacheFolder(env), "models");
+/**
+ * Where a model's files are: `models/OWNER/NAME@REVISION/`, and there one folder for each of the repository's models, so
+ * that they come and go by themselves.
+ */
+export function modelDir(root: string, name: ModelName): string {
+  return join(repoDir(root, name), name.file === null ? SAFETENSORS : encodeURIComponent(name.file));
+}
+
+function repoDir(root: string, { owner, repo, revision }: ModelName): string {
+  return join(modelsDir(root), owner, `${repo}@${encodeURIComponent(revision)}`);
+}
+
+function modelsDir(root: string): string {
+  return join(root, "models");
+}
+
+/** All models of a cache, by name. */
+export async function cachedModels(root: string): Promise<CachedModel[]> {
   const models: CachedModel[] = [];
-  for (const owner of await namesIn(root)) {
-    for (const name of await namesIn(join(root, owner))) {
-      const folder = join(root, owner, name);
-      const files = await filesIn(folder);
-      if (files.length > 0) models.push(modelOf(`${owner}/${name.replaceAll("%2F", "/")}`, folder, files));
+  for (const owner of await folders(modelsDir(root))) {
+    for (const repo of await folders(join(modelsDir(root), owner))) {
+      const name = nameOf(owner, repo);
+      if (name !== null) models.push(...(await cachedOf(root, name)));
     }
   }
-  return models.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return models.sort((a, b) => (formatModelName(a.name) < formatModelName(b.name) ? -1 : 1));
 }
 
-/**
- * Remove a model from the cache folder.
- *
- * @returns bytes that are free again.
- * @throws WinnowError `usage` where there is none of that name.
- */
-export async function removeModel(text: string, env: NodeJS.ProcessEnv = process.env): Promise<number> {
-  const repo = parseRepoName(text);
-  const folder = repo === null ? null : folderOf(repo, cacheFolder(env));
-  const files = folder === null ? [] : await filesIn(folder);
-  const wanted = repo?.file ?? null;
-  const doomed = wanted === null ? files : files.filter(({ path }) => path === wanted || hasTag(path, wanted));
-  if (folder === null || doomed.length === 0) {
-    throw new WinnowError("usage", `there is no pulled model "${text}"; winnow models lists them`);
+/** The models of a repository at a revision. */
+export async function cachedOf(root: string, name: ModelName): Promise<CachedModel[]> {
+  const models: CachedModel[] = [];
+  for (const folder of await folders(repoDir(root, name))) {
+    const file = folder === SAFETENSORS ? null : decoded(folder);
+    if (file !== null && !/\.gguf$/i.test(file)) continue;
+    models.push(await look({ ...name, file }, join(repoDir(root, name), folder)));
   }
-  for (const { path } of doomed) await rm(join(folder, path), { force: true });
-  if (doomed.length === files.length) await rm(folder, { recursive: true, force: true });
-  return doomed.reduce((sum, { bytes }) => sum + bytes, 0);
+  return models;
 }
 
-/**
- * Where a pulled model can be loaded from: its folder, or a GGUF file in it.
- *
- * @throws WinnowError `usage` where it is not there, or several are meant.
- */
-export async function cachedPlace(repo: RepoName, env: NodeJS.ProcessEnv = process.env): Promise<string> {
-  const folder = folderOf(repo, cacheFolder(env));
-  const files = await filesIn(folder);
-  const { file } = repo;
-  const name = `${formatRepo(repo)}${file === null ? "" : `:${file}`}`;
-  const isComplete = (wanted: string): boolean => files.some(({ path }) => path === wanted);
-  if (file === null && isComplete("config.json")) return folder;
-  // Of a model in parts, the first one is opened.
-  const firsts = files.filter(({ path }) => /\.gguf$/i.test(path) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(path));
-  const meant = file === null ? firsts : firsts.filter(({ path }) => path === file || hasTag(path, file));
-  const [only] = meant;
-  if (only === undefined) {
-    throw new WinnowError(
-      "usage",
-      `${name}: no such file or directory, and no pulled model; winnow pull ${name} gets it`,
-    );
+/** Delete a model's files, and the folders that are left empty. */
+export async function removeModel({ dir }: CachedModel): Promise<void> {
+  try {
+    await rm(dir, { recursive: true, force: true });
+  } catch (cause) {
+    throw systemError(dir, cause);
   }
-  if (meant.length > 1) {
-    const names = meant.map(({ path }) => `${formatRepo(repo)}:${path}`).join(", ");
-    throw new WinnowError("usage", `${name} has several models; name one of ${names}`);
+}
+
+/** Delete the folders of a model's repository and owner where nothing is left in them. */
+export async function removeEmptyParents({ dir }: CachedModel): Promise<void> {
+  await rmdir(dirname(dir)).catch(() => undefined);
+  await rmdir(dirname(dirname(dir))).catch(() => undefined);
+}
+
+async function look(name: ModelName, dir: string): Promise<CachedModel> {
+  const manifest = await readManifest(dir);
+  const sizes = new Map<string, number>();
+  let changed = new Date(0);
+  for (const file of await files(dir)) {
+    // A download under way may have renamed it.
+    const found = await stat(join(dir, file)).catch(() => null);
+    if (found === null) continue;
+    if (file !== MANIFEST) sizes.set(file, found.size);
+    if (found.mtime > changed) changed = found.mtime;
   }
-  return join(folder, only.path);
+  const whole = manifest?.files.every((file) => sizes.get(file.name) === file.bytes) === true;
+  const first = name.file === null ? dir : join(dir, manifest?.files[0]?.name ?? "");
+  return {
+    name,
+    dir,
+    format: name.file === null ? "safetensors" : "gguf",
+    place: whole ? first : null,
+    bytes: [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0),
+    changed: whole ? new Date(manifest.pulledAt) : changed,
+  };
 }
 
-function modelOf(name: string, folder: string, files: readonly CachedFile[]): CachedModel {
-  const has = (pattern: RegExp): boolean => files.some(({ path }) => pattern.test(path));
-  const format = has(/\.part$/)
-    ? "incomplete"
-    : has(/\.gguf$/i)
-      ? "gguf"
-      : has(/^config\.json$/) && has(/\.safetensors$/)
-        ? "safetensors"
-        : "incomplete";
-  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  const pulled = new Date(Math.max(...files.map(({ changed }) => changed.getTime())));
-  return { name, folder, format, bytes, pulled };
+/** `OWNER`, `NAME@REVISION` as folders have them. */
+function nameOf(owner: string, folder: string): ModelName | null {
+  const [, repo = "", revision = ""] = /^([^@]+)@(.+)$/.exec(folder) ?? [];
+  return parseModelName(`${owner}/${repo}@${decoded(revision) ?? ""}`);
 }
 
-async function namesIn(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-}
-
-/** Files in a folder and those within it, but for locks. */
-async function filesIn(folder: string): Promise<CachedFile[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  const files: CachedFile[] = [];
-  for (const entry of entries) {
-    if (!entry.isFile() || entry.name === ".pull.lock") continue;
-    const full = join(entry.parentPath, entry.name);
-    const { size, mtime } = await stat(full);
-    files.push({ path: full.slice(folder.length + 1).replaceAll("\\", "/"), bytes: size, changed: mtime });
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
   }
-  return files;
+}
+
+/** Folders of their own: a link may lead out of the cache. */
+async function folders(dir: string): Promise<string[]> {
+  return (await entries(dir)).filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
+async function files(dir: string): Promise<string[]> {
+  return (await entries(dir)).filter((entry) => entry.isFile()).map(({ name }) => name);
+}
+
+async function entries(dir: string): Promise<{ name: string; isDirectory(): boolean; isFile(): boolean }[]> {
+  try {
+    return await readdir(dir, { withFileTypes: true });
+  } catch (cause) {
+    if (isMissing(cause)) return [];
+    throw systemError(dir, cause);
+  }
 }

@@ -1,119 +1,180 @@
-import { createHash, type Hash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import type { Hash } from "node:crypto";
+import { open, type FileHandle } from "node:fs/promises";
 
 import { WinnowError } from "@winnow/core-tensor";
 
-import { StalledError, type Hub } from "./hub";
-import type { RemoteFile } from "./remote-file";
-import { formatRepo, type RepoName } from "./repo-name";
+import { repoOf, type HubClient, type Snapshot } from "./hub-client";
+import { TransientError, expectGoingOn, persist } from "./patience";
+import { hashOf, type RepoFile } from "./repo-file";
+import { StallWatch } from "./stall-watch";
+import { systemError } from "./system-error";
 
-export interface DownloadOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Called with the bytes of the file that are there, those of an earlier try included. */
-  readonly onBytes?: ((bytes: number) => void) | undefined;
-}
+/** An attempt that brings fewer bytes has not brought the file forward: some servers send a little and hang up, for ever. */
+const PROGRESS_BYTES = 2 ** 16;
 
 /**
- * Get a file, going on from where an earlier try ended. It is at `target` only once its size and hash are those that the
- * listing said; until then it is beside it, as `….part`.
+ * Bring a file's bytes into a part file, from where an earlier download of it stopped, and check them by size and hash.
+ * However this ends, the part file can be gone on with.
  *
- * @throws WinnowError `file` where the hub does not give it, or gives something else; `aborted`.
+ * @param part a path at which there is nothing but what has come of this very file.
+ * @param onBytes told how many bytes of the file are there.
+ * @throws WinnowError `file` when the hub does not give the file, or another one than it lists; `aborted`.
  */
 export async function download(
-  hub: Hub,
-  repo: RepoName,
-  file: RemoteFile,
-  target: string,
-  { signal, onBytes }: DownloadOptions,
+  client: HubClient,
+  snapshot: Snapshot,
+  file: RepoFile,
+  part: string,
+  onBytes: (bytes: number) => void,
 ): Promise<void> {
-  const what = `${formatRepo(repo)}: ${file.path}`;
-  // By its hash too: another version of the file begins anew.
-  const part = `${target}.${(file.hash?.hex ?? "any").slice(0, 12)}.part`;
-  await mkdir(dirname(target), { recursive: true });
-  await hub.retried(what, signal, async () => {
-    await append(hub, repo, file, part, { signal, onBytes });
-    const { size } = await stat(part);
-    // A connection may end early and look as if all had come.
-    if (size < file.bytes) throw new StalledError(`${what} ended at byte ${size} of ${file.bytes}`);
+  const handle = await open(part, "a+").catch((cause: unknown) => {
+    throw systemError(part, cause);
   });
-  const { size } = await stat(part);
-  if (size !== file.bytes) {
-    await rm(part, { force: true });
-    throw new WinnowError("file", `${what}: the hub sent ${size} bytes, and its listing said ${file.bytes}; try again`);
-  }
-  const found = await hashOf(part, file);
-  if (found !== null && found !== file.hash?.hex) {
-    await rm(part, { force: true });
+  await using _ = { [Symbol.asyncDispose]: () => handle.close() };
+  const target = new PartFile(handle, part, file);
+  await target.resume(client.signal, onBytes);
+  const what = `${repoOf(snapshot.name)}, ${file.path}`;
+  for (let again = false; ; again = true) {
+    const resumed = target.bytes > 0;
+    let answers = 0;
+    await persist(what, client.patience, client.signal, client.onRetry, async () => {
+      if (target.bytes === file.bytes) return;
+      answers++;
+      const before = target.bytes;
+      try {
+        await receive(client, snapshot, file, target, onBytes);
+      } catch (error) {
+        if (!(error instanceof TransientError)) throw error;
+        throw new TransientError(error.message, {
+          cause: error,
+          retryAfterMs: error.retryAfterMs,
+          progressed: target.bytes - before >= PROGRESS_BYTES,
+        });
+      }
+    });
+    if (target.digest() === file.digest.hex) {
+      await target.flush();
+      return;
+    }
+    await target.clear();
+    onBytes(0);
+    // Pieces of different downloads may not fit together; what came in one piece is what there is.
+    if ((resumed || answers > 1) && !again) continue;
     throw new WinnowError(
       "file",
-      `${what}: its content hashes to ${found}, and the hub's listing said ${file.hash?.hex ?? ""}; try again`,
+      `${what}: what came has another ${file.digest.kind === "git" ? "SHA-1" : "SHA-256"} than the hub lists, ${file.digest.hex}; it was damaged on the way or at the hub, try again`,
     );
   }
-  await rename(part, target);
 }
 
-/** Add what is missing to a part; what the hub sends from the beginning begins it anew. */
-async function append(
-  hub: Hub,
-  repo: RepoName,
-  file: RemoteFile,
-  part: string,
-  { signal, onBytes }: DownloadOptions,
+/** One answer's bytes. @throws TransientError when it ends early. */
+async function receive(
+  client: HubClient,
+  snapshot: Snapshot,
+  file: RepoFile,
+  target: PartFile,
+  onBytes: (bytes: number) => void,
 ): Promise<void> {
-  const output = await open(part, "a");
-  try {
-    let at = (await output.stat()).size;
-    onBytes?.(at);
-    if (at >= file.bytes) return;
-    const stall = new AbortController();
-    const either = signal === undefined ? stall.signal : AbortSignal.any([signal, stall.signal]);
-    const response = await hub.open(repo, file, at, either);
-    if (at > 0 && !resumes(response, at)) {
-      await output.truncate(0);
-      at = 0;
-    }
-    const reader = response.body?.getReader();
-    for (;;) {
-      const timer = setTimeout(() => {
-        stall.abort(new StalledError(`${file.path}: nothing came for ${hub.stallMs} ms`));
-      }, hub.stallMs);
-      const chunk = await reader?.read().finally(() => {
-        clearTimeout(timer);
-      });
-      const bytes: unknown = chunk?.value;
-      if (!(bytes instanceof Uint8Array)) return;
-      // More than was announced is never written: it could fill the disk.
-      if (at + bytes.length > file.bytes) {
-        await output.truncate(0);
-        await reader?.cancel();
-        throw new WinnowError(
-          "file",
-          `${formatRepo(repo)}: ${file.path}: the hub sends more than the ${file.bytes} bytes that its listing said; try again`,
-        );
-      }
-      for (let written = 0; written < bytes.length;) {
-        written += (await output.write(bytes, written)).bytesWritten;
-      }
-      at += bytes.length;
-      onBytes?.(at);
-    }
-  } finally {
-    await output.close();
+  using watch = new StallWatch(client.patience.stallMs, client.signal);
+  const response = await client.open(snapshot, file.path, target.bytes, watch);
+  const what = `${repoOf(snapshot.name)}, ${file.path}`;
+  const answered = rangeOf(response);
+  if (answered.from !== target.bytes) {
+    // The server knows no ranges, or not this one.
+    await target.clear();
+    if (answered.from !== 0) throw new TransientError("the hub answered with another range of bytes than asked for");
   }
+  if (answered.total !== null && answered.total !== file.bytes) {
+    await target.clear();
+    const type = response.headers.get("content-type") ?? "no type";
+    throw new WinnowError(
+      "file",
+      `${what}: the hub sends ${answered.total} bytes of ${type}, and lists ${file.bytes}; it changed meanwhile, or something answers in its place: try again`,
+    );
+  }
+  onBytes(target.bytes);
+  for await (const chunk of client.chunks(response, watch)) {
+    if (target.bytes + chunk.byteLength > file.bytes) {
+      await target.clear();
+      throw new WinnowError(
+        "file",
+        `${what}: the hub sends more than the ${file.bytes} bytes that it lists; try again`,
+      );
+    }
+    await target.append(chunk);
+    onBytes(target.bytes);
+  }
+  if (target.bytes < file.bytes) throw new TransientError(`the answer ended at byte ${target.bytes} of ${file.bytes}`);
 }
 
-/** Whether a response goes on from a byte. */
-function resumes(response: Response, from: number): boolean {
-  const range = /^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "");
-  return response.status === 206 && Number(range?.[1]) === from;
+/** What an answer holds: from which byte on, and how long the file is, where it says so. */
+function rangeOf({ status, headers }: Response): { readonly from: number | null; readonly total: number | null } {
+  if (status === 206) {
+    const [, from, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "") ?? [];
+    return { from: from === undefined ? null : Number(from), total: numberOf(total) };
+  }
+  if (status === 200) return { from: 0, total: numberOf(headers.get("content-length") ?? undefined) };
+  return { from: null, total: null };
 }
 
-/** What a file's content hashes to, in the way the listing had it; null where it had none. */
-async function hashOf(path: string, { bytes, hash }: RemoteFile): Promise<string | null> {
-  if (hash === null) return null;
-  const digest: Hash = hash.kind === "sha256" ? createHash("sha256") : createHash("sha1").update(`blob ${bytes}\0`);
-  for await (const chunk of createReadStream(path)) digest.update(chunk as Buffer);
-  return digest.digest("hex");
+function numberOf(text: string | undefined): number | null {
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : null;
+}
+
+/** The bytes of a file that have come, and their hash. */
+class PartFile {
+  bytes = 0;
+  #hash: Hash;
+
+  constructor(
+    private readonly handle: FileHandle,
+    private readonly path: string,
+    private readonly file: RepoFile,
+  ) {
+    this.#hash = hashOf(file);
+  }
+
+  /** Hash what an earlier download left. */
+  async resume(signal: AbortSignal, onBytes: (bytes: number) => void): Promise<void> {
+    const { size } = await this.#tried(() => this.handle.stat());
+    if (size > this.file.bytes) return this.clear();
+    const buffer = Buffer.alloc(2 ** 20);
+    while (this.bytes < size) {
+      expectGoingOn(signal);
+      const { bytesRead } = await this.#tried(() => this.handle.read(buffer, 0, buffer.length, this.bytes));
+      if (bytesRead === 0) return this.clear();
+      this.#hash.update(buffer.subarray(0, bytesRead));
+      this.bytes += bytesRead;
+      onBytes(this.bytes);
+    }
+  }
+
+  async append(chunk: Uint8Array): Promise<void> {
+    await this.#tried(() => this.handle.appendFile(chunk));
+    this.#hash.update(chunk);
+    this.bytes += chunk.byteLength;
+  }
+
+  async clear(): Promise<void> {
+    await this.#tried(() => this.handle.truncate(0));
+    this.#hash = hashOf(this.file);
+    this.bytes = 0;
+  }
+
+  /** In hexadecimal. The bytes before it are read no further. */
+  digest(): string {
+    return this.#hash.digest("hex");
+  }
+
+  async flush(): Promise<void> {
+    await this.#tried(() => this.handle.sync());
+  }
+
+  async #tried<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      throw systemError(this.path, cause);
+    }
+  }
 }

@@ -1,88 +1,156 @@
-import { mkdir, open, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 
 import { WinnowError } from "@winnow/core-tensor";
+import { formatBytes } from "@winnow/profiler";
 
-import { cacheFolder, folderOf } from "./cache-folder";
-import { chooseFiles } from "./choose-files";
+import { WholeFile } from "../output/whole-file";
+import { modelDir } from "./cached-models";
+import { chooseFiles, fileName, type ChosenModel } from "./choose-files";
 import { download } from "./download";
-import { Hub, type HubOptions } from "./hub";
-import { formatRepo, type RepoName } from "./repo-name";
+import type { Endpoint } from "./endpoint";
+import { HubClient, type Snapshot } from "./hub-client";
+import { MANIFEST, readManifest, type Manifest } from "./manifest";
+import { lockModel } from "./model-lock";
+import { formatModelName, type ModelName } from "./model-name";
+import { PATIENCE, persist, type Patience } from "./patience";
+import { hashOf, sameDigest, type RepoFile } from "./repo-file";
+import { StallWatch } from "./stall-watch";
+import { systemError } from "./system-error";
 
-export interface PullOptions extends HubOptions {
-  readonly env?: NodeJS.ProcessEnv;
-  readonly signal?: AbortSignal | undefined;
-  /** Called with bytes that are there of all that the model has. */
-  readonly onBytes?: (done: number, total: number) => void;
-  /** Called when a file is about to be got, unless it is there. */
-  readonly onFile?: (path: string, bytes: number) => void;
+export interface PullOptions {
+  readonly endpoint: Endpoint;
+  /** The cache's folder. */
+  readonly root: string;
+  readonly signal: AbortSignal;
+  readonly patience?: Patience;
+  /** Told in one line what is being waited for. */
+  readonly onNote?: (line: string) => void;
+  /** Told how many bytes of all that are needed are there. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Where a model is now. */
-export interface Pulled {
-  readonly folder: string;
+export interface PulledModel {
+  /** With the path of the GGUF model that was meant. */
+  readonly name: ModelName;
+  readonly dir: string;
   readonly bytes: number;
+  /** Whether all of it was there before. */
+  readonly upToDate: boolean;
 }
 
 /**
- * Get a model from a hub into the cache folder; files that are there already, with the size that the hub says, stay.
+ * Get a model from a hub into the cache. Files come one after the other beside their places, and take them when all are
+ * there and right; until then a model that was pulled before is left as it is. What came before a failure or an abort is
+ * gone on with by the next call.
  *
- * @throws WinnowError `file`, `usage`, `aborted`; what came until then is gone on from by the next pull.
+ * @throws WinnowError `file` when the hub does not have or give the model, `aborted` by the signal.
  */
-export async function pullModel(repo: RepoName, options: PullOptions = {}): Promise<Pulled> {
-  const { env = process.env, signal, onBytes, onFile } = options;
-  const hub = new Hub(env, options);
-  const files = chooseFiles(await hub.list(repo, signal), repo.file, formatRepo(repo));
-  const folder = folderOf(repo, cacheFolder(env));
-  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  await mkdir(folder, { recursive: true });
-  const release = await lock(folder, formatRepo(repo));
-  try {
-    let before = 0;
-    for (const file of files) {
-      const target = join(folder, ...file.path.split("/"));
-      const there = await stat(target).catch(() => null);
-      if (there?.isFile() !== true || there.size !== file.bytes) {
-        onFile?.(file.path, file.bytes);
-        await download(hub, repo, file, target, { signal, onBytes: (bytes) => onBytes?.(before + bytes, total) });
-      }
-      before += file.bytes;
-      onBytes?.(before, total);
-    }
-  } finally {
-    await release();
+export async function pull(name: ModelName, options: PullOptions): Promise<PulledModel> {
+  const { endpoint, root, signal, patience = PATIENCE, onNote = () => undefined } = options;
+  const asking = new HubClient(endpoint, patience, signal, onNote);
+  const snapshot = await asking.snapshot(name);
+  const chosen = await chooseFiles(name, await asking.list(snapshot), (file) => readText(asking, snapshot, file));
+  const dir = modelDir(root, chosen.name);
+  await using held = await lockModel(dir, signal, () => {
+    onNote(`another process is pulling ${formatModelName(chosen.name)}; waiting for it`);
+  });
+  const client = new HubClient(endpoint, patience, held.signal, onNote);
+  const bytes = chosen.files.reduce((sum, file) => sum + file.bytes, 0);
+  const before = await readManifest(dir);
+  const missing = await missingFiles(dir, chosen, before);
+  if (before !== null && missing.length === 0 && before.files.length === chosen.files.length) {
+    return { name: chosen.name, dir, bytes, upToDate: true };
   }
-  return { folder, bytes: total };
+  await mkdir(dir, { recursive: true }).catch((cause: unknown) => {
+    throw systemError(dir, cause);
+  });
+  await expectSpace(dir, missing);
+  let done = bytes - missing.reduce((sum, file) => sum + file.bytes, 0);
+  for (const file of missing) {
+    await download(client, snapshot, file, join(dir, partName(file)), (there) =>
+      options.onProgress?.(done + there, bytes),
+    );
+    done += file.bytes;
+  }
+  await settle(dir, snapshot, chosen, missing);
+  return { name: chosen.name, dir, bytes, upToDate: false };
 }
 
-/** Keep other processes from writing the same files; one that ended without tidying up does not count. */
-async function lock(folder: string, what: string): Promise<() => Promise<void>> {
-  const path = join(folder, ".pull.lock");
-  for (let tries = 0; tries < 2; tries++) {
-    try {
-      const file = await open(path, "wx");
-      await file.write(String(process.pid));
-      await file.close();
-      return () => rm(path, { force: true });
-    } catch (error) {
-      const owner = Number(await readFile(path, "utf8").catch(() => ""));
-      if (isAlive(owner)) {
-        throw new WinnowError("file", `${what} is being pulled already, by process ${owner}; wait for it`, {
-          cause: error,
-        });
-      }
-      await rm(path, { force: true });
-    }
-  }
-  throw new WinnowError("file", `${path}: cannot be made; remove it and try again`);
+/** A part's name tells what it is a part of: where the hub's file changes, another part is begun. */
+function partName({ path, digest }: RepoFile): string {
+  return `${fileName(path)}.${digest.hex.slice(0, 16)}.part`;
 }
 
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
+/** The files that are not there as the repository has them. */
+async function missingFiles(dir: string, { files }: ChosenModel, manifest: Manifest | null): Promise<RepoFile[]> {
+  const missing: RepoFile[] = [];
+  for (const file of files) {
+    const name = fileName(file.path);
+    const known = manifest?.files.find((other) => other.name === name);
+    const found = await stat(join(dir, name)).catch(() => null);
+    const there = found?.isFile() === true && found.size === file.bytes;
+    if (there && known !== undefined && sameDigest(known.digest, file.digest)) continue;
+    missing.push(file);
+    // Put there by a process that ended before it could say so: a part that may be whole.
+    if (there && manifest === null) await rename(join(dir, name), join(dir, partName(file)));
   }
+  return missing;
+}
+
+/** @throws WinnowError `file` before anything is downloaded that the disk has no room for. */
+async function expectSpace(dir: string, missing: readonly RepoFile[]): Promise<void> {
+  const disk = await statfs(dir).catch(() => null);
+  if (disk === null) return;
+  let needed = 0;
+  for (const file of missing) {
+    const part = await stat(join(dir, partName(file))).catch(() => null);
+    needed += Math.max(0, file.bytes - (part?.size ?? 0));
+  }
+  const free = disk.bavail * disk.bsize;
+  if (needed > free) {
+    throw new WinnowError(
+      "file",
+      `${dir}: ${formatBytes(needed)} are needed and ${formatBytes(free)} are free; free space, or set WINNOW_CACHE to a folder on another disk`,
+    );
+  }
+}
+
+/** Put new files into their places, all of them at once as nearly as a file system can. */
+async function settle(
+  dir: string,
+  { commit }: Snapshot,
+  { files }: ChosenModel,
+  fresh: readonly RepoFile[],
+): Promise<void> {
+  try {
+    // Without it a mixture of old and new files is not taken for a model.
+    await rm(join(dir, MANIFEST), { force: true });
+    for (const file of fresh) await rename(join(dir, partName(file)), join(dir, fileName(file.path)));
+    const names = new Set(files.map(({ path }) => fileName(path)));
+    for (const name of await readdir(dir)) {
+      if (!names.has(name)) await rm(join(dir, name), { force: true, recursive: true });
+    }
+    const manifest = {
+      version: 1,
+      commit,
+      pulledAt: new Date().toISOString(),
+      files: files.map(({ path, bytes, digest }) => ({ name: fileName(path), bytes, digest })),
+    };
+    await (await WholeFile.at(join(dir, MANIFEST))).write(`${JSON.stringify(manifest, null, 2)}\n`);
+  } catch (cause) {
+    throw systemError(dir, cause);
+  }
+}
+
+/** A small file's text, checked as all files are. */
+async function readText(client: HubClient, snapshot: Snapshot, file: RepoFile): Promise<string> {
+  const what = `${formatModelName({ ...snapshot.name, file: null })}, ${file.path}`;
+  return persist(what, client.patience, client.signal, client.onRetry, async () => {
+    using watch = new StallWatch(client.patience.stallMs, client.signal);
+    const response = await client.open(snapshot, file.path, 0, watch);
+    const bytes = await client.bytes(what, response, watch);
+    if (hashOf(file).update(bytes).digest("hex") === file.digest.hex) return bytes.toString("utf8");
+    throw new WinnowError("file", `${what}: what came has another hash than the hub lists; try again`);
+  });
 }

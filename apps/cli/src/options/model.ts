@@ -2,7 +2,7 @@ import { KV_TYPES, type Backend, type KvType } from "@winnow/core-tensor";
 import { loadModel, openBackend, type BackendName, type Model } from "@winnow/runtime";
 import { Option, type Command } from "commander";
 
-import { modelPlace } from "../hub/model-place";
+import { resolveModel } from "../hub/resolve-model";
 import { progressBar } from "../output/progress";
 import { whole } from "./numbers";
 
@@ -15,8 +15,8 @@ export interface ModelFlags {
   readonly json?: boolean;
 }
 
-/** What a model may be given as. */
-export const MODEL_PLACES = "a directory in Hugging Face layout, a GGUF file, or a pulled model's name";
+/** What may be given for a model, wherever one is. */
+export const MODEL_PLACES = "a directory in Hugging Face layout, a GGUF file, or the name of a model that was pulled";
 
 export function withModel(command: Command): Command {
   return command
@@ -48,13 +48,14 @@ export async function openModel(
   prepare?: (backend: Backend) => Promise<void> | undefined,
   kvBudgetBytes?: number,
 ): Promise<Model> {
+  const { place } = await resolveModel(flags.model);
   const backend = await openBackend(flags.backend, {
     onNote: (line) => process.stderr.write(`winnow: ${line}\n`),
   });
   const bar = progressBar("loading", flags.json === true);
   try {
     await prepare?.(backend);
-    return await loadModel(await modelPlace(flags.model), {
+    return await loadModel(place, {
       context: flags.context,
       backend,
       pageSlots: flags.page,

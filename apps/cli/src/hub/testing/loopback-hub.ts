@@ -1,81 +1,196 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 
-/** Answers a request instead of the hub; false to let the hub answer. */
-export type Misbehaviour = (request: IncomingMessage, response: ServerResponse) => boolean;
+/** A file of a repository, and how the hub holds it: large ones elsewhere, behind a redirect. */
+export interface HubFile {
+  readonly content: Buffer;
+  readonly lfs: boolean;
+}
 
-/** A hub on loopback with one repository, `owner/name`. */
+/** A request that came, as a fault or a test sees it. */
+export interface HubRequest {
+  /** What was asked for: a commit, a page of a listing, a file at the hub, or its bytes where large ones are kept. */
+  readonly what: "commit" | "listing" | "file" | "storage";
+  /** The file's path, or the cursor of a listing's page. */
+  readonly detail: string;
+  readonly from: number;
+  readonly authorization: string | undefined;
+}
+
+/** An answer other than the right one; `answer` gives that. */
+export type Fault = (response: ServerResponse, answer: () => void, content: Buffer) => void;
+
+/**
+ * A small hub on loopback: the three answers of the Hugging Face hub that a download needs, in their own form, and a storage
+ * of large files at another origin. Faults take the place of single answers.
+ */
 export class LoopbackHub implements AsyncDisposable {
-  /** Requests as they came: the path, and the headers that matter. */
-  readonly requests: { readonly path: string; readonly range: string | null; readonly token: string | null }[] = [];
-  misbehave: Misbehaviour = () => false;
-  /** What the listing says, after it was made as it should be. */
-  changeListing: (entries: Record<string, unknown>[]) => unknown = (entries) => entries;
-  readonly #server: Server;
+  /** All that came, in order. */
+  readonly requests: HubRequest[] = [];
+  /** Asked for each request; null for the right answer. */
+  fault: (request: HubRequest) => Fault | null = () => null;
+  /** What a request must bring, if anything. */
+  token: string | null = null;
+  pageFiles = 1000;
 
-  private constructor(
-    readonly files: Map<string, Uint8Array>,
-    private readonly pageSize: number,
-  ) {
-    this.#server = createServer((request, response) => {
-      const { authorization = null, range = null } = request.headers;
-      this.requests.push({ path: request.url ?? "", range, token: authorization });
-      if (!this.misbehave(request, response)) this.#answer(request, response);
+  url = "";
+  storageUrl = "";
+
+  readonly #repos = new Map<string, { commit: string; files: ReadonlyMap<string, HubFile> }>();
+  readonly #hub: Server;
+  readonly #storage: Server;
+
+  private constructor() {
+    this.#hub = createServer((request, response) => {
+      this.#answerHub(request, response);
+    });
+    this.#storage = createServer((request, response) => {
+      this.#answerStorage(request, response);
     });
   }
 
-  /** @param pageSize entries of a page of the listing. */
-  static async start(files: Readonly<Record<string, string | Uint8Array>>, pageSize = 1000): Promise<LoopbackHub> {
-    const all = Object.entries(files).map(([path, content]) => [path, Buffer.from(content)] as const);
-    const hub = new LoopbackHub(new Map(all), pageSize);
-    await new Promise<void>((resolve) => hub.#server.listen(0, "127.0.0.1", resolve));
+  static async start(): Promise<LoopbackHub> {
+    const hub = new LoopbackHub();
+    hub.url = await listen(hub.#hub);
+    hub.storageUrl = await listen(hub.#storage);
     return hub;
   }
 
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  /** Publish a repository's files at a revision, in place of what was there. */
+  publish(repo: string, files: Readonly<Record<string, Buffer | string>>, revision = "main"): void {
+    const held = Object.entries(files).map(([path, content]) => {
+      const bytes = Buffer.from(content);
+      return [path, { content: bytes, lfs: /\.(?:safetensors|gguf|bin)$/.test(path) }] as const;
+    });
+    const hash = createHash("sha1").update(`${repo}@${revision}`);
+    for (const [path, { content }] of held) hash.update(`\0${path}\0`).update(content);
+    const commit = hash.digest("hex");
+    const snapshot = { commit, files: new Map(held) };
+    this.#repos.set(`${repo}@${revision}`, snapshot);
+    this.#repos.set(`${repo}@${commit}`, snapshot);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+    await Promise.all(
+      [this.#hub, this.#storage].map((server) => {
+        server.closeAllConnections();
+        return new Promise((resolve) => server.close(resolve));
+      }),
+    );
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse): void {
-    const url = new URL(request.url ?? "", this.url);
-    if (url.pathname === "/api/models/owner/name/tree/main") {
-      this.#list(Number(url.searchParams.get("cursor") ?? 0), response);
-      return;
-    }
-    const [, path = ""] = /^\/owner\/name\/resolve\/main\/(.+)$/.exec(decodeURIComponent(url.pathname)) ?? [];
-    const content = this.files.get(path);
-    if (content === undefined) {
-      response.writeHead(404).end();
-      return;
-    }
-    this.send(request, response, content);
-  }
-
-  /** A file, or the range of it that is asked for. */
-  send(request: IncomingMessage, response: ServerResponse, content: Uint8Array): void {
-    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
-    const range = { "content-range": `bytes ${from}-${content.length - 1}/${content.length}` };
-    response.writeHead(from > 0 ? 206 : 200, from > 0 ? range : {}).end(content.subarray(from));
-  }
-
-  #list(cursor: number, response: ServerResponse): void {
-    const entries = [...this.files].slice(cursor, cursor + this.pageSize).map(([path, content]) => {
-      const isLarge = /\.(safetensors|gguf)$/.test(path);
-      const sha256 = createHash("sha256").update(content).digest("hex");
-      const oid = createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
-      const lfs = { oid: sha256, size: content.length, pointerSize: 134 };
-      return { type: "file", path, size: content.length, oid, ...(isLarge ? { lfs } : {}) };
+  #answerHub(request: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(request.url ?? "/", this.url);
+    const path = decodeURIComponent(url.pathname);
+    const [, commitRepo, revision] = /^\/api\/models\/([^/]+\/[^/]+)\/revision\/(.+)$/.exec(path) ?? [];
+    const [, listRepo, listed] = /^\/api\/models\/([^/]+\/[^/]+)\/tree\/(.+)$/.exec(path) ?? [];
+    const [, fileRepo, at, file = ""] = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(path) ?? [];
+    const snapshot = this.#repos.get(`${commitRepo ?? listRepo ?? fileRepo ?? ""}@${revision ?? listed ?? at ?? ""}`);
+    const cursor = url.searchParams.get("cursor") ?? "0";
+    const held = snapshot?.files.get(file);
+    const seen: HubRequest =
+      commitRepo !== undefined
+        ? { what: "commit", detail: revision ?? "", ...headersOf(request) }
+        : listRepo !== undefined
+          ? { what: "listing", detail: cursor, ...headersOf(request) }
+          : { what: "file", detail: file, ...headersOf(request) };
+    this.#serve(seen, response, held?.content ?? Buffer.alloc(0), () => {
+      if (this.token !== null && seen.authorization !== `Bearer ${this.token}`) {
+        response.writeHead(401, { "x-error-code": "RepoNotFound" }).end("Invalid username or password.");
+      } else if (snapshot === undefined) {
+        response.writeHead(404, { "x-error-code": "RepoNotFound" }).end("Repository not found");
+      } else if (seen.what === "commit") {
+        sendJson(response, {
+          _id: "1",
+          id: commitRepo,
+          sha: snapshot.commit,
+          lastModified: "2024-01-01T00:00:00.000Z",
+        });
+      } else if (seen.what === "listing") {
+        const entries = listingOf(snapshot.files);
+        const end = Number(cursor) + this.pageFiles;
+        const next = new URL(url);
+        next.searchParams.set("cursor", String(end));
+        if (end < entries.length) response.setHeader("link", `<${next.href}>; rel="next"`);
+        sendJson(response, entries.slice(Number(cursor), end));
+      } else if (held === undefined) {
+        response.writeHead(404, { "x-error-code": "EntryNotFound" }).end("Entry not found");
+      } else if (held.lfs) {
+        const place = `${this.storageUrl}/${encodeURIComponent(snapshot.commit)}/${encodeURIComponent(file)}?repo=${fileRepo ?? ""}`;
+        response.writeHead(302, { location: place, "x-linked-size": held.content.length }).end();
+      } else {
+        sendRange(response, held.content, seen.from);
+      }
     });
-    const next = cursor + this.pageSize;
-    const link = `<${this.url}/api/models/owner/name/tree/main?recursive=true&expand=false&cursor=${next}>; rel="next"`;
-    response
-      .writeHead(200, { "content-type": "application/json", ...(next < this.files.size ? { link } : {}) })
-      .end(JSON.stringify(this.changeListing(entries)));
   }
+
+  #answerStorage(request: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(request.url ?? "/", this.storageUrl);
+    const [commit = "", path = ""] = url.pathname.slice(1).split("/").map(decodeURIComponent);
+    const content = this.#repos.get(`${url.searchParams.get("repo") ?? ""}@${commit}`)?.files.get(path)?.content;
+    const seen: HubRequest = { what: "storage", detail: path, ...headersOf(request) };
+    this.#serve(seen, response, content ?? Buffer.alloc(0), () => {
+      if (content === undefined) response.writeHead(404).end();
+      else sendRange(response, content, seen.from);
+    });
+  }
+
+  #serve(seen: HubRequest, response: ServerResponse, content: Buffer, answer: () => void): void {
+    this.requests.push(seen);
+    const fault = this.fault(seen);
+    if (fault === null) answer();
+    else fault(response, answer, content);
+  }
+}
+
+function listingOf(files: ReadonlyMap<string, HubFile>): object[] {
+  return [...files].map(([path, { content, lfs }]) => {
+    const entry = { type: "file", path, size: content.length };
+    if (!lfs) return { ...entry, oid: gitOid(content) };
+    const pointer = Buffer.from(`oid sha256:${sha256(content)}`);
+    return {
+      ...entry,
+      oid: gitOid(pointer),
+      lfs: { oid: sha256(content), size: content.length, pointerSize: pointer.length },
+    };
+  });
+}
+
+export function sha256(content: Buffer): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+export function gitOid(content: Buffer): string {
+  return createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
+}
+
+function sendJson(response: ServerResponse, value: unknown): void {
+  response.setHeader("content-type", "application/json").end(JSON.stringify(value));
+}
+
+export function sendRange(response: ServerResponse, content: Buffer, from: number): void {
+  if (from === 0) {
+    response.writeHead(200, { "content-length": content.length }).end(content);
+  } else if (from >= content.length) {
+    response.writeHead(416, { "content-range": `bytes */${content.length}` }).end();
+  } else {
+    const range = `bytes ${from}-${content.length - 1}/${content.length}`;
+    response
+      .writeHead(206, { "content-length": content.length - from, "content-range": range })
+      .end(content.subarray(from));
+  }
+}
+
+function headersOf({ headers }: IncomingMessage): Pick<HubRequest, "from" | "authorization"> {
+  return {
+    from: Number(/^bytes=(\d+)-$/.exec(headers.range ?? "")?.[1] ?? 0),
+    authorization: headers.authorization,
+  };
+}
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the hub does not listen");
+  return `http://127.0.0.1:${address.port}`;
 }
