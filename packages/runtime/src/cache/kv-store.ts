@@ -18,8 +18,10 @@ export interface KvLayout {
   readonly context: number;
 }
 
-/** A layer's full cache takes about this many slabs. */
+/** A layer's full cache takes about this many slabs, */
 const SLABS_PER_LAYER = 4;
+/** and more where they would be larger: each layer has one from its first token on, however long the context. */
+const MOST_SLAB_BYTES = 2 ** 24;
 
 /**
  * The pages that all sequences of one layout share: keys and values in slabs of their layer, the columns of all
@@ -38,7 +40,9 @@ export class KvStore implements Disposable {
     const { kvHeads, headDim } = layout.heads;
     const { dtype, width } = kvRow(layout.kvType, headDim);
     const fullPages = Math.ceil(layout.context / layout.pageSlots) * kvHeads;
-    const pagesPerSlab = Math.max(1, Math.ceil(fullPages / SLABS_PER_LAYER));
+    const pageBytes = 2 * layout.pageSlots * kvRowBytes(layout.kvType, headDim);
+    const most = Math.floor(MOST_SLAB_BYTES / pageBytes);
+    const pagesPerSlab = Math.max(1, Math.min(most, Math.ceil(fullPages / SLABS_PER_LAYER)));
     this.layers = Array.from(
       { length: layout.layers },
       (_, layer) =>

@@ -235,4 +235,20 @@ describe("logits are llama.cpp's", () => {
     await writeFile(path, file);
     await expectAgreement([path, dir], goldenIds("demo", 64), undefined, contextSize);
   });
+
+  it.each<[string, Readonly<Record<string, unknown>>]>([
+    ["Qwen2", qwen2],
+    ["Qwen3", { architectures: ["Qwen3ForCausalLM"] }],
+    ["Phi-3", phi3],
+    ["Gemma 2", { architectures: ["Gemma2ForCausalLM"], sliding_window: 17 }],
+    ["Gemma 3", { architectures: ["Gemma3ForCausalLM"], num_hidden_layers: 6, sliding_window: 17 }],
+    ["SmolLM3", { architectures: ["SmolLM3ForCausalLM"] }],
+  ])("of %s in quantised types", async (name, fields) => {
+    const dir = await randomModel(at(`${name.replaceAll(/\W/g, "-")}-quantised`), fields);
+    const blocks = (tensor: string): BlockType => (/down_proj|embed/.test(tensor) ? "Q8_0" : "Q5_1");
+    const [file = new Uint8Array(0)] = await ggufOf(dir, { blocks });
+    const path = `${dir}.gguf`;
+    await writeFile(path, file);
+    await expectAgreement(path, goldenIds("demo", 64), 0.05);
+  });
 });
