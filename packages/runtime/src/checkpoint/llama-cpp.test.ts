@@ -236,12 +236,15 @@ describe("logits are llama.cpp's", () => {
     await expectAgreement([path, dir], goldenIds("demo", 64), undefined, contextSize);
   });
 
+  // Norms after a branch make what rounding does to it as large as the branch: of more values less is left.
+  const wide = { hidden_size: 256, intermediate_size: 512 };
+
   it.each<[string, Readonly<Record<string, unknown>>]>([
     ["Qwen2", qwen2],
     ["Qwen3", { architectures: ["Qwen3ForCausalLM"] }],
     ["Phi-3", phi3],
-    ["Gemma 2", { architectures: ["Gemma2ForCausalLM"], sliding_window: 17 }],
-    ["Gemma 3", { architectures: ["Gemma3ForCausalLM"], num_hidden_layers: 6, sliding_window: 17 }],
+    ["Gemma 2", { ...wide, architectures: ["Gemma2ForCausalLM"], sliding_window: 17 }],
+    ["Gemma 3", { ...wide, architectures: ["Gemma3ForCausalLM"], num_hidden_layers: 6, sliding_window: 17 }],
     ["SmolLM3", { architectures: ["SmolLM3ForCausalLM"] }],
   ])("of %s in quantised types", async (name, fields) => {
     const dir = await randomModel(at(`${name.replaceAll(/\W/g, "-")}-quantised`), fields);
@@ -249,6 +252,6 @@ describe("logits are llama.cpp's", () => {
     const [file = new Uint8Array(0)] = await ggufOf(dir, { blocks });
     const path = `${dir}.gguf`;
     await writeFile(path, file);
-    await expectAgreement(path, goldenIds("demo", 64), 0.05);
+    await expectAgreement(path, goldenIds("demo", 64), 0.03);
   });
 });
