@@ -41,10 +41,10 @@ const written = fc.oneof(
     .map((parts) => parts.join("")),
 );
 
-async function expectSameIds(path: string): Promise<void> {
-  await using checkpoint = await openCheckpoint(path);
+async function expectSameIds(gguf: string, place = gguf): Promise<void> {
+  await using checkpoint = await openCheckpoint(place);
   const ours = await checkpoint.tokenizer();
-  const theirs = await openLlamaCpp(path, { vocabOnly: true });
+  const theirs = await openLlamaCpp(gguf, { vocabOnly: true });
   fc.assert(
     fc.property(written, (content) => {
       expect(ours.encode(content, { addSpecial: false })).toEqual(theirs.tokenize(content, true).map(Number));
@@ -80,6 +80,7 @@ describe("tokens are llama.cpp's", () => {
     const [file = new Uint8Array(0)] = await ggufOf(DEMO);
     await writeFile(at("demo.gguf"), file);
     await expectSameIds(at("demo.gguf"));
+    await expectSameIds(at("demo.gguf"), DEMO);
   });
 
   it.each([true, false])("of SentencePiece's pairs, with a space before a text: %s", async (spaced) => {

@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+import { GPT2_WORDS } from "../tokenizer/unicode-patterns";
+
 /** Bytes as letters, as GPT-2 writes them, with no cut of its own. */
 export const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false } as const;
 
@@ -17,23 +19,15 @@ interface PreTokenizer {
 export function stepsOf({ expressions }: PreTokenizer): readonly object[] {
   const steps = expressions.map((expression) => ({
     type: "Split",
-    pattern: { Regex: inJavaScript(expression) },
+    pattern: { Regex: expression },
     behavior: "Isolated",
     invert: false,
   }));
   return [...steps, BYTE_LEVEL];
 }
 
-/** JavaScript's \s has U+FEFF, which is no white space, and lacks U+0085, which is. */
-function inJavaScript(expression: string): string {
-  return expression
-    .replaceAll(String.raw`\s`, String.raw`\p{White_Space}`)
-    .replaceAll(String.raw`\S`, String.raw`\P{White_Space}`);
-}
-
 /** Digits are words of their own. */
 const DIGIT = String.raw`\p{N}`;
-const GPT2_WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
 
 const GPT2: PreTokenizer = { expressions: [GPT2_WORDS], wholeWords: false, addsBos: false };
 
@@ -110,7 +104,7 @@ export function preTokenizerName(preTokenizer: unknown): keyof typeof PRE_TOKENI
     if (of.type === "Split") return [of.pattern.Regex];
     return of.use_regex ? [GPT2_WORDS] : [];
   });
-  const text = JSON.stringify(expressions.map(inJavaScript));
+  const text = JSON.stringify(expressions);
   const names = Object.keys(PRE_TOKENIZERS).filter(isPreTokenizer);
-  return names.find((name) => JSON.stringify(PRE_TOKENIZERS[name].expressions.map(inJavaScript)) === text) ?? null;
+  return names.find((name) => JSON.stringify(PRE_TOKENIZERS[name].expressions) === text) ?? null;
 }

@@ -9,6 +9,7 @@ import { Shield, shieldedPieces } from "./shield";
 import { spellingOf, type Spelling } from "./spelling";
 import { StreamDecoder } from "./stream-decoder";
 import { namedTokens, tokenizerConfigSchema, type NamedTokens } from "./tokenizer-config";
+import { withUnicodePatterns } from "./unicode-patterns";
 import { mergesOf, readVocabulary, tokenizerSchema, type TokenizerJson } from "./vocabulary";
 
 export interface EncodeOptions {
@@ -163,10 +164,10 @@ export class Tokenizer {
 function makeLibrary(json: TokenizerJson, config: object, what: string): TokenizerLibrary {
   try {
     const parts = {
-      normalizer: null,
-      pre_tokenizer: null,
       post_processor: null,
       ...json,
+      normalizer: withUnicodePatterns(json.normalizer ?? null),
+      pre_tokenizer: withUnicodePatterns(json.pre_tokenizer ?? null),
       added_tokens: json.added_tokens ?? [],
     };
     return new TokenizerLibrary(parts, config);
