@@ -72,13 +72,13 @@ function checkScratch(
   }
 }
 
-function checkRecord({ table, columns, columnRows }: AttendRecord, { queryHeads, kvHeads }: HeadShape): void {
-  if (table !== undefined)
-    expectShape("attend", "mass table", table.into.shape, [queryHeads, null, table.bands.length + 1]);
+function checkRecord({ tables, columns, columnRows }: AttendRecord, { queryHeads, kvHeads }: HeadShape): void {
+  for (const { into, bands } of tables)
+    expectShape("attend", "mass table", into.shape, [queryHeads, null, bands.length + 1]);
   for (const { reduce, into } of columns)
     expectShape("attend", `${reduce} of the columns`, into.shape, [kvHeads, null]);
-  for (const into of [table?.into, ...columns.map((column) => column.into)]) {
-    if (into !== undefined && (into.shape[1] ?? 0) < columnRows) {
+  for (const { into } of [...tables, ...columns]) {
+    if ((into.shape[1] ?? 0) < columnRows) {
       throw new WinnowError(
         "shape",
         `attend: "${into.label}" has ${into.shape[1] ?? 0} columns, and ${columnRows} are recorded`,

@@ -193,6 +193,17 @@ export interface RowRange {
   readonly stride: number;
 }
 
+/** How the weights that rows give a column become one number. */
+export type ColumnReduce = "sum" | "max" | "count";
+
+/** Rounding alone makes no weight greater than the mean: the first row's only one is 1, more or less. */
+export const PIVOTAL_MARGIN = 1.0001;
+
+/** Whether a weight is greater than the mean of a row at that position, which sees all before it (Scissorhands, arXiv 2305.17118). */
+export function isPivotal(weight: number, position: number): boolean {
+  return weight * (position + 1) > PIVOTAL_MARGIN;
+}
+
 /** Where profiled attention weights are added up. Column c of KV head h: its slot c, then the extend's scratch rows. */
 export interface AttendRecord {
   /** What the number of the call's first row is in `rows` and `positions`. */
@@ -202,16 +213,19 @@ export interface AttendRecord {
   /** Scratch rows below this number are columns; a probe's own rows are not. */
   readonly columnRows: number;
   /** massTable[queryHead][column][band] += weight; band b holds distances bands[b-1] <= i - j < bands[b]. */
-  readonly table?: {
+  readonly tables: readonly {
     /** f32 [queryHeads, columns, bands.length + 1] */
     readonly into: DeviceTensor;
     /** Ascending windows; none gives one band. */
     readonly bands: readonly number[];
     readonly rows: readonly RowRange[];
-  };
-  /** Per KV head, over the rows and the group's query heads: the sum or the greatest of the weights. */
+  }[];
+  /**
+   * Per KV head, over the rows and the group's query heads: the sum or the greatest of the weights, or how many of them are
+   * {@link isPivotal}.
+   */
   readonly columns: readonly {
-    readonly reduce: "sum" | "max";
+    readonly reduce: ColumnReduce;
     /** f32 [kvHeads, columns] */
     readonly into: DeviceTensor;
     readonly rows: readonly RowRange[];

@@ -1,4 +1,4 @@
-import type { AttendRecord, HeadShape, RowRange } from "../backend";
+import { isPivotal, type AttendRecord, type HeadShape, type RowRange } from "../backend";
 import { WinnowError } from "../errors";
 import { f32Of, u32Of } from "./cpu-tensor";
 import { columnsOf, type Tile } from "./attend-tile";
@@ -23,8 +23,8 @@ export class AttendRecorder {
   ) {
     this.#positions = u32Of(record.positions);
     this.#columns = kept + record.columnRows;
-    for (const into of [record.table?.into, ...record.columns.map((column) => column.into)]) {
-      if (into !== undefined && (into.shape[1] ?? 0) < this.#columns) {
+    for (const { into } of [...record.tables, ...record.columns]) {
+      if ((into.shape[1] ?? 0) < this.#columns) {
         throw new WinnowError(
           "shape",
           `attend: "${into.label}" has ${into.shape[1] ?? 0} columns, and ${this.#columns} are recorded`,
@@ -42,15 +42,23 @@ export class AttendRecorder {
       const columns = Math.min(this.#columns, tile.visible + tile.growth * i);
       for (let g = 0; g < perGroup; g++) {
         const start = (i * perGroup + g) * stride;
-        this.#addToTable(weights, start, columns, number, this.head * perGroup + g);
+        for (const table of this.record.tables) {
+          if (inRanges(table.rows, number))
+            this.#addToTable(table, weights, start, columns, number, this.head * perGroup + g);
+        }
         this.#addToColumns(weights, start, columns, number);
       }
     }
   }
 
-  #addToTable(weights: Float64Array, start: number, columns: number, row: number, queryHead: number): void {
-    const { table } = this.record;
-    if (table === undefined || !inRanges(table.rows, row)) return;
+  #addToTable(
+    table: AttendRecord["tables"][number],
+    weights: Float64Array,
+    start: number,
+    columns: number,
+    row: number,
+    queryHead: number,
+  ): void {
     const into = f32Of(table.into);
     const bands = table.bands.length + 1;
     const base = queryHead * (table.into.shape[1] ?? 0) * bands;
@@ -79,6 +87,11 @@ export class AttendRecorder {
       const base = this.head * (tensor.shape[1] ?? 0);
       if (reduce === "sum") {
         for (let c = 0; c < columns; c++) into[base + c] = (into[base + c] ?? 0) + (weights[start + c] ?? 0);
+      } else if (reduce === "count") {
+        const position = this.#positions[row] ?? 0;
+        for (let c = 0; c < columns; c++) {
+          if (isPivotal(weights[start + c] ?? 0, position)) into[base + c] = (into[base + c] ?? 0) + 1;
+        }
       } else {
         for (let c = 0; c < columns; c++) {
           const weight = weights[start + c] ?? 0;

@@ -124,15 +124,16 @@ export class LayerCut implements Disposable {
       firstRow: unit.start,
       positions,
       columnRows: this.rowCount,
-      ...(this.#table === null
-        ? {}
-        : {
-            table: {
-              into: this.#table,
-              bands: bandsOf(this.#programs, this.sequence.policy.reading),
-              rows: this.profiled.ranges,
-            },
-          }),
+      tables:
+        this.#table === null
+          ? []
+          : [
+              {
+                into: this.#table,
+                bands: bandsOf(this.#programs, this.sequence.policy.reading),
+                rows: this.profiled.ranges,
+              },
+            ],
       columns: [...this.#records].map(([name, { into, rows }]) => ({ reduce: RECORDED[name].reduce, into, rows })),
     };
   }

@@ -55,6 +55,8 @@ export function attendRecordSuite(context: SuiteContext): void {
             const table = fixture.f32([queryHeads, columns, bands.length + 1]);
             const sum = fixture.f32([kvHeads, columns]);
             const greatest = fixture.f32([kvHeads, columns]);
+            const pivotal = fixture.f32([kvHeads, columns]);
+            const whole = fixture.f32([queryHeads, columns, 1]);
             const positionTensor = fixture.u32([total], positions);
             for (let start = 0; start < count; start += step) {
               const chunk = Math.min(step, count - start);
@@ -62,10 +64,14 @@ export function attendRecordSuite(context: SuiteContext): void {
                 firstRow: scene.context + start,
                 positions: positionTensor,
                 columnRows,
-                table: { into: table, bands, rows: tableRows },
+                tables: [
+                  { into: table, bands, rows: tableRows },
+                  { into: whole, bands: [], rows: columnRanges },
+                ],
                 columns: [
                   { reduce: "sum", into: sum, rows: columnRanges },
                   { reduce: "max", into: greatest, rows: columnRanges },
+                  { reduce: "count", into: pivotal, rows: tableRows },
                 ],
               };
               stage.attend(start, chunk, {
@@ -77,6 +83,8 @@ export function attendRecordSuite(context: SuiteContext): void {
             const expectedTable = new Float64Array(queryHeads * columns * (bands.length + 1));
             const expectedSum = new Float64Array(kvHeads * columns);
             const expectedMax = new Float64Array(kvHeads * columns);
+            const expectedPivotal = new Float64Array(kvHeads * columns);
+            const expectedWhole = new Float64Array(queryHeads * columns);
             for (let row = 0; row < count; row++) {
               const number = scene.context + row;
               for (let q = 0; q < queryHeads; q++) {
@@ -89,10 +97,13 @@ export function attendRecordSuite(context: SuiteContext): void {
                   if (has(tableRows, number)) {
                     const cell = (q * columns + c) * (bands.length + 1) + band;
                     expectedTable[cell] = at(expectedTable, cell) + weight;
+                    if (weight * (at(positions, number) + 1) > 1.0001)
+                      expectedPivotal[head * columns + c] = at(expectedPivotal, head * columns + c) + 1;
                   }
                   if (has(columnRanges, number)) {
                     const cell = head * columns + c;
                     expectedSum[cell] = at(expectedSum, cell) + weight;
+                    expectedWhole[q * columns + c] = at(expectedWhole, q * columns + c) + weight;
                     expectedMax[cell] = Math.max(at(expectedMax, cell), weight);
                   }
                 });
@@ -101,6 +112,8 @@ export function attendRecordSuite(context: SuiteContext): void {
             expect(await fixture.read(table)).toBeAllclose(expectedTable, context.tolerance);
             expect(await fixture.read(sum)).toBeAllclose(expectedSum, context.tolerance);
             expect(await fixture.read(greatest)).toBeAllclose(expectedMax, context.tolerance);
+            expect(await fixture.read(pivotal)).toBeAllclose(expectedPivotal, context.tolerance);
+            expect(await fixture.read(whole)).toBeAllclose(expectedWhole, context.tolerance);
             const expected = all(scene, (row, queryHead) => naive(scene, row, queryHead).out);
             expect(await stage.read()).toBeAllclose(expected, context.tolerance);
           },
@@ -124,7 +137,7 @@ export function attendRecordSuite(context: SuiteContext): void {
             firstRow: 0,
             positions: fixture.u32([3], [0, 1, 2]),
             columnRows: 3,
-            table: { into: fixture.f32(shape), bands: [2], rows: [{ start: 0, end: 3, stride: 1 }] },
+            tables: [{ into: fixture.f32(shape), bands: [2], rows: [{ start: 0, end: 3, stride: 1 }] }],
             columns: [],
           },
         });

@@ -62,7 +62,7 @@ export function attendWindowSuite(context: SuiteContext): void {
                 Array.from({ length: total }, (_, i) => base + i),
               ),
               columnRows: total,
-              table: { into: table, bands, rows: ranges },
+              tables: [{ into: table, bands, rows: ranges }],
               columns: [{ reduce: "max", into: greatest, rows: ranges }],
             },
           });

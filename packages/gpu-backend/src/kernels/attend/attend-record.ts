@@ -1,4 +1,4 @@
-import type { AttendRecord, KvType, RowRange } from "@winnow/core-tensor";
+import type { AttendRecord, ColumnReduce, KvType, RowRange } from "@winnow/core-tensor";
 
 import type { GpuLimits } from "../../device/limits";
 import { whole, type Binding } from "../../dispatch/binding";
@@ -22,7 +22,7 @@ export interface RecordOutput {
   /** Columns that a head has room for. */
   readonly room: number;
   /** `table`: by query head and band. */
-  readonly reduce: "table" | "sum" | "max";
+  readonly reduce: "table" | ColumnReduce;
   /** Whether a row of the group, counted from its first, goes into it. */
   readonly takes: (row: number) => boolean;
 }
@@ -41,14 +41,11 @@ export function planRecord(
   { paged, scratch: rest }: AttendSources,
   limits: GpuLimits,
 ): Dispatch[] {
-  const outputs = outputsOf(rows, record).filter(({ takes }) => rowNumbers(rows).some(takes));
-  if (outputs.length === 0) return [];
-  const recording: Recording = { into: "add", windows: record.table?.bands ?? [], outputs };
   const rowPositions = whole(tensorOperand("positions", record.positions, ["u32"]));
-  return [
+  return recordingsOf(rows, record).flatMap((recording) => [
     ...(paged === null ? [] : planSlabs(rows, recording, paged, limits)),
     ...rest.flatMap((source) => planScratch(rows, recording, record.columnRows, source, paged, rowPositions, limits)),
-  ];
+  ]);
 }
 
 /** What a group's rows give each kept slot, instead of what is there. */
@@ -61,7 +58,8 @@ export function planSeen(
   return planSlabs(rows, { into: "set", windows: [], outputs }, paged, limits);
 }
 
-function outputsOf(rows: GroupRows, { table, columns }: AttendRecord): RecordOutput[] {
+/** A table each, the columns with the first of them. */
+function recordingsOf(rows: GroupRows, { tables, columns }: AttendRecord): Recording[] {
   const output = (
     { into, rows: ranges }: { into: AttendRecord["positions"]; rows: readonly RowRange[] },
     reduce: RecordOutput["reduce"],
@@ -71,10 +69,14 @@ function outputsOf(rows: GroupRows, { table, columns }: AttendRecord): RecordOut
     reduce,
     takes: (row) => inRanges(ranges, rows.number + row),
   });
-  return [
-    ...(table === undefined ? [] : [output(table, "table")]),
-    ...columns.map((column) => output(column, column.reduce)),
-  ];
+  const taken = (outputs: readonly RecordOutput[]): RecordOutput[] =>
+    outputs.filter(({ takes }) => rowNumbers(rows).some(takes));
+  const ofTables = tables.map((table) => ({ windows: table.bands, outputs: taken([output(table, "table")]) }));
+  const ofColumns = taken(columns.map((column) => output(column, column.reduce)));
+  const [first = { windows: [], outputs: [] }, ...others] = ofTables.filter(({ outputs }) => outputs.length > 0);
+  return [{ ...first, outputs: [...first.outputs, ...ofColumns] }, ...others]
+    .filter(({ outputs }) => outputs.length > 0)
+    .map((recording) => ({ into: "add", ...recording }));
 }
 
 /** The params of what a pass does not have. */
@@ -163,7 +165,8 @@ function planPass(rows: GroupRows, recording: Recording, pass: RecordPass, limit
   const { queryHeads, kvHeads, headDim } = rows.spec.heads;
   const { outputs, windows, into } = recording;
   const { window, spec } = rows;
-  const inputs = Object.keys(pass.inputs).length + (windows.length > 0 || window !== null ? 1 : 0);
+  const counts = outputs.some(({ reduce }) => reduce === "count");
+  const inputs = Object.keys(pass.inputs).length + (windows.length > 0 || window !== null || counts ? 1 : 0);
   // Queries, sums and masks are bound besides.
   const atOnce = Math.max(1, Math.min(MOST_OUTPUTS, limits.maxStorageBuffersPerShaderStage - 3 - inputs));
   const plan: Dispatch[] = [];

@@ -1,4 +1,4 @@
-import type { KvType } from "@winnow/core-tensor";
+import { PIVOTAL_MARGIN, type ColumnReduce, type KvType } from "@winnow/core-tensor";
 
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
@@ -23,7 +23,7 @@ export interface AttendRecordVariant {
   /** Bands of the mass table; 0 where none is recorded. */
   readonly bands: number;
   /** What is taken of each column's weights, besides the table; with the table four at most. */
-  readonly columns: readonly ("sum" | "max")[];
+  readonly columns: readonly ColumnReduce[];
   /** Whether to put results together with what is there, or to overwrite it. */
   readonly into: "add" | "set";
   readonly capped: boolean;
@@ -100,8 +100,8 @@ export const attendRecordKernel = kernelVariants((variant: AttendRecordVariant) 
 });
 
 /** Whether a variant needs to know positions that it cannot work out from a column's place. */
-export function readsPositions({ bands, windowed, source }: AttendRecordVariant): boolean {
-  return bands > 1 || (windowed && source === "slab");
+export function readsPositions({ bands, columns, windowed, source }: AttendRecordVariant): boolean {
+  return bands > 1 || columns.includes("count") || (windowed && source === "slab");
 }
 
 function keysOf({ headDim, source, storage }: AttendRecordVariant): KvVectors {
@@ -185,7 +185,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       }
       ${columns
         .map((reduce, i) => {
-          const put = reduce === "sum" ? `total${i} += weight;` : `total${i} = max(total${i}, weight);`;
+          const put = putWeight(reduce, `total${i}`);
           return `if ((mask & ${1 << (tables + i)}u) != 0u) { ${put} }`;
         })
         .join("\n      ")}
@@ -201,9 +201,20 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     .map((reduce, i) => {
       const cell = `column${i}[head * params.room${tables + i} + column]`;
       if (into === "set") return `${cell} = total${i};`;
-      return reduce === "sum" ? `${cell} += total${i};` : `${cell} = max(${cell}, total${i});`;
+      return reduce === "max" ? `${cell} = max(${cell}, total${i});` : `${cell} += total${i};`;
     })
     .join("\n  ")}
 }
 `;
+}
+
+function putWeight(reduce: ColumnReduce, total: string): string {
+  switch (reduce) {
+    case "sum":
+      return `${total} += weight;`;
+    case "max":
+      return `${total} = max(${total}, weight);`;
+    case "count":
+      return `if (weight * f32(positions[params.row_positions + row] + 1u) > ${PIVOTAL_MARGIN}) { ${total} += 1.0; }`;
+  }
 }

@@ -74,9 +74,11 @@ function windowOf({ window }: AttendSpec, { position, count }: AttendGroup): Gro
 /** Positions, where a window or the bands of a table need them. */
 function positionsOf(rows: GroupRows, paged: PagedSource): Dispatch[] {
   const { record } = rows.spec;
-  const banded = record?.table !== undefined && record.table.bands.length > 0;
-  if (!banded && rows.window === null) return [];
-  const rowPositions = banded ? whole(tensorOperand("positions", record.positions, ["u32"])) : null;
+  const placed =
+    record !== undefined &&
+    (record.tables.some(({ bands }) => bands.length > 0) || record.columns.some(({ reduce }) => reduce === "count"));
+  if (!placed && rows.window === null) return [];
+  const rowPositions = placed ? whole(tensorOperand("positions", record.positions, ["u32"])) : null;
   return planPositions(rows, paged, rowPositions, rows.positions);
 }
 
