@@ -57,6 +57,8 @@ export type StatisticPlugin = ExpressionStatistic | HostStatistic;
 /** What a strategy decides over: one layer, whole. */
 export interface LayerView {
   readonly layer: number;
+  /** How many layers the model has. */
+  readonly layers: number;
   /** One a KV head, with the columns that the strategy asked for. */
   readonly heads: readonly HeadView[];
   /** The threshold that was asked for; null without one. */

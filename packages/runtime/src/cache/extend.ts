@@ -1,6 +1,7 @@
 import { profiledRows } from "@winnow/profiler";
 
 import { cutDecision } from "./cut-decision";
+import { CutJudge } from "./cut-judge";
 import { LayerCut } from "./layer-cut";
 import { replayChunks } from "./probe";
 import { readPrompt, type ReadOptions } from "./read-prompt";
@@ -44,7 +45,7 @@ export async function extend(
     sequence,
     ids,
     chunks,
-    () => new LayerCut(sequence, ids.length, decision, profiled),
+    () => new LayerCut(new CutJudge(sequence, decision, profiled), ids.length),
     options,
   );
   const rows = decision.measures ? { source: profiled.source, note: profiled.note } : { source: "none", note: null };

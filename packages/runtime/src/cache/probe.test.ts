@@ -11,6 +11,7 @@ import { cacheContents, newestLogits, positionsOf } from "../testing/cache-conte
 import { DEMO, TINY } from "../testing/models";
 import { goldenIds } from "../testing/prompts";
 import { cutDecision } from "./cut-decision";
+import { CutJudge } from "./cut-judge";
 import type { HeadCopy } from "./head-copy";
 import { LayerCut } from "./layer-cut";
 import { readPrompt } from "./read-prompt";
@@ -118,7 +119,7 @@ describe.each([
     const measuredWith = async (probe: readonly (readonly number[])[]) => {
       using sequence = new Sequence(model.engine, settings.policy);
       const decision = cutDecision(sequence, count);
-      await readPrompt(sequence, prompt, probe, () => new LayerCut(sequence, count, decision, profiled), {});
+      await readPrompt(sequence, prompt, probe, () => new LayerCut(new CutJudge(sequence, decision, profiled), count), {});
       return sequence.heads.flat().map(({ measured, kept }) => ({ measured, kept }));
     };
     const there = await measuredWith(chunks);

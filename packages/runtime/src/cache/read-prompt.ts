@@ -3,7 +3,6 @@ import {
   rows,
   tensor,
   type AttendGroup,
-  type AttendRecord,
   type DeviceTensor,
   type KvScratch,
 } from "@winnow/core-tensor";
@@ -13,7 +12,7 @@ import type { Engine } from "../engine";
 import { DecoderWorkspace } from "../models/decoder";
 import { rotationOfLayer } from "../models/rotaries";
 import { rotationOf } from "../models/rope";
-import type { LayerCut } from "./layer-cut";
+import type { PromptCut } from "./prompt-cut";
 import type { ReadingUnit } from "./reading-unit";
 import type { Sequence } from "./sequence";
 
@@ -49,7 +48,7 @@ export async function readPrompt(
   sequence: Sequence,
   ids: readonly number[],
   probe: readonly (readonly number[])[],
-  makeCut: () => LayerCut,
+  makeCut: () => PromptCut,
   options: ReadOptions,
 ): Promise<{ readonly profileMs: number }> {
   const { engine } = sequence;
@@ -88,7 +87,7 @@ export async function readPrompt(
           into: { kind: "scratch", scratch: reading.scratch, at: unit.at },
         });
         const attended = rows(reading.workspace.attended, 0, unit.count);
-        const record: AttendRecord | null = cut.record(unit, reading.positions);
+        const record = cut.record(unit, reading.positions);
         backend.attend({
           ...decoder.sight(l),
           qkv,
@@ -108,6 +107,7 @@ export async function readPrompt(
       await under;
       await cut.cutLayer(l, reading.scratch, reading.positions, scratchBytes);
     }
+    await cut.finish();
     decoder.predict(rows(reading.hidden, ids.length - 1, 1), rows(sequence.logits));
     // What an interrupt drops from here on is no longer the prompt's.
     await backend.flush();
