@@ -78,7 +78,7 @@ export async function measurePromptAttention(bench: ShapeBench, rowCount: number
         firstRow: 0,
         positions,
         columnRows: rowCount,
-        table: { into: table, bands: [], rows: ranges },
+        tables: [{ into: table, bands: [], rows: ranges }],
         columns: [],
       };
       return await bench.operation(what, work, () => {

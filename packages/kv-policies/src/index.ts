@@ -1,4 +1,4 @@
-export { amountOf, count, formatAmount, ratio, slotsOf, type Amount, type AmountLike } from "./amount";
+export { amountOf, count, formatAmount, formatPercent, ratio, slotsOf, type Amount, type AmountLike } from "./amount";
 export { compile, type CompileContext } from "./compile";
 export { ComputedStatistic } from "./computed-statistic";
 export type { HeadView } from "./head-view";
@@ -12,6 +12,7 @@ export {
   type ExpressionStatistic,
   type HostStatistic,
   type LayerView,
+  type ModelView,
   type Plugin,
   type PolicyPlugin,
   type PresetPlugin,

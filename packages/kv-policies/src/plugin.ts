@@ -65,6 +65,12 @@ export interface LayerView {
   readonly recovery: number | null;
 }
 
+/** What a strategy decides over that looks at the whole model. */
+export interface ModelView {
+  readonly layers: readonly LayerView[];
+  readonly recovery: number | null;
+}
+
 /** Decides for all heads of a layer at once, such as how they share a budget. */
 export interface StrategyPlugin extends Named<"strategy"> {
   /** Columns that `decide` reads, such as `mass`. */

@@ -23,6 +23,8 @@ export interface Preset {
   readonly generated: "sweep" | "keep";
   /** In the order in which they are tried; the first that reaches the threshold is chosen, and the last if none does. */
   readonly candidates: readonly Policy[];
+  /** The same with another share of the length that each head keeps; null where there is no such share. */
+  readonly withBudget: ((x: AmountLike) => Preset) | null;
 }
 
 /** The full cache: nothing is ever dropped. */
@@ -36,6 +38,7 @@ export function fullPreset(): Preset {
     reading: "row",
     generated: "keep",
     candidates: [full()],
+    withBudget: null,
   };
 }
 
@@ -61,6 +64,7 @@ export function fastgen(frequentShare: AmountLike = 0.3, recentShare: AmountLike
       union(special(), punctuation(), hitters, local),
       full(),
     ],
+    withBudget: null,
   };
 }
 
@@ -85,6 +89,7 @@ export function adaptive(): Preset {
       ...LADDER.map((percent) => union(special(), top("maxWeight", percent / 100), recent(4))),
       full(),
     ],
+    withBudget: null,
   };
 }
 
@@ -125,6 +130,7 @@ export function fixed(name: string, text: string, source: string, policy: Policy
     reading: "row",
     generated: policy.node.kind === "full" ? "keep" : "sweep",
     candidates: [policy],
+    withBudget: null,
   };
 }
 

@@ -52,7 +52,7 @@ const views: HeadView[] = viewsOf({
     { kept: [true, false, true, true, true], values: [[9, 9, 0, 3, 1]] },
   ],
 });
-const layer: LayerView = { layer: 1, heads: views, recovery: 0.9 };
+const layer: LayerView = { layer: 1, layers: 4, heads: views, recovery: 0.9 };
 
 describe("a policy of one's own", () => {
   const edges = definePolicy({ name: "edges", build: (window = amountOf(0.2)) => union(sink(4), recent(window)) });

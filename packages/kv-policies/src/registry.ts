@@ -163,6 +163,7 @@ export class PolicyRegistry implements PolicyNames {
         reading: rows === "probe" ? "cut" : "row",
         generated: plugin.generated ?? "sweep",
         candidates,
+        withBudget: null,
       };
     });
   }

@@ -1,7 +1,9 @@
-import type { LayerView, StrategyPlugin } from "./plugin";
+import type { AmountLike } from "./amount";
+import type { LayerView, ModelView, StrategyPlugin } from "./plugin";
 import { adoptPolicy, callPlugin, pluginError } from "./plugin-call";
 import { describe } from "./plugin-check";
 import type { Policy } from "./policy";
+import type { PresetRows } from "./presets";
 import type { PolicyNames } from "./policy-parser";
 
 /** A strategy whose failures are typed errors. */
@@ -18,6 +20,30 @@ export class Strategy {
   /** Columns that it reads. */
   get needs(): readonly string[] {
     return this.plugin.needs;
+  }
+
+  get text(): string {
+    return this.plugin.name;
+  }
+
+  get rows(): PresetRows {
+    return "prompt";
+  }
+
+  get generated(): "sweep" | "keep" {
+    return "sweep";
+  }
+
+  get scope(): "layer" | "model" {
+    return "layer";
+  }
+
+  get withBudget(): ((x: AmountLike) => Strategy) | null {
+    return null;
+  }
+
+  decideModel(model: ModelView): readonly (readonly Policy[])[] {
+    return model.layers.map((layer) => this.decide(layer));
   }
 
   /**

@@ -8,13 +8,14 @@ import { parsePlan, type HeadPlan } from "@winnow/profiler";
 import type { SessionOptions } from "@winnow/runtime";
 import { Option, type Command } from "commander";
 
-import { collect, number, tokenIds, whole } from "./numbers";
+import { collect, number, share, tokenIds, whole } from "./numbers";
 
 export interface CacheFlags {
   readonly policy?: string;
   readonly plan?: string;
   readonly plugin: readonly string[];
   readonly recovery?: number;
+  readonly kvTarget?: number;
   readonly rows?: "prompt" | "late" | "probe";
   readonly probeIds?: number[];
   readonly interval?: number;
@@ -39,6 +40,11 @@ export function withPolicy(command: Command): Command {
       "the share of attention that a head must keep, in (0, 1]",
       number("a share in (0, 1], such as 0.9", (x) => x > 0 && x <= 1),
     )
+    .option(
+      "--kv-target <share>",
+      "what the cache may take of the full one's bytes, such as 40%: T or the policy's budget is found for it",
+      share,
+    )
     .addOption(new Option("--rows <source>", "where profiled rows come from").choices(["prompt", "late", "probe"]))
     .option("--probe-ids <ids>", "token ids that are read as the probe, in one chunk", tokenIds);
 }
@@ -49,6 +55,7 @@ export async function sessionOptions(flags: CacheFlags): Promise<SessionOptions>
     policy: flags.policy,
     plan: flags.plan === undefined ? undefined : await readPlan(flags.plan),
     recovery: flags.recovery,
+    target: flags.kvTarget,
     rows: flags.rows ?? (flags.probeIds === undefined ? undefined : "probe"),
     interval: flags.interval,
     registry: await loadPlugins(flags.plugin),

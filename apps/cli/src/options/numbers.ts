@@ -14,6 +14,14 @@ export function whole(least: number): (text: string) => number {
   return number(`a whole number of at least ${least}`, (value) => Number.isInteger(value) && value >= least);
 }
 
+/** A share above 0 and at most 1, as a number or in percent. */
+export function share(text: string): number {
+  const rule = "a share above 0 and at most 1, such as 40% or 0.4";
+  const percent = text.endsWith("%");
+  const scale = percent ? 100 : 1;
+  return number(rule, (x) => x > 0 && x <= scale)(percent ? text.slice(0, -1) : text) / scale;
+}
+
 /** Token ids, separated by commas. */
 export function tokenIds(text: string): number[] {
   if (!/^\s*\d+(?:\s*,\s*\d+)*\s*$/.test(text)) {

@@ -11,6 +11,10 @@ export const winnowRequestSchema = z
     recovery: z.number().gt(0).max(1).optional().openapi({
       description: "The share of attention that a head must keep, for a preset that has a threshold",
     }),
+    target: z.number().gt(0).max(1).optional().openapi({
+      description:
+        "What the cache may take of the full one's bytes once the prompt is cut; T, or the policy's budget, is found for it",
+    }),
     interval: z.int().min(1).max(1_000_000).optional().openapi({
       description: "Tokens between two sweeps while generating; 1 is the paper's algorithm",
     }),

@@ -1,5 +1,7 @@
 import type { Policy, PolicyRegistry, Strategy } from "@winnow/kv-policies";
 
+import type { ByteTarget } from "./byte-target";
+
 /** Where the rows come from that a prompt is profiled with. */
 export type RowsOption = "prompt" | "late" | "probe";
 
@@ -36,6 +38,8 @@ export interface CachePolicy {
   readonly generated: "sweep" | "keep";
   /** How a KV head's recovery follows from its query heads'. */
   readonly group: "min" | "mean";
+  /** What the cache may take after a cut of a prompt; null where the decision stands as it is. */
+  readonly target: ByteTarget | null;
   /** Knows the statistics that plug-ins compute. */
   readonly registry: PolicyRegistry;
 }

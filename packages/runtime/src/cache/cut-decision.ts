@@ -1,5 +1,6 @@
 import type { Policy, Strategy } from "@winnow/kv-policies";
 
+import type { Decision } from "./cache-policy";
 import type { Sequence } from "./sequence";
 
 /** How a prompt that is being read is cut. */
@@ -26,12 +27,26 @@ const LEAST_ROWS = 64;
 
 /** What is to be decided about `rowCount` new rows of a prompt. */
 export function cutDecision(sequence: Sequence, rowCount: number): CutDecision {
-  const { decision } = sequence.policy;
+  const decision = decisionInForce(sequence);
   const before = sequence.tokens.length;
   if (before > 0 && (rowCount < Math.max(LEAST_ROWS, before) || decision.kind === "plan")) {
     const policies = sequence.policy.generated === "keep" ? [] : sequence.heads.flat().map(({ policy }) => policy);
     return { kind: "carryOn", candidates: [], policies, needs: [], measures: false };
   }
+  return decisionFor(sequence, decision);
+}
+
+/** What a sequence goes by: its policy, or what met its target when it was first cut. */
+function decisionInForce({ policy, fitted }: Sequence): Decision {
+  if (fitted === null) return policy.decision;
+  if (fitted.kind === "budget") return fitted.decision;
+  return policy.decision.kind === "search" ? { ...policy.decision, threshold: fitted.recovery } : policy.decision;
+}
+
+/** A decision over a prompt that is cut as a whole. */
+export function decisionFor(sequence: Sequence, decision: Decision, { target } = sequence.policy): CutDecision {
+  // Bands follow a policy's windows, so the table that would price a budget differs with it: its price is its bytes.
+  const measures = target?.decisionAt == null;
   switch (decision.kind) {
     case "plan":
       return {
@@ -51,7 +66,7 @@ export function cutDecision(sequence: Sequence, rowCount: number): CutDecision {
         candidates: [],
         policies: [],
         needs: strategy.needs,
-        measures: true,
+        measures,
       };
     }
     case "search": {
@@ -62,7 +77,7 @@ export function cutDecision(sequence: Sequence, rowCount: number): CutDecision {
         const heads = layers.map(() => Array.from({ length: engine.decoder.shape.heads.kvHeads }, () => only));
         return { kind: "given", heads, candidates: [], policies: [], needs: [], measures: false };
       }
-      return { kind: "search", threshold, candidates, policies: candidates, needs: [], measures: true };
+      return { kind: "search", threshold, candidates, policies: candidates, needs: [], measures };
     }
   }
 }

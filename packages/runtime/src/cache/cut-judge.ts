@@ -49,8 +49,9 @@ export class CutJudge {
     readonly sequence: Sequence,
     readonly decision: CutDecision,
     profiled: ProfiledRows,
+    /** Another than the sequence's own where it is only asked what has to be seen. */
+    policy = sequence.policy,
   ) {
-    const { policy } = sequence;
     this.#candidates = decision.candidates.map((candidate) => compile(candidate, this.#context));
     this.angle = angleOf(policy, decision, this.#candidates, profiled);
   }
@@ -69,7 +70,7 @@ export class CutJudge {
       case "given":
         return this.#given(decision.heads[l] ?? [], []);
       case "strategy": {
-        const policies = decision.strategy.decide(await this.view(l, profile, decision.threshold));
+        const policies = decision.strategy.decide(await this.view(l, profile));
         return this.adopt(decision.strategy, policies, l, profile);
       }
       case "search":
@@ -78,14 +79,15 @@ export class CutJudge {
   }
 
   /** What a strategy sees of a layer. */
-  async view(l: number, { slots, angle }: LayerProfile, recovery: number | null): Promise<LayerView> {
+  async view(l: number, { slots, angle }: LayerProfile): Promise<LayerView> {
     const { layers, engine } = this.sequence;
+    const { decision } = this;
     const row = l * engine.decoder.shape.heads.kvHeads;
     return {
       layer: l,
       layers: layers.length,
       heads: await downloadViews(this.sequence, slots, angle.columns, row),
-      recovery,
+      recovery: decision.kind === "strategy" ? decision.threshold : null,
     };
   }
 

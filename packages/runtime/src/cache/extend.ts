@@ -2,8 +2,10 @@ import { profiledRows } from "@winnow/profiler";
 
 import { cutDecision } from "./cut-decision";
 import { CutJudge } from "./cut-judge";
+import { DeferredCut } from "./deferred-cut";
 import { LayerCut } from "./layer-cut";
 import { replayChunks } from "./probe";
+import type { PromptCut } from "./prompt-cut";
 import { readPrompt, type ReadOptions } from "./read-prompt";
 import type { Sequence } from "./sequence";
 
@@ -45,11 +47,21 @@ export async function extend(
     sequence,
     ids,
     chunks,
-    () => new LayerCut(new CutJudge(sequence, decision, profiled), ids.length),
+    () => cutFor(new CutJudge(sequence, decision, profiled), ids.length),
     options,
   );
   const rows = decision.measures ? { source: profiled.source, note: profiled.note } : { source: "none", note: null };
   return { rows, profileMs: report.profileMs };
+}
+
+/** A layer is cut when it has been read, unless what is kept of it depends on the others. */
+function cutFor(judge: CutJudge, rowCount: number): PromptCut {
+  const { decision, sequence } = judge;
+  const { target } = sequence.policy;
+  const fits =
+    target !== null && sequence.fitted === null && (decision.kind === "search" || decision.kind === "strategy");
+  const isWhole = fits || (decision.kind === "strategy" && decision.strategy.scope === "model");
+  return isWhole ? new DeferredCut(judge, rowCount) : new LayerCut(judge, rowCount);
 }
 
 /** The rows of a probe, as they are read. */

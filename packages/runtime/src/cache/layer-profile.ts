@@ -115,7 +115,10 @@ export class LayerProfile implements Disposable {
     const { position, flags } = this.slots.table;
     const known = this.sequence.classes.flagsOf(this.sequence.tokens);
     const positions = await backend.download(position);
-    backend.write(flags, Uint32Array.from(positions, (at) => known[at] ?? 0));
+    backend.write(
+      flags,
+      Uint32Array.from(positions, (at) => known[at] ?? 0),
+    );
   }
 
   [Symbol.dispose](): void {

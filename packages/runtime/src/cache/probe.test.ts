@@ -119,7 +119,13 @@ describe.each([
     const measuredWith = async (probe: readonly (readonly number[])[]) => {
       using sequence = new Sequence(model.engine, settings.policy);
       const decision = cutDecision(sequence, count);
-      await readPrompt(sequence, prompt, probe, () => new LayerCut(new CutJudge(sequence, decision, profiled), count), {});
+      await readPrompt(
+        sequence,
+        prompt,
+        probe,
+        () => new LayerCut(new CutJudge(sequence, decision, profiled), count),
+        {},
+      );
       return sequence.heads.flat().map(({ measured, kept }) => ({ measured, kept }));
     };
     const there = await measuredWith(chunks);

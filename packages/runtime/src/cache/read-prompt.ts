@@ -1,11 +1,4 @@
-import {
-  WinnowError,
-  rows,
-  tensor,
-  type AttendGroup,
-  type DeviceTensor,
-  type KvScratch,
-} from "@winnow/core-tensor";
+import { WinnowError, rows, tensor, type AttendGroup, type DeviceTensor, type KvScratch } from "@winnow/core-tensor";
 
 import { throwIfAborted } from "../abort";
 import type { Engine } from "../engine";

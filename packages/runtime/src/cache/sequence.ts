@@ -22,6 +22,7 @@ import type { AttentionShares, CandidateReport } from "@winnow/profiler";
 import type { Engine } from "../engine";
 import type { KvReport } from "../generate/report";
 import { platform } from "../platform/node";
+import type { Fitted } from "./byte-target";
 import { policiesOf, type CachePolicy } from "./cache-policy";
 import { copyLayer } from "./copy-layer";
 import type { KvNeed } from "./kv-need";
@@ -70,6 +71,8 @@ export class Sequence implements Disposable {
   /** How many of them came as prompts. */
   promptTokens = 0;
   peakBytes = 0;
+  /** What met the policy's target when the first prompt was cut; null before, and without a target. */
+  fitted: Fitted | null = null;
   /** u32 [context]: class bits by position. */
   readonly flags: DeviceTensor;
   /** The tokenizer's classes, and those of the token sets that the sequence's policies name. */
@@ -277,12 +280,14 @@ export class Sequence implements Disposable {
   /**
    * A second sequence that has read the same, with slots of its own.
    *
+   * @param policy what it goes by from now on.
    * @throws WinnowError `memory` when the budget has no room for them.
    */
-  fork(): Sequence {
+  fork(policy = this.policy): Sequence {
     const { backend, store } = this.engine;
-    const fork = new Sequence(this.engine, this.policy);
+    const fork = new Sequence(this.engine, policy);
     try {
+      fork.fitted = this.fitted;
       fork.heads = this.heads.map((layer) => [...layer]);
       fork.push(this.tokens);
       fork.reserveTokenSets(this.heads.flat().map(({ policy }) => policy));

@@ -3,13 +3,17 @@ import {
   Policy,
   defaultRegistry,
   fixed,
+  formatPercent,
   parsePolicy,
+  ratio,
   resolvePolicy,
   type PolicyRegistry,
   type Preset,
+  type Strategy,
 } from "@winnow/kv-policies";
 import { checkPlan, type HeadPlan, type ModelFingerprint } from "@winnow/profiler";
 
+import type { ByteTarget } from "../cache/byte-target";
 import type { CachePolicy, Decision } from "../cache/cache-policy";
 import type { SessionSettings } from "./session";
 import type { SessionOptions } from "./session-options";
@@ -38,6 +42,8 @@ export function resolveSession(
       throw new WinnowError("usage", "a plan and a policy are both given; a plan has policies of its own");
     if (options.recovery !== undefined)
       throw new WinnowError("usage", "a plan and a recovery are both given; a plan's policies are chosen already");
+    if (options.target !== undefined)
+      throw new WinnowError("usage", "a plan and a target are both given; a plan's policies are chosen already");
     checkPlan(options.plan, model.fingerprint);
     return { policy: { ...planPolicy(options.plan, registry), ...shared }, recovery: null, interval, memory };
   }
@@ -71,6 +77,7 @@ function planPolicy(plan: HeadPlan, registry: PolicyRegistry): Resolved {
     rows: plan.rows,
     reading: "cut",
     generated: plan.generated,
+    target: null,
   };
 }
 
@@ -78,6 +85,7 @@ function searchPolicy(
   options: SessionOptions,
   registry: PolicyRegistry,
 ): Resolved & { readonly threshold: number | null } {
+  const share = checkedTarget(options);
   const asked = options.policy ?? DEFAULT_POLICY;
   const resolved =
     asked instanceof Policy
@@ -86,13 +94,16 @@ function searchPolicy(
   if (resolved.kind === "strategy") {
     const { strategy } = resolved;
     const threshold = checkedThreshold(options.recovery ?? null);
-    const decision: Decision = { kind: "strategy", strategy, threshold };
+    const decisionOf = (of: Strategy): Decision => ({ kind: "strategy", strategy: of, threshold });
+    const { withBudget } = strategy;
+    const decisionAt = withBudget === null ? null : (x: number): Decision => decisionOf(withBudget(ratio(x)));
     return {
-      text: strategy.name,
-      decision,
-      rows: options.rows ?? "prompt",
+      text: strategy.text,
+      decision: decisionOf(strategy),
+      rows: options.rows ?? strategy.rows,
       reading: "cut",
-      generated: "sweep",
+      generated: strategy.generated,
+      target: targetOf(share, strategy.text, decisionAt, false),
       threshold,
     };
   }
@@ -104,10 +115,13 @@ function searchPolicy(
     );
   }
   const threshold = preset.threshold === null ? null : checkedThreshold(options.recovery ?? preset.threshold);
-  const decision: Decision = { kind: "search", candidates: preset.candidates, threshold };
+  const decisionOf = ({ candidates }: Preset): Decision => ({ kind: "search", candidates, threshold });
+  const { withBudget } = preset;
+  const decisionAt = withBudget === null ? null : (x: number): Decision => decisionOf(withBudget(ratio(x)));
   return {
     text: preset.text,
-    decision,
+    decision: decisionOf(preset),
+    target: targetOf(share, preset.text, decisionAt, threshold !== null),
     rows: options.rows ?? preset.rows,
     reading: readingOf(preset, options),
     generated: preset.generated,
@@ -118,6 +132,34 @@ function searchPolicy(
 /** Rows of a probe stand behind the prompt, all at once: a window over them is what is recent where the prompt ends. */
 function readingOf(preset: Preset, options: SessionOptions): "row" | "cut" {
   return (options.rows ?? preset.rows) === "probe" ? "cut" : preset.reading;
+}
+
+/** @throws WinnowError `usage` where the policy has nothing that can be turned. */
+function targetOf(
+  share: number | null,
+  policy: string,
+  decisionAt: ByteTarget["decisionAt"],
+  hasThreshold: boolean,
+): ByteTarget | null {
+  if (share === null) return null;
+  if (decisionAt === null && !hasThreshold) {
+    throw new WinnowError(
+      "usage",
+      `a target of ${formatPercent(share)} beside the policy "${policy}", which keeps what it keeps; leave it out, or use a policy with a threshold or a budget, such as adaptive or snapkv`,
+    );
+  }
+  return { share, decisionAt };
+}
+
+function checkedTarget({ target, recovery }: SessionOptions): number | null {
+  if (target === undefined) return null;
+  if (!(target > 0 && target <= 1)) {
+    throw new WinnowError("usage", `a target of ${target}; expected a share of the full cache in (0, 1], such as 0.4`);
+  }
+  if (recovery !== undefined) {
+    throw new WinnowError("usage", "a target and a recovery are both given; the target decides how much is recovered");
+  }
+  return target;
 }
 
 function checkedThreshold(recovery: number | null): number | null {

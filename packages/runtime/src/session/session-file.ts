@@ -4,6 +4,7 @@ import { STORED_COLUMNS, WinnowError, type StoredColumn } from "@winnow/core-ten
 import { parsePolicy } from "@winnow/kv-policies";
 import { z } from "zod";
 
+import type { Fitted } from "../cache/byte-target";
 import { copyHead, pasteHead, type HeadCopy } from "../cache/head-copy";
 import { Sequence } from "../cache/sequence";
 import { systemError } from "../files/system-error";
@@ -35,6 +36,15 @@ const headerSchema = z.strictObject({
   kind: z.enum(["search", "strategy", "plan"]),
   policy: z.string(),
   recovery: z.number().nullable(),
+  /** The share of the full cache that was asked for, and the T or the budget that met it. */
+  target: z.number().positive().max(1).nullable().default(null),
+  fitted: z
+    .discriminatedUnion("kind", [
+      z.strictObject({ kind: z.literal("recovery"), recovery: z.number().min(0).max(1) }),
+      z.strictObject({ kind: z.literal("budget"), budget: z.number().positive().max(1) }),
+    ])
+    .nullable()
+    .default(null),
   rows: z.enum(["prompt", "late", "probe"]),
   generated: z.enum(["sweep", "keep"]),
   group: z.enum(["min", "mean"]),
@@ -67,7 +77,9 @@ export async function saveSession(session: Session, model: Model, path: string, 
     model: model.fingerprint,
     kind: policy.decision.kind,
     policy: policy.text,
-    recovery: settings.recovery,
+    recovery: policy.target === null ? settings.recovery : null,
+    target: policy.target?.share ?? null,
+    fitted: fittedOf(sequence.fitted),
     rows: policy.rows,
     generated: policy.generated,
     group: policy.group,
@@ -167,7 +179,11 @@ function settingsOf(
       model,
     );
   }
-  return resolveSession({ ...shared, policy: header.policy, rows, recovery: header.recovery ?? undefined }, model);
+  const { policy, recovery, target } = header;
+  return resolveSession(
+    { ...shared, policy, rows, recovery: recovery ?? undefined, target: target ?? undefined },
+    model,
+  );
 }
 
 function fill(
@@ -188,6 +204,7 @@ function fill(
   };
   sequence.push(header.tokens.slice(0, header.read));
   sequence.promptTokens = header.promptTokens;
+  sequence.fitted = refit(header.fitted, sequence);
   sequence.heads = header.heads.map((layer) =>
     layer.map(({ policy, candidate, recovery, kept }) => ({
       policy: parsePolicy(policy, options.registry),
@@ -218,6 +235,18 @@ function fill(
   });
   if (at !== data.length) throw damaged(path, "there is more behind its slots");
   sequence.noteBytes(0);
+}
+
+/** What met a target, without what follows from it. */
+function fittedOf(fitted: Fitted | null): Header["fitted"] {
+  if (fitted?.kind !== "budget") return fitted;
+  return { kind: "budget", budget: fitted.budget };
+}
+
+function refit(fitted: Header["fitted"], { policy: { target } }: Sequence): Fitted | null {
+  if (fitted?.kind !== "budget") return fitted;
+  const decision = target?.decisionAt?.(fitted.budget);
+  return decision === undefined ? null : { ...fitted, decision };
 }
 
 async function readSession(path: string): Promise<{ readonly header: Header; readonly data: Float32Array }> {

@@ -12,6 +12,11 @@ export interface SessionOptions {
   readonly policy?: string | Policy | undefined;
   /** The threshold T of a preset that has one, in (0, 1]; by default the preset's own. */
   readonly recovery?: number | undefined;
+  /**
+   * What the cache may take once the prompt is cut, as a share in (0, 1] of the bytes of the full cache's slots in f16: T, or
+   * the policy's own budget, is turned until it does. Layers then wait for each other before they are cut.
+   */
+  readonly target?: number | undefined;
   /** Where the profiled rows come from; by default the preset's own source. */
   readonly rows?: RowsOption | undefined;
   /** A plan made earlier, instead of a policy. */

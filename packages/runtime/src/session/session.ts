@@ -345,7 +345,7 @@ export class Session implements Disposable, Resident {
       finishReason: decoded.finishReason,
       backend: this.model.engine.backend.name,
       policy: this.settings.policy.text,
-      recovery: this.settings.recovery,
+      recovery: this.sequence.fitted?.kind === "recovery" ? this.sequence.fitted.recovery : this.settings.recovery,
       rows: this.#rows,
       kv: this.sequence.report(),
       memory: this.model.engine.backend.memory.snapshot(),
