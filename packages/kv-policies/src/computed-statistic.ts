@@ -11,7 +11,7 @@ export class ComputedStatistic {
     return this.plugin.name;
   }
 
-  /** Columns that it reads. */
+  /** Columns that it reads, and what else of the views. */
   get needs(): readonly string[] {
     return this.plugin.needs;
   }
@@ -20,8 +20,8 @@ export class ComputedStatistic {
    * @returns one value a slot.
    * @throws WinnowError `plugin` when the function throws, or does not give one number a slot.
    */
-  compute(head: HeadView): Float32Array {
-    const values: unknown = callPlugin(this.plugin, "compute", () => this.plugin.compute(head));
+  compute(head: HeadView, layer: readonly HeadView[]): Float32Array {
+    const values: unknown = callPlugin(this.plugin, "compute", () => this.plugin.compute(head, layer));
     if (!(values instanceof Float32Array) || values.length !== head.count) {
       const found = values instanceof Float32Array ? `${values.length} values` : describe(values);
       throw pluginError(

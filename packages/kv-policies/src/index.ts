@@ -1,7 +1,8 @@
 export { amountOf, count, formatAmount, formatPercent, ratio, slotsOf, type Amount, type AmountLike } from "./amount";
 export { compile, type CompileContext } from "./compile";
 export { ComputedStatistic } from "./computed-statistic";
-export type { HeadView } from "./head-view";
+export { FIELD, adaKv } from "./field";
+export type { HeadView, QueryMoments } from "./head-view";
 export { columnsNeeded, tokenSetsOf, type ColumnNeeds } from "./needs";
 export { parsePolicy, parseScore } from "./parse";
 export {
@@ -11,7 +12,9 @@ export {
   type ExpressionPlugin,
   type ExpressionStatistic,
   type HostStatistic,
+  type LayerStrategy,
   type LayerView,
+  type ModelStrategy,
   type ModelView,
   type Plugin,
   type PolicyPlugin,
@@ -52,7 +55,7 @@ export {
 } from "./presets";
 export { PolicyRegistry, defaultRegistry } from "./registry";
 export { resolvePolicy, type ResolvedPolicy } from "./resolve";
-export { STATISTICS, formatScore, isStandardColumn } from "./score";
+export { READING_COLUMNS, STATISTICS, formatScore, isStandardColumn } from "./score";
 export { ScoreTable } from "./score-table";
 export { Strategy } from "./strategy";
 export { PolicySyntaxError } from "./syntax-error";

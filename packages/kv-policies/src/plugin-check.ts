@@ -1,5 +1,6 @@
-import { isStandardColumn } from "./score";
+import { amountOf } from "./amount";
 import type { Plugin } from "./plugin";
+import { isStandardColumn } from "./score";
 
 const POLICY_NAME = /^[A-Za-z]\w*(?:[+-]\w+)*$/;
 const STATISTIC_NAME = /^[A-Za-z]\w*$/;
@@ -45,7 +46,8 @@ const FAULTS: Readonly<Record<Plugin["kind"], (plugin: Parts) => string | null>>
     return (
       functionFault(plugin, "candidates") ??
       wordFault("rows", rows, ["prompt", "late", "probe"]) ??
-      wordFault("generated", generated, ["sweep", "keep"])
+      wordFault("generated", generated, ["sweep", "keep"]) ??
+      budgetFault(plugin)
     );
   },
   statistic: (plugin) => {
@@ -55,8 +57,29 @@ const FAULTS: Readonly<Record<Plugin["kind"], (plugin: Parts) => string | null>>
       ? null
       : `has the expr ${describe(plugin.expr)}; expected an expression or its text`;
   },
-  strategy: (plugin) => functionFault(plugin, "decide") ?? needsFault(plugin),
+  strategy: (plugin) =>
+    functionFault(plugin, "decide") ??
+    needsFault(plugin) ??
+    wordFault("scope", plugin.scope, ["layer", "model"]) ??
+    wordFault("rows", plugin.rows, ["prompt", "late", "probe"]) ??
+    wordFault("generated", plugin.generated, ["sweep", "keep"]) ??
+    budgetFault(plugin),
 };
+
+/** What a view has besides columns. */
+const VECTORS: ReadonlySet<unknown> = new Set(["keys", "values", "queries"]);
+
+function budgetFault({ budget }: Parts): string | null {
+  if (budget === undefined) return null;
+  try {
+    amountOf(typeof budget === "number" ? budget : NaN);
+    return null;
+  } catch {
+    return isRecord(budget) && (budget.kind === "ratio" || budget.kind === "count")
+      ? null
+      : `has the budget ${describe(budget)}; expected a share between 0 and 1, or a whole number of slots`;
+  }
+}
 
 function functionFault(plugin: Parts, key: string): string | null {
   return typeof plugin[key] === "function" ? null : `has ${describe(plugin[key])} for ${key}; expected a function`;
@@ -69,10 +92,12 @@ function wordFault(key: string, value: unknown, words: readonly string[]): strin
 
 function needsFault({ needs }: Parts): string | null {
   if (!Array.isArray(needs)) return `has ${describe(needs)} for needs; expected the columns it reads, such as ["mass"]`;
-  const unknown: unknown = needs.find((name) => typeof name !== "string" || !isStandardColumn(name));
+  const unknown: unknown = needs.find(
+    (name) => typeof name !== "string" || !(isStandardColumn(name) || VECTORS.has(name)),
+  );
   return unknown === undefined
     ? null
-    : `needs the column ${describe(unknown)}, which no cache has; expected mass, maxWeight, windowMass, lastMass, keyNorm, valueNorm or keyDiff`;
+    : `needs the column ${describe(unknown)}, which no cache has; expected mass, maxWeight, windowMass, lastMass, hits, keyNorm, valueNorm, keyDiff, keys, values or queries`;
 }
 
 /** A value as an error names it, on one line. */

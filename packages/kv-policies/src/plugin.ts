@@ -1,6 +1,6 @@
 import type { Expr } from "@winnow/core-tensor";
 
-import type { Amount } from "./amount";
+import type { Amount, AmountLike } from "./amount";
 import type { HeadView } from "./head-view";
 import type { Policy } from "./policy";
 import type { PresetRows } from "./presets";
@@ -31,6 +31,11 @@ export interface PresetPlugin extends Named<"policy"> {
   readonly rows?: PresetRows;
   /** Whether later tokens fall under the policy too, or are all kept; by default they are swept. */
   readonly generated?: "sweep" | "keep";
+  /**
+   * What stands for its one amount where none is given. Such a preset keeps no less with a greater amount, which can then be
+   * found for a target in bytes.
+   */
+  readonly budget?: AmountLike;
   /** Policies or their texts, in the order in which they are tried; the last is for heads that no other fits. */
   candidates(...amounts: Amounts): readonly (Policy | string)[];
 }
@@ -43,12 +48,16 @@ export interface ExpressionStatistic extends Named<"statistic"> {
   readonly expr: Expr | string;
 }
 
-/** A statistic that is a function on the host: the columns that it needs are downloaded at each cut. */
+/** A statistic that is a function on the host: what it needs is downloaded at each cut. */
 export interface HostStatistic extends Named<"statistic"> {
-  /** Columns that `compute` reads, such as `mass`. */
+  /** Columns that `compute` reads, such as `mass`; and `keys`, `values` or `queries` for those of the view. */
   readonly needs: readonly string[];
-  /** One value a slot. */
-  compute(head: HeadView): Float32Array;
+  /**
+   * One value a slot.
+   *
+   * @param layer all KV heads of the layer, `head` among them.
+   */
+  compute(head: HeadView, layer: readonly HeadView[]): Float32Array;
 }
 
 /** A statistic of one's own, usable in scores by its name. */
@@ -71,13 +80,34 @@ export interface ModelView {
   readonly recovery: number | null;
 }
 
-/** Decides for all heads of a layer at once, such as how they share a budget. */
-export interface StrategyPlugin extends Named<"strategy"> {
-  /** Columns that `decide` reads, such as `mass`. */
+interface AnyStrategy extends Named<"strategy"> {
+  /** Where the method comes from. */
+  readonly source?: string;
+  /** Columns that it reads, such as `mass`; and `keys`, `values` or `queries` for those of the views. */
   readonly needs: readonly string[];
-  /** One policy, or its text, a head. */
-  decide(layer: LayerView): readonly (Policy | string)[];
+  /** Where the rows come from that a prompt is profiled with; by default the prompt. */
+  readonly rows?: PresetRows;
+  /** Whether later tokens fall under the policies too, or are all kept; by default they are swept. */
+  readonly generated?: "sweep" | "keep";
+  /** What stands for its one amount where none is given, as a preset's does. */
+  readonly budget?: AmountLike;
 }
+
+/** Decides for all heads of a layer at once, such as how they share a budget. */
+export interface LayerStrategy extends AnyStrategy {
+  readonly scope?: "layer";
+  /** One policy, or its text, a head. */
+  decide(layer: LayerView, ...amounts: Amounts): readonly (Policy | string)[];
+}
+
+/** Decides for all heads of all layers: none is cut before the last has been read. */
+export interface ModelStrategy extends AnyStrategy {
+  readonly scope: "model";
+  /** One policy, or its text, by layer and head. */
+  decide(model: ModelView, ...amounts: Amounts): readonly (readonly (Policy | string)[])[];
+}
+
+export type StrategyPlugin = LayerStrategy | ModelStrategy;
 
 export type Plugin = PolicyPlugin | StatisticPlugin | StrategyPlugin;
 
@@ -113,6 +143,6 @@ export function defineStatistic(plugin: WithoutKind<StatisticPlugin>): Statistic
  * });
  * ```
  */
-export function defineStrategy(plugin: Omit<StrategyPlugin, "kind">): StrategyPlugin {
+export function defineStrategy(plugin: WithoutKind<StrategyPlugin>): StrategyPlugin {
   return { kind: "strategy", ...plugin };
 }

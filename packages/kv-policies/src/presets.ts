@@ -1,6 +1,6 @@
 import { WinnowError } from "@winnow/core-tensor";
 
-import { amountOf, formatAmount, type Amount, type AmountLike } from "./amount";
+import { amountOf, count, formatAmount, ratio, type Amount, type AmountLike } from "./amount";
 import type { Policy } from "./policy";
 import { frequent, full, punctuation, recent, sink, special, top, union } from "./policy";
 
@@ -93,7 +93,7 @@ export function adaptive(): Preset {
   };
 }
 
-/** StreamingLLM (arXiv 2309.17453): the first positions and a window. */
+/** StreamingLLM (arXiv 2309.17453): the first positions and a window, which is what a budget means. */
 export function sinkRecent(sinks: AmountLike = 4, window: AmountLike = 0.3): Preset {
   const first = amountOf(sinks);
   if (first.kind === "ratio")
@@ -101,22 +101,31 @@ export function sinkRecent(sinks: AmountLike = 4, window: AmountLike = 0.3): Pre
       "policy",
       `sink+recent: the sinks are ${formatAmount(first)}, expected a whole number of tokens`,
     );
-  return fixed(
-    "sink+recent",
-    named("sink+recent", [sinks, window], [4, 0.3]),
-    "StreamingLLM, arXiv 2309.17453, section 3.2",
-    union(sink(first.value), recent(window)),
-  );
+  return {
+    ...fixed(
+      "sink+recent",
+      named("sink+recent", [sinks, window], [4, 0.3]),
+      "StreamingLLM, arXiv 2309.17453, section 3.2",
+      union(sink(first.value), recent(window)),
+    ),
+    withBudget: (x) => sinkRecent(sinks, x),
+  };
 }
 
-/** H2O (arXiv 2306.14048): heavy hitters and a window, half the budget each. */
+/** H2O (arXiv 2306.14048): heavy hitters and a window, half of a budget each. */
 export function heavyHitter(hitters: AmountLike = 0.25, window: AmountLike = 0.25): Preset {
-  return fixed(
-    "heavy-hitter",
-    named("heavy-hitter", [hitters, window], [0.25, 0.25]),
-    "H2O, arXiv 2306.14048, section 4",
-    union(frequent(hitters), recent(window)),
-  );
+  return {
+    ...fixed(
+      "heavy-hitter",
+      named("heavy-hitter", [hitters, window], [0.25, 0.25]),
+      "H2O, arXiv 2306.14048, section 4",
+      union(frequent(hitters), recent(window)),
+    ),
+    withBudget: (x) => {
+      const half = halved(amountOf(x));
+      return heavyHitter(half, half);
+    },
+  };
 }
 
 /** A policy as a preset of one candidate. */
@@ -144,6 +153,10 @@ export const PRESETS: Readonly<
   "heavy-hitter": { parameters: 2, build: ([hitters, window]) => heavyHitter(hitters, window) },
   "sink+recent": { parameters: 2, build: ([sinks, window]) => sinkRecent(sinks, window) },
 };
+
+function halved({ kind, value }: Amount): AmountLike {
+  return kind === "ratio" ? ratio(value / 2) : count(Math.ceil(value / 2));
+}
 
 function named(name: string, given: readonly AmountLike[], defaults: readonly AmountLike[]): string {
   const texts = given.map((x) => formatAmount(amountOf(x)));

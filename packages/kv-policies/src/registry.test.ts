@@ -208,7 +208,7 @@ describe("a statistic of one's own", () => {
     expect(parsePolicy("limit(full, 3, by -both)", registry).text).toBe(
       "limit(full, 3, by -(mass / valueNorm + mass * exp(-age)))",
     );
-    expect(registry.statisticNames).toEqual(["density", "decayed", "both"]);
+    expect(registry.statisticNames.slice(-3)).toEqual(["density", "decayed", "both"]);
   });
 
   const novelty = defineStatistic({
@@ -224,7 +224,7 @@ describe("a statistic of one's own", () => {
     expect(columnsNeeded(policy)).toEqual({ stored: ["position"], computed: [], custom: ["novelty"] });
     const [statistic] = registry.computed(columnsNeeded(policy).custom);
     expect(statistic?.needs).toEqual(["mass"]);
-    expect(views.map((head) => [...(statistic?.compute(head) ?? [])])).toEqual([
+    expect(views.map((head) => [...(statistic?.compute(head, views) ?? [])])).toEqual([
       [-5, -1, -3, -2, -4],
       [-9, -0, -3, -1],
     ]);
@@ -258,7 +258,7 @@ describe("a statistic of one's own", () => {
     const [statistic] = registryWith({ kind: "statistic", name: "odd", needs: [], compute }).computed(["odd"]);
     const [head] = views;
     if (statistic === undefined || head === undefined) throw new Error("not there");
-    expect(failure(() => statistic.compute(head)).message).toContain(message);
+    expect(failure(() => statistic.compute(head, views)).message).toContain(message);
   });
 
   test.each<[string, unknown, string]>([
@@ -293,14 +293,14 @@ describe("a strategy of one's own", () => {
     expect(resolved.strategy.name).toBe("stripes");
     expect(resolved.strategy.needs).toEqual(["mass"]);
     expect(resolved.strategy.decide(layer).map(({ text }) => text)).toEqual(["every(2, 1)", "every(2)"]);
-    expect(registry.strategyNames).toEqual(["stripes"]);
+    expect(registry.strategyNames.at(-1)).toBe("stripes");
   });
 
   test("is no part of an expression", () => {
     expect(() => parsePolicy("special | stripes", registryWith(stripes))).toThrow(
       '"stripes" is a strategy, which decides for each head; use it by itself',
     );
-    expect(() => resolvePolicy("stripes(3)", registryWith(stripes))).toThrow(PolicySyntaxError);
+    expect(() => resolvePolicy("stripes(3) | special", registryWith(stripes))).toThrow(PolicySyntaxError);
   });
 
   test.each<[string, unknown, string]>([

@@ -1,7 +1,8 @@
-import { WinnowError, columnsOf, type Expr } from "@winnow/core-tensor";
+import { WinnowError, column, columnsOf, type Expr } from "@winnow/core-tensor";
 
-import { formatAmount, type Amount } from "./amount";
+import { amountOf, formatAmount, type Amount } from "./amount";
 import { ComputedStatistic } from "./computed-statistic";
+import { FIELD } from "./field";
 import type { ExpressionPlugin, Plugin, PresetPlugin } from "./plugin";
 import { adoptPolicy, callPlugin, pluginError } from "./plugin-call";
 import { describe, faultOf, isPlugin, isRecord, looksLikePlugin } from "./plugin-check";
@@ -33,8 +34,10 @@ const RESERVED: ReadonlySet<string> = new Set([
  * ```
  */
 export class PolicyRegistry implements PolicyNames {
-  readonly #plugins = new Map<string, Plugin>();
-  readonly #scores = new Map<string, Expr>();
+  readonly #plugins = new Map<string, Plugin>(FIELD.map((plugin) => [plugin.name, plugin]));
+  readonly #scores = new Map<string, Expr>(
+    FIELD.flatMap(({ kind, name }) => (kind === "statistic" ? [[name, column(name)]] : [])),
+  );
   /** Plug-ins that are at work: a text of theirs that names them again would never end. */
   readonly #building = new Set<string>();
 
@@ -112,7 +115,8 @@ export class PolicyRegistry implements PolicyNames {
     if (builtIn !== undefined) return builtIn;
     const plugin = this.#plugins.get(name);
     if (plugin?.kind !== "policy" || !("candidates" in plugin)) return null;
-    return { parameters: Infinity, build: (amounts) => this.#buildPreset(plugin, amounts) };
+    const parameters = plugin.budget === undefined ? Infinity : 1;
+    return { parameters, build: (amounts) => this.#buildPreset(plugin, amounts) };
   }
 
   /** A plug-in statistic's score, or null: an expression, or the column that its function fills. */
@@ -146,9 +150,11 @@ export class PolicyRegistry implements PolicyNames {
   }
 
   #buildPreset(plugin: PresetPlugin, amounts: readonly Amount[]): Preset {
-    const what = called("candidates", amounts);
+    const { budget } = plugin;
+    const taken = amounts.length === 0 && budget !== undefined ? [amountOf(budget)] : amounts;
+    const what = called("candidates", taken);
     return this.#guarded(plugin, what, () => {
-      const built: unknown = callPlugin(plugin, what, () => plugin.candidates(...amounts));
+      const built: unknown = callPlugin(plugin, what, () => plugin.candidates(...taken));
       if (!Array.isArray(built) || built.length === 0) {
         throw pluginError(plugin, `${what} gave ${describe(built)}; expected an array of at least one policy`);
       }
@@ -163,7 +169,7 @@ export class PolicyRegistry implements PolicyNames {
         reading: rows === "probe" ? "cut" : "row",
         generated: plugin.generated ?? "sweep",
         candidates,
-        withBudget: null,
+        withBudget: budget === undefined ? null : (x) => this.#buildPreset(plugin, [amountOf(x)]),
       };
     });
   }

@@ -25,17 +25,24 @@ export function resolvePolicy(text: string, registry: PolicyRegistry = defaultRe
   if (preset !== null) {
     const amounts = cursor.list(() => readAmount(cursor));
     if (cursor.atEnd()) {
-      if (amounts.length > preset.parameters) {
-        cursor.fail(
-          start,
-          `${name} takes ${preset.parameters === 0 ? "no amounts" : `at most ${preset.parameters} amounts`}, and ${amounts.length} are given`,
-        );
-      }
+      expectAmounts(cursor, start, name ?? "", preset.parameters, amounts.length);
       return { kind: "preset", preset: cursor.checked(start, () => preset.build(amounts)) };
     }
   }
   const strategy = name === null ? null : registry.strategy(name);
-  if (strategy !== null && cursor.atEnd()) return { kind: "strategy", strategy };
+  if (strategy !== null) {
+    const amounts = cursor.list(() => readAmount(cursor));
+    if (cursor.atEnd()) {
+      expectAmounts(cursor, start, strategy.name, strategy.parameters, amounts.length);
+      return { kind: "strategy", strategy: strategy.withAmounts(amounts) };
+    }
+  }
   const policy = parsePolicy(text, registry);
   return { kind: "expression", preset: fixed("expression", policy.text, "an expression", policy) };
+}
+
+function expectAmounts(cursor: Cursor, start: number, name: string, most: number, given: number): void {
+  if (given <= most) return;
+  const takes = most === 0 ? "no amounts" : most === 1 ? "at most 1 amount" : `at most ${most} amounts`;
+  cursor.fail(start, `${name} takes ${takes}, and ${given} are given`);
 }

@@ -18,9 +18,18 @@ export const STATISTICS: Readonly<Record<string, { readonly meaning: string; rea
     meaning: "weight from the prompt's last 32 rows (SnapKV, arXiv 2404.14469)",
     expr: column("windowMass"),
   },
+  hits: {
+    meaning: "how often a row of the prompt's last 400 gave more than its mean weight (Scissorhands, arXiv 2305.17118)",
+    expr: column("hits"),
+  },
   lastMass: { meaning: "weight from the newest row (TOVA, arXiv 2401.06104)", expr: column("lastMass") },
   keyNorm: { meaning: "length of the key (arXiv 2406.11430 keeps the shortest)", expr: column("keyNorm") },
   valueNorm: { meaning: "length of the value (VATP, arXiv 2406.12335)", expr: column("valueNorm") },
+  outputNorm: {
+    meaning:
+      "length of what the value adds to the output: mean L1 norm over the group's query heads (CriticalKV, arXiv 2502.03805)",
+    expr: column("outputNorm"),
+  },
   keyDiff: {
     meaning: "cosine between the key and the head's mean key (KeyDiff, arXiv 2504.15364, keeps the least)",
     expr: column("keyDiff"),
@@ -29,7 +38,10 @@ export const STATISTICS: Readonly<Record<string, { readonly meaning: string; rea
   position: { meaning: "true position of the token", expr: column("position") },
 };
 
-const STANDARD = new Set<string>([...STORED_COLUMNS, ...COMPUTED_COLUMNS, "age"]);
+/** Known of a slot while the prompt that it came with is read, and not stored. */
+export const READING_COLUMNS: readonly string[] = ["hits", "outputNorm"];
+
+const STANDARD = new Set<string>([...STORED_COLUMNS, ...COMPUTED_COLUMNS, ...READING_COLUMNS, "age"]);
 
 /** Whether a backend knows the column, as against one that a plug-in computes. */
 export function isStandardColumn(name: string): boolean {
