@@ -5,7 +5,11 @@ import { describe } from "./plugin-check";
 
 /** A statistic that is a function on the host, whose failures are typed errors. */
 export class ComputedStatistic {
-  constructor(private readonly plugin: HostStatistic) {}
+  constructor(
+    private readonly plugin: HostStatistic,
+    /** Whether it is one of this library's, which say where they are computed. */
+    readonly builtIn = false,
+  ) {}
 
   get name(): string {
     return this.plugin.name;

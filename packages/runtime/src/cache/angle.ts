@@ -4,6 +4,7 @@ import { bandsOf, type ProfiledRows } from "@winnow/profiler";
 
 import type { CachePolicy } from "./cache-policy";
 import type { CutDecision } from "./cut-decision";
+import { isVector, type VectorName } from "./head-vectors";
 
 /** What is to be seen of a prompt so that a policy can decide: which rows are profiled, and what is noted of each slot. */
 export interface Angle {
@@ -12,6 +13,8 @@ export interface Angle {
   readonly bands: readonly number[] | null;
   /** Columns of the slots: recorded in attention, computed from keys and values, or by plug-ins. */
   readonly columns: readonly string[];
+  /** What plug-ins read besides columns. */
+  readonly vectors: readonly VectorName[];
 }
 
 /**
@@ -24,14 +27,16 @@ export function angleOf(
   profiled: ProfiledRows,
 ): Angle {
   const named = [...decision.policies.flatMap((policy) => columnNames(columnsNeeded(policy))), ...decision.needs];
+  const names = withNeeds(named, registry);
   return {
     profiled,
     bands: decision.measures ? bandsOf(programs, reading) : null,
-    columns: withNeeds(named, registry).filter((name) => name !== "position"),
+    columns: names.filter((name) => name !== "position" && !isVector(name)),
+    vectors: names.filter(isVector),
   };
 }
 
-/** Columns, with those that the statistics among them are computed from. */
+/** What is read, with what the statistics among it are computed from. */
 export function withNeeds(names: readonly string[], registry: PolicyRegistry): string[] {
   return [...new Set([...names, ...registry.computed([...names]).flatMap((statistic) => statistic.needs)])];
 }

@@ -23,7 +23,7 @@ import { angleOf, columnNames, type Angle } from "./angle";
 import type { CutDecision } from "./cut-decision";
 import type { LayerProfile } from "./layer-profile";
 import type { HeadState, Sequence } from "./sequence";
-import { downloadViews } from "./slot-views";
+import { expectSweepable } from "./sweepable";
 import { KEEP_ALL } from "./within-window";
 
 /** What one head does from now on, and the program that cuts it. */
@@ -79,14 +79,12 @@ export class CutJudge {
   }
 
   /** What a strategy sees of a layer. */
-  async view(l: number, { slots, angle }: LayerProfile): Promise<LayerView> {
-    const { layers, engine } = this.sequence;
+  async view(l: number, profile: LayerProfile): Promise<LayerView> {
     const { decision } = this;
-    const row = l * engine.decoder.shape.heads.kvHeads;
     return {
       layer: l,
-      layers: layers.length,
-      heads: await downloadViews(this.sequence, slots, angle.columns, row),
+      layers: this.sequence.layers.length,
+      heads: await profile.views(l),
       recovery: decision.kind === "strategy" ? decision.threshold : null,
     };
   }
@@ -102,7 +100,10 @@ export class CutJudge {
     l: number,
     profile: LayerProfile,
   ): Promise<readonly Choice[]> {
-    for (const policy of policies) expectColumns(policy, strategy, profile);
+    for (const policy of policies) {
+      expectColumns(policy, strategy, profile);
+      expectSweepable(policy, this.sequence.policy);
+    }
     if (this.sequence.reserveTokenSets(policies)) await profile.classify();
     const programs = policies.map((policy) => compile(policy, this.#context));
     return this.#given(policies, await this.#priced(l, profile, programs));
@@ -204,11 +205,12 @@ export class CutJudge {
   }
 
   /** Positions and flags of the layer's columns: known here while nothing is kept of what came before, else the device's. */
-  async #columns(l: number, { slots, capacity, rowCount }: LayerProfile): Promise<SlotView[]> {
+  async #columns(l: number, profile: LayerProfile): Promise<SlotView[]> {
+    const { capacity, rowCount } = profile;
     const { sequence } = this;
     const { kvHeads } = sequence.engine.decoder.shape.heads;
     const row = l * kvHeads;
-    if (capacity !== rowCount) return downloadViews(sequence, slots, [], row);
+    if (capacity !== rowCount) return profile.views(l, []);
     // What came before the new rows, and was evicted whole, is no column.
     const first = sequence.tokens.length - rowCount;
     const position = Uint32Array.from({ length: rowCount }, (_, i) => first + i);

@@ -1,4 +1,4 @@
-import { WinnowError, type AttendRecord, type DeviceTensor, type KvScratch } from "@winnow/core-tensor";
+import { WinnowError, type AttendRecord, type DeviceTensor, type KvScratch, type Rows } from "@winnow/core-tensor";
 
 import type { CutJudge } from "./cut-judge";
 import { keepAll } from "./keep-all";
@@ -25,6 +25,14 @@ export class DeferredCut implements PromptCut {
 
   beginLayer(): void {
     this.#profiles.push(new LayerProfile(this.judge.sequence, this.rowCount, this.judge.angle));
+  }
+
+  get watchesQueries(): boolean {
+    return this.#newest.watchesQueries;
+  }
+
+  watch(unit: ReadingUnit, qkv: Rows): Promise<void> {
+    return this.#newest.watch(unit, qkv);
   }
 
   record(unit: ReadingUnit, positions: DeviceTensor): AttendRecord | null {

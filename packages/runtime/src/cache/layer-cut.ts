@@ -1,4 +1,4 @@
-import { WinnowError, type AttendRecord, type DeviceTensor, type KvScratch } from "@winnow/core-tensor";
+import { WinnowError, type AttendRecord, type DeviceTensor, type KvScratch, type Rows } from "@winnow/core-tensor";
 
 import type { Choice, CutJudge } from "./cut-judge";
 import { LayerProfile } from "./layer-profile";
@@ -27,6 +27,14 @@ export class LayerCut implements PromptCut {
 
   beginLayer(): void {
     this.#profile.clear();
+  }
+
+  get watchesQueries(): boolean {
+    return this.#profile.watchesQueries;
+  }
+
+  watch(unit: ReadingUnit, qkv: Rows): Promise<void> {
+    return this.#profile.watch(unit, qkv);
   }
 
   record(unit: ReadingUnit, positions: DeviceTensor): AttendRecord | null {

@@ -1,33 +1,45 @@
 import {
+  rows,
   type AttendRecord,
+  type ColumnReduce,
   type DeviceTensor,
   type KvScratch,
   type RowRange,
+  type Rows,
   type StatisticsSpec,
   type StoredColumn,
 } from "@winnow/core-tensor";
+import type { HeadView } from "@winnow/kv-policies";
 
 import type { Angle } from "./angle";
 import { computeStatistics } from "./computed-statistics";
+import { downloadVectors, type HeadVectors } from "./head-vectors";
+import { outputNorms } from "./output-norms";
 import type { ReadingUnit } from "./reading-unit";
 import type { Sequence } from "./sequence";
 import { SlotBuffers } from "./slot-buffers";
+import { downloadViews, withVectors } from "./slot-views";
+import { WatchedQueries } from "./watched-queries";
 
 /** SnapKV's observation window (arXiv 2404.14469, section 4.2), for the column `windowMass`. */
 const WINDOW_ROWS = 32;
 
+/** Scissorhands' history (arXiv 2305.17118, section 5.1), for the column `hits`. */
+const HISTORY_ROWS = 400;
+
 /** How each column is recorded while a prompt is read, and joined with what is stored. */
 const RECORDED: Readonly<
-  Record<RecordedColumn, { readonly reduce: "sum" | "max"; readonly join: "sum" | "max" | "replace" }>
+  Record<RecordedColumn, { readonly reduce: ColumnReduce; readonly join: "sum" | "max" | "replace" }>
 > = {
   mass: { reduce: "sum", join: "sum" },
   maxWeight: { reduce: "max", join: "max" },
   windowMass: { reduce: "sum", join: "replace" },
   lastMass: { reduce: "sum", join: "replace" },
   lastMaxWeight: { reduce: "max", join: "replace" },
+  hits: { reduce: "count", join: "replace" },
 };
 
-type RecordedColumn = Exclude<StoredColumn, "position">;
+type RecordedColumn = Exclude<StoredColumn, "position"> | "hits";
 
 /**
  * What was seen of one layer from one angle: attention weights recorded while its rows were read, and a table of its
@@ -40,7 +52,10 @@ export class LayerProfile implements Disposable {
   readonly table: DeviceTensor | null;
   /** Slots a head has room for. */
   readonly capacity: number;
-  readonly #records = new Map<RecordedColumn, { readonly into: DeviceTensor; readonly rows: readonly RowRange[] }>();
+  #queries: WatchedQueries | null;
+  /** By KV head, where plug-ins read them. */
+  #vectors: readonly HeadVectors[] = [];
+  readonly #records = new Map<RecordedColumn, { readonly into: DeviceTensor; readonly ranges: readonly RowRange[] }>();
 
   /**
    * @param rowCount new rows of the prompt, which the sequence has taken note of already.
@@ -52,16 +67,29 @@ export class LayerProfile implements Disposable {
   ) {
     const { backend, decoder } = sequence.engine;
     const { kvHeads, queryHeads } = decoder.shape.heads;
+    this.#queries = this.#watched();
     this.capacity = Math.max(...sequence.layers.map(({ longest }) => longest)) + rowCount;
     this.slots = new SlotBuffers(backend, kvHeads, this.capacity, angle.columns);
     const options = { label: "profile", category: "activations" } as const;
     for (const name of angle.columns) {
       if (!isRecorded(name)) continue;
       const into = backend.allocate("f32", [kvHeads, this.capacity], options);
-      this.#records.set(name, { into, rows: this.#rowsOf(name) });
+      this.#records.set(name, { into, ranges: this.#rowsOf(name) });
     }
     const shape = [queryHeads, this.capacity, (angle.bands?.length ?? 0) + 1];
     this.table = angle.bands === null ? null : backend.allocate("f32", shape, options);
+  }
+
+  /** Whether the rows' queries are to be seen before they are rotated. */
+  get watchesQueries(): boolean {
+    return this.angle.vectors.includes("queries");
+  }
+
+  /** See the queries of a unit of the prompt. */
+  async watch(unit: ReadingUnit, qkv: Rows): Promise<void> {
+    const { backend } = this.sequence.engine;
+    const first = this.sequence.tokens.length - this.rowCount;
+    if (unit.kind === "prompt") await this.#queries?.add(backend, qkv, first + unit.start);
   }
 
   /** Forget what was recorded. */
@@ -69,6 +97,7 @@ export class LayerProfile implements Disposable {
     const { backend } = this.sequence.engine;
     if (this.table !== null) backend.clear(this.table);
     for (const { into } of this.#records.values()) backend.clear(into);
+    this.#queries = this.#watched();
   }
 
   /** What attention should record of a unit's rows, or null for nothing. */
@@ -80,7 +109,11 @@ export class LayerProfile implements Disposable {
       positions,
       columnRows: this.rowCount,
       tables: this.table === null ? [] : [{ into: this.table, bands: bands ?? [], rows: profiled.ranges }],
-      columns: [...this.#records].map(([name, { into, rows }]) => ({ reduce: RECORDED[name].reduce, into, rows })),
+      columns: [...this.#records].map(([name, { into, ranges }]) => ({
+        reduce: RECORDED[name].reduce,
+        into,
+        rows: ranges,
+      })),
     };
   }
 
@@ -91,11 +124,12 @@ export class LayerProfile implements Disposable {
     const layer = sequence.layers[l];
     if (layer === undefined) return;
     const { backend } = sequence.engine;
-    const recorded: StatisticsSpec["recorded"] = [...this.#records].map(([name, { into }]) => ({
-      name,
-      reduce: RECORDED[name].join,
-      from: into,
-    }));
+    const recorded: StatisticsSpec["recorded"] = [...this.#records].flatMap(([name, { into }]) =>
+      name === "hits" ? [] : [{ name, reduce: RECORDED[name].join, from: into }],
+    );
+    const hits = this.#records.get("hits");
+    const counted = slots.table.columns.hits;
+    if (hits !== undefined && counted !== undefined) backend.copy(rows(hits.into), rows(counted));
     backend.statistics({
       heads,
       paged: layer.paged,
@@ -106,7 +140,18 @@ export class LayerProfile implements Disposable {
       into: slots.table,
       firstRow: 0,
     });
-    await computeStatistics(sequence, slots, this.angle.columns, l * heads.kvHeads);
+    await this.#collectVectors(l, scratch);
+    await computeStatistics(sequence, slots, this.angle.columns, l * heads.kvHeads, this.#vectors);
+  }
+
+  /**
+   * The layer's heads as policies and plug-ins see them.
+   *
+   * @param names columns to bring along.
+   */
+  async views(l: number, names = this.angle.columns): Promise<HeadView[]> {
+    const { kvHeads } = this.sequence.engine.decoder.shape.heads;
+    return withVectors(await downloadViews(this.sequence, this.slots, names, l * kvHeads), this.#vectors);
   }
 
   /** Give the collected slots the classes that their tokens have now. */
@@ -127,11 +172,40 @@ export class LayerProfile implements Disposable {
     this.table?.[Symbol.dispose]();
   }
 
+  async #collectVectors(l: number, scratch: KvScratch): Promise<void> {
+    const { sequence, angle, slots } = this;
+    const { engine } = sequence;
+    const norms = slots.table.columns.outputNorm;
+    if (angle.vectors.length === 0 && norms === undefined) return;
+    const rotary = engine.rotaries.all[engine.rotaries.ofLayer[l] ?? 0];
+    const vectors = await downloadVectors(sequence, l, scratch, this.rowCount);
+    this.#vectors = vectors.map((of, head) => ({
+      ...of,
+      queries: rotary === undefined ? null : (this.#queries?.moments(head, rotary) ?? null),
+    }));
+    if (norms === undefined) return;
+    const found = await outputNorms(
+      engine,
+      l,
+      vectors.map(({ values }) => values),
+    );
+    found.forEach((ofHead, head) => {
+      engine.backend.write(norms, ofHead, head * this.capacity);
+    });
+  }
+
+  #watched(): WatchedQueries | null {
+    if (!this.watchesQueries) return null;
+    const { heads, attentionScale } = this.sequence.engine.decoder.shape;
+    return new WatchedQueries(heads, attentionScale);
+  }
+
   #rowsOf(name: RecordedColumn): readonly RowRange[] {
-    const last = (rows: number): RowRange[] => [
-      { start: Math.max(0, this.rowCount - rows), end: this.rowCount, stride: 1 },
+    const last = (count: number): RowRange[] => [
+      { start: Math.max(0, this.rowCount - count), end: this.rowCount, stride: 1 },
     ];
     if (name === "windowMass") return last(WINDOW_ROWS);
+    if (name === "hits") return last(HISTORY_ROWS);
     if (name === "lastMass" || name === "lastMaxWeight") return last(1);
     return this.angle.profiled.ranges;
   }

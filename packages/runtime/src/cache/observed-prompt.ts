@@ -1,4 +1,4 @@
-import { WinnowError, type AttendRecord, type DeviceTensor, type KvScratch } from "@winnow/core-tensor";
+import { WinnowError, type AttendRecord, type DeviceTensor, type KvScratch, type Rows } from "@winnow/core-tensor";
 import { full } from "@winnow/kv-policies";
 import { profiledRows, type ProfiledRows } from "@winnow/profiler";
 
@@ -122,7 +122,8 @@ function keyOf({ profiled, bands }: Angle): string {
 function addAngle(angles: Map<string, Angle>, angle: Angle): void {
   const known = angles.get(keyOf(angle));
   const columns = new Set([...(known?.columns ?? []), ...angle.columns]);
-  angles.set(keyOf(angle), { ...angle, columns: [...columns] });
+  const vectors = new Set([...(known?.vectors ?? []), ...angle.vectors]);
+  angles.set(keyOf(angle), { ...angle, columns: [...columns], vectors: [...vectors] });
 }
 
 /** Keeps every layer of a prompt, and what was seen of it from each angle. */
@@ -143,6 +144,14 @@ class Observer implements PromptCut {
       this.profiles.get(key)?.push(profile);
       return profile;
     });
+  }
+
+  get watchesQueries(): boolean {
+    return this.#newest.some((profile) => profile.watchesQueries);
+  }
+
+  async watch(unit: ReadingUnit, qkv: Rows): Promise<void> {
+    for (const profile of this.#newest) if (profile.watchesQueries) await profile.watch(unit, qkv);
   }
 
   record(unit: ReadingUnit, positions: DeviceTensor): AttendRecord | null {

@@ -72,6 +72,7 @@ export async function readPrompt(
         const started = performance.now();
         const hidden = rows(reading.hidden, unit.start, unit.count);
         const qkv = decoder.projectQkv(weights, hidden, reading.workspace);
+        if (cut.watchesQueries) await cut.watch(unit, qkv);
         const { heads } = decoder.shape;
         backend.append({
           heads,

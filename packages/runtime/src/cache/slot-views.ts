@@ -1,5 +1,6 @@
 import type { HeadView } from "@winnow/kv-policies";
 
+import type { HeadVectors } from "./head-vectors";
 import type { Sequence } from "./sequence";
 import type { SlotBuffers } from "./slot-buffers";
 
@@ -39,5 +40,15 @@ export async function downloadViews(
       length: tokens.length,
       classes,
     };
+  });
+}
+
+/** Views with the keys and values behind their slots, and what asked for these. */
+export function withVectors(views: readonly HeadView[], vectors: readonly HeadVectors[]): HeadView[] {
+  return views.map((view, row) => {
+    const of = vectors[row];
+    if (of === undefined) return view;
+    const { keys, values, queries } = of;
+    return { ...view, keys, values, ...(queries === null ? {} : { queries }) };
   });
 }

@@ -2,6 +2,7 @@ import type { DeviceTensor, SelectSlots } from "@winnow/core-tensor";
 import { ScoreTable, columnsNeeded, type ColumnNeeds } from "@winnow/kv-policies";
 
 import { computeStatistics } from "./computed-statistics";
+import { downloadVectors, isVector, type HeadVectors } from "./head-vectors";
 import type { LayerCache } from "./layer-cache";
 import type { Sequence } from "./sequence";
 import { SelectionBuffers, SlotBuffers } from "./slot-buffers";
@@ -113,6 +114,7 @@ export class Sweeper implements Disposable {
       ...hostNeeds,
     ]);
     names.delete("position");
+    for (const name of names) if (isVector(name)) names.delete(name);
     const buffers = this.#tableFor([...names].sort());
     sequence.layers.forEach((layer, l) => {
       backend.statistics({
@@ -124,7 +126,13 @@ export class Sweeper implements Disposable {
         firstRow: l * heads.kvHeads,
       });
     });
-    await computeStatistics(sequence, buffers, custom, 0);
+    const vectors: HeadVectors[] = [];
+    if (hostNeeds.some(isVector)) {
+      for (const l of sequence.layers.keys()) {
+        for (const of of await downloadVectors(sequence, l, null, 0)) vectors.push({ ...of, queries: null });
+      }
+    }
+    await computeStatistics(sequence, buffers, custom, 0, vectors);
     return { slots: buffers.table, keep: buffers.keep, kept: buffers.kept };
   }
 

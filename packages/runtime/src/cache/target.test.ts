@@ -66,6 +66,10 @@ describe.each(backends)("a target in bytes, on %s", (name) => {
   test("is refused where nothing can be turned, and beside a recovery", () => {
     expect(() => model.createSession({ policy: "full", target: 0.5 })).toThrow("keeps what it keeps");
     expect(() => model.createSession({ target: 0 })).toThrow("(0, 1]");
+    expect(() => model.createSession({ policy: "top(hits, 30%)" })).toThrow(
+      'ranks by "hits", which is known of a token only',
+    );
+    expect(() => model.createSession({ policy: "top(expectedMass, 9)" })).toThrow('ranks by "queries"');
     expect(() => model.createSession({ target: 0.5, recovery: 0.9 })).toThrow("a target and a recovery are both given");
   });
 
@@ -81,8 +85,7 @@ describe.each(backends)("a target in bytes, on %s", (name) => {
       { policy: "fastgen", target: 0.5 },
     ];
     const policies = asked.map((options) => resolveSession(options, model).policy);
-    const before = model.engine.backend.memory.snapshot().total;
-    {
+    const cutAll = async (): Promise<void> => {
       using observed = await ObservedPrompt.read(model.engine, policies, IDS, part().probe);
       for (const [i, options] of asked.entries()) {
         const policy = policies[i];
@@ -92,7 +95,10 @@ describe.each(backends)("a target in bytes, on %s", (name) => {
         expect(stateOf(cut), JSON.stringify(options)).toEqual(expected);
         expect([...(await model.engine.backend.download(cut.logits))]).toEqual([...logits]);
       }
-    }
+    };
+    await cutAll();
+    const before = model.engine.backend.memory.snapshot().total;
+    await cutAll();
     expect(model.engine.backend.memory.snapshot().total).toBe(before);
   });
 });

@@ -15,6 +15,7 @@ import { checkPlan, type HeadPlan, type ModelFingerprint } from "@winnow/profile
 
 import type { ByteTarget } from "../cache/byte-target";
 import type { CachePolicy, Decision } from "../cache/cache-policy";
+import { expectSweepable } from "../cache/sweepable";
 import type { SessionSettings } from "./session";
 import type { SessionOptions } from "./session-options";
 
@@ -108,6 +109,7 @@ function searchPolicy(
     };
   }
   const { preset } = resolved;
+  for (const candidate of preset.candidates) expectSweepable(candidate, { generated: preset.generated, registry });
   if (options.recovery !== undefined && preset.threshold === null) {
     throw new WinnowError(
       "usage",

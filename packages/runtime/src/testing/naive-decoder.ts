@@ -9,6 +9,14 @@ export interface Sight {
   readonly sees: (layer: number, kvHead: number, row: number, column: number) => boolean;
   /** The position that a row's query and key are rotated to. */
   readonly positionOf?: (row: number) => number;
+  /** Told of every query head's row: its query before rotation, and the weights of the columns that it sees, in order. */
+  readonly onRow?: (
+    layer: number,
+    queryHead: number,
+    row: number,
+    query: Float64Array,
+    weights: readonly number[],
+  ) => void;
 }
 
 type Vector = Float64Array;
@@ -83,7 +91,7 @@ export class NaiveDecoder {
   }
 
   /** The logits of each row from `first` on. */
-  logits(tokens: readonly number[], first: number, { sees, positionOf = (row) => row }: Sight): Vector[] {
+  logits(tokens: readonly number[], first: number, { sees, positionOf = (row) => row, onRow }: Sight): Vector[] {
     const { shape } = this.model.engine.decoder;
     const { queryHeads, kvHeads, headDim } = shape.heads;
     const hidden = tokens.map((id) =>
@@ -99,7 +107,7 @@ export class NaiveDecoder {
           const weight = layer.queryKeyNorm?.slice(h * headDim, (h + 1) * headDim);
           return this.rotated(weight === undefined ? head : this.normed(head, weight), l, positionOf(row));
         });
-        return { rotated, values: heads.slice(queryHeads + kvHeads) };
+        return { heads, rotated, values: heads.slice(queryHeads + kvHeads) };
       });
       hidden.forEach((x, row) => {
         const attended = new Float64Array(queryHeads * headDim);
@@ -111,6 +119,7 @@ export class NaiveDecoder {
             capped(dot(query, rows[column]?.rotated[queryHeads + kv]) * shape.attentionScale, shape.scoreCap),
           );
           const weights = softmax(scores);
+          onRow?.(l, head, row, rows[row]?.heads[head] ?? new Float64Array(0), weights);
           columns.forEach((column, c) => {
             rows[column]?.values[kv]?.forEach((value, i) => {
               const at = head * headDim + i;
