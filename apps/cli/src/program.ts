@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { version } from "../package.json";
 import { chatCommand } from "./commands/chat";
 import { convertCommand } from "./commands/convert";
+import { evalCommand } from "./commands/eval";
 import { estimateCommand } from "./commands/estimate";
 import { inspectCommand } from "./commands/inspect";
 import { modelsCommand } from "./commands/models";
@@ -26,6 +27,7 @@ export function makeProgram(): Command {
     chatCommand(),
     profileCommand(),
     inspectCommand(),
+    evalCommand(),
     estimateCommand(),
     convertCommand(),
     pullCommand(),

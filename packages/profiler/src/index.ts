@@ -3,6 +3,8 @@ export { estimateCache, type CacheEstimate, type CacheShape } from "./estimate";
 export { heatMap, type HeatMapOptions, type TerminalColours } from "./heat-map";
 export { heatMapHtml } from "./heat-map-html";
 export { heatMapSvg } from "./heat-map-svg";
+export { cssColour, inkOn, scaleColour, type Colour } from "./colour-scale";
+export { escapeMarkup } from "./markup";
 export { checkPlan, formatPlan, parsePlan, type HeadPlan, type ModelFingerprint } from "./plan";
 export { price, type CandidatePrice, type GroupRule, type MassSummary, type PricingOptions } from "./price";
 export { askQuestion, bandsOf, type Question, type Reading } from "./question";

@@ -31,6 +31,7 @@ export {
   type SessionState,
 } from "./session/session";
 export type { SessionOptions } from "./session/session-options";
+export { Comparison, CutPrompt, type CutSize } from "./session/compare";
 export { Chat, type AskOptions, type ChatState } from "./session/chat";
 export { chatParts, idsPart, textPart, turnParts, withProbe } from "./prompt/parts";
 export type { Checkpoint } from "./checkpoint/checkpoint";

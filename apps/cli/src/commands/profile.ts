@@ -1,6 +1,3 @@
-import { writeFile } from "node:fs/promises";
-
-import { WinnowError } from "@winnow/core-tensor";
 import {
   formatPlan,
   formatShare,
@@ -20,6 +17,7 @@ import { readingOf, withPrompt, type PromptFlags } from "../options/prompt";
 import { terminalColours } from "../output/colours";
 import { progressBar } from "../output/progress";
 import { printJson } from "../output/result";
+import { writeText } from "../output/write-text";
 
 interface ProfileFlags extends ModelFlags, PromptFlags, Omit<CacheFlags, "plan"> {
   readonly svg?: string;
@@ -64,9 +62,9 @@ async function profile(flags: ProfileFlags): Promise<void> {
     stop();
   }
   const report = profileReport(model, session);
-  if (flags.svg !== undefined) await write(flags.svg, heatMapSvg(report), "--svg");
-  if (flags.html !== undefined) await write(flags.html, heatMapHtml(report), "--html");
-  if (plan !== undefined) await write(plan, planOf(model, session, report), "--plan");
+  if (flags.svg !== undefined) await writeText(flags.svg, heatMapSvg(report), "--svg");
+  if (flags.html !== undefined) await writeText(flags.html, heatMapHtml(report), "--html");
+  if (plan !== undefined) await writeText(plan, planOf(model, session, report), "--plan");
   if (json) printJson(profileResult(report));
   else process.stdout.write(`${heatMap(report, { colours: terminalColours() })}\n\n${table(report)}\n`);
 }
@@ -112,13 +110,4 @@ function table(report: ProfileReport): string {
     line("layer", "head", "policy", "recovery", "kept"),
     ...rows,
   ].join("\n");
-}
-
-async function write(file: string, text: string, flag: string): Promise<void> {
-  try {
-    await writeFile(file, text);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new WinnowError("file", `${flag} ${file}: it cannot be written: ${reason}`, { cause });
-  }
 }

@@ -1,0 +1,99 @@
+import { Command, Option } from "commander";
+
+import { cellsOf, DEFAULT_POLICIES, targetsOf } from "../eval/cells";
+import { evalHtml } from "../eval/report/html";
+import type { EvalReport } from "../eval/report/eval-report";
+import { evalTable } from "../eval/report/table";
+import { evaluate } from "../eval/evaluate";
+import { SavedAnswers } from "../eval/saved-answers";
+import { tasksOf } from "../eval/tasks/tasks";
+import { abortOnInterrupt } from "../interrupt";
+import { loadPlugins } from "../options/cache";
+import { openModel, withModel, type ModelFlags } from "../options/model";
+import { collect, whole } from "../options/numbers";
+import { progressBar } from "../output/progress";
+import { printJson } from "../output/result";
+import { writeText } from "../output/write-text";
+
+interface EvalFlags extends ModelFlags {
+  readonly tasks: string;
+  readonly policies: string;
+  readonly targets: string;
+  readonly samples: number;
+  readonly seed: number;
+  readonly question: "seen" | "unseen";
+  readonly tokens: number;
+  readonly calibration?: boolean;
+  readonly plugin: readonly string[];
+  readonly save?: string;
+  readonly html?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  winnow eval --model models/demo --tasks needle,keys --policies adaptive,snapkv,random --targets 50%,25% --samples 50
+  winnow eval --model models/demo --tasks all --samples 200 --save answers.jsonl --html report.html`;
+
+export function evalCommand(): Command {
+  return withModel(
+    new Command("eval").description("Answer questions under many policies, and compare them with the full cache."),
+  )
+    .option("--tasks <names>", "all, or some of needle,keys,rows,hops,second,instructions,story,ppl", "all")
+    .option("--policies <names>", "policies to compare, separated by commas", DEFAULT_POLICIES)
+    .option("--targets <shares>", "shares of the full cache's bytes that they may keep", "75%,50%,35%,25%")
+    .option("--samples <n>", "examples of each task", whole(1), 50)
+    .option("--seed <n>", "what the examples are drawn from", whole(0), 1)
+    .addOption(
+      new Option("--question <when>", "whether the question is read before the cut")
+        .choices(["seen", "unseen"])
+        .default("unseen"),
+    )
+    .option("--tokens <n>", "the most tokens of a context", whole(16), 256)
+    .option("--calibration", "draw examples that are never held out, for tuning")
+    .option("--plugin <file>", "a module of policies, statistics or strategies; may be repeated", collect, [])
+    .option("--save <file>", "keep every answer there, and go on from it where a run was interrupted")
+    .option("--html <file>", "write everything as one page with plots")
+    .option("--json", "print one JSON object and nothing else")
+    .addHelpText("after", EXAMPLES)
+    .action(run);
+}
+
+async function run(flags: EvalFlags): Promise<void> {
+  const tasks = tasksOf(flags.tasks);
+  const cells = cellsOf(flags.policies, targetsOf(flags.targets), await loadPlugins(flags.plugin));
+  const { signal, stop } = abortOnInterrupt();
+  using model = await openModel(flags, signal);
+  const kind = flags.calibration === true ? "calibration" : "held-out";
+  const { seed, samples, tokens, question } = flags;
+  const settings = {
+    model: model.fingerprint,
+    backend: model.engine.backend.name,
+    kvType: model.engine.store.layout.kvType,
+    cells: cells.map(({ policy, target }) => [policy, target]),
+    ...{ seed, tokens, question, kind },
+  };
+  const saved = flags.save === undefined ? null : await SavedAnswers.open(flags.save, settings);
+  const bar = progressBar("answering", flags.json === true);
+  try {
+    const results = await evaluate(model, {
+      tasks,
+      cells,
+      samples,
+      seed,
+      tokens,
+      kind,
+      seen: question === "seen",
+      saved,
+      signal,
+      onProgress: bar.update,
+    });
+    const report: EvalReport = { model: flags.model, backend: settings.backend, question, seed, tokens, results };
+    if (flags.html !== undefined) await writeText(flags.html, evalHtml(report), "--html");
+    bar.stop();
+    if (flags.json === true) printJson({ ...report });
+    else process.stdout.write(evalTable(report));
+  } finally {
+    bar.stop();
+    stop();
+  }
+}

@@ -1,0 +1,62 @@
+import { WinnowError } from "@winnow/core-tensor";
+import { resolvePolicy, type PolicyRegistry } from "@winnow/kv-policies";
+import type { SessionOptions } from "@winnow/runtime";
+
+/** A policy at a target: a line of the table. */
+export interface Cell {
+  readonly policy: string;
+  /** The share of the full cache's bytes that it may keep; null where the policy keeps what it keeps. */
+  readonly target: number | null;
+  readonly session: SessionOptions;
+}
+
+/** Policies that are compared unless told otherwise. */
+export const DEFAULT_POLICIES =
+  "full,fastgen,adaptive,sink+recent,heavy-hitter,random,scissorhands,tova,snapkv,pyramidkv,ada-kv,keydiff,knorm,expected-attention,criticalkv,kvzip,r-kv,layer-window";
+
+/**
+ * Every policy at every target. The full cache comes first, whether it was asked for or not: others are compared with it.
+ *
+ * @param policies names or expressions, separated by commas outside of parentheses.
+ * @throws PolicySyntaxError for a text that is no policy.
+ */
+export function cellsOf(policies: string, targets: readonly number[], registry: PolicyRegistry): readonly Cell[] {
+  const names = [...new Set(["full", ...splitOutside(policies)])];
+  return names.flatMap((policy): Cell[] => {
+    const resolved = resolvePolicy(policy, registry);
+    const turns =
+      resolved.kind === "strategy"
+        ? resolved.strategy.withBudget !== null
+        : resolved.preset.withBudget !== null || resolved.preset.threshold !== null;
+    if (!turns) return [{ policy, target: null, session: { policy, registry } }];
+    return targets.map((target) => ({ policy, target, session: { policy, target, registry } }));
+  });
+}
+
+/**
+ * Shares such as `75%,50%`.
+ *
+ * @throws WinnowError `usage`
+ */
+export function targetsOf(text: string): readonly number[] {
+  return text.split(",").map((part) => {
+    const trimmed = part.trim();
+    const value = trimmed.endsWith("%") ? Number(trimmed.slice(0, -1)) / 100 : Number(trimmed);
+    if (trimmed === "" || !(value > 0 && value <= 1)) {
+      throw new WinnowError("usage", `--targets: "${trimmed}" is no share; expected some such as 75%,50%,35%,25%`);
+    }
+    return value;
+  });
+}
+
+function splitOutside(text: string): string[] {
+  const parts: string[] = [""];
+  let depth = 0;
+  for (const character of text) {
+    if (character === "(") depth++;
+    if (character === ")") depth--;
+    if (character === "," && depth === 0) parts.push("");
+    else parts.push((parts.pop() ?? "") + character);
+  }
+  return parts.map((part) => part.trim()).filter((part) => part !== "");
+}

@@ -1,0 +1,62 @@
+import type { Model } from "@winnow/runtime";
+
+import type { Cell } from "./cells";
+import { resultsOf, type AnsweredSample, type EvalResult } from "./results";
+import { runExample } from "./run-example";
+import type { SavedAnswers } from "./saved-answers";
+import { exampleSeed } from "./seeds";
+import type { Task } from "./tasks/task";
+import { TASKS } from "./tasks/tasks";
+import { Draw } from "./world/draw";
+
+export interface EvaluateOptions {
+  readonly tasks: readonly Task[];
+  /** The first of which is the full cache. */
+  readonly cells: readonly Cell[];
+  readonly samples: number;
+  readonly seed: number;
+  /** The most tokens of a context. */
+  readonly tokens: number;
+  readonly kind: "held-out" | "calibration";
+  readonly seen: boolean;
+  readonly saved: SavedAnswers | null;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Answer every sample of every task under every cell: a prompt is read once for all of them. */
+export async function evaluate(model: Model, options: EvaluateOptions): Promise<readonly EvalResult[]> {
+  const { tasks, cells, samples, saved, signal, seen } = options;
+  const size = {
+    tokens: options.tokens,
+    count: (text: string) => model.tokenizer.encode(text, { addSpecial: false }).length,
+  };
+  const answered: AnsweredSample[][] = tasks.map(() => []);
+  let done = 0;
+  for (const [t, task] of tasks.entries()) {
+    for (let sample = 0; sample < samples; sample++) {
+      const known = saved?.get(task.name, sample) ?? null;
+      const seed = exampleSeed(options.seed, TASKS.indexOf(task), sample, options.kind);
+      const one = known ?? (await answer(model, task, new Draw(seed), size, sample, cells, { seen, signal }));
+      if (known === null) await saved?.put(task.name, one);
+      answered[t]?.push(one);
+      options.onProgress?.(++done, tasks.length * samples);
+    }
+  }
+  return resultsOf(tasks, cells, answered);
+}
+
+async function answer(
+  model: Model,
+  task: Task,
+  draw: Draw,
+  size: Parameters<Task["example"]>[1],
+  sample: number,
+  cells: readonly Cell[],
+  options: Parameters<typeof runExample>[4],
+): Promise<AnsweredSample> {
+  const example = task.example(draw, size);
+  const outcomes = await runExample(model, example, task.grading, cells, options);
+  const { question = "", answer: right = "" } = example.turns.at(-1) ?? {};
+  return { asked: { sample, question, answer: right }, outcomes };
+}

@@ -1,0 +1,57 @@
+import { WinnowError } from "@winnow/core-tensor";
+import { Conversation, turnParts, type Model, type PromptPart } from "@winnow/runtime";
+
+import type { Example } from "./tasks/task";
+
+/** An example as a model reads it. */
+export interface ExampleTokens {
+  /** What is read and cut. */
+  readonly prompt: PromptPart;
+  /** What is read behind the cut, up to where the answer begins. */
+  readonly before: readonly number[];
+  /** The answer, with the token that ends it. */
+  readonly answer: readonly number[];
+}
+
+/**
+ * @param seen whether the first question is read before the cut, or behind it.
+ * @throws WinnowError `tokenizer` where the model has no chat template, or one that rewrites what was said.
+ */
+export function exampleTokens(model: Model, { system, context, turns }: Example, seen: boolean): ExampleTokens {
+  const { template, tokenizer } = model;
+  if (template === null)
+    throw new WinnowError("tokenizer", `${model.dir} has no chat template, and tasks are conversations`);
+  const conversation = new Conversation(template);
+  const shielded = (text: string): string => template.shield(text, tokenizer);
+  const encode = (text: string): number[] => tokenizer.encode(text, { addSpecial: false, shielded: true });
+  if (system !== null) conversation.system(shielded(system));
+  const parts: PromptPart[] = [];
+  let answer: number[] = [];
+  for (const [i, turn] of turns.entries()) {
+    const question = shielded(turn.question);
+    const asked =
+      i > 0 || context === ""
+        ? conversation.ask(question)
+        : seen
+          ? conversation.ask(`${shielded(context)}\n\n${question}`)
+          : conversation.ask(shielded(context), question);
+    if (i > 0) parts.push({ ids: answer, probe: null });
+    parts.push(...turnParts(tokenizer, asked));
+    const closing = encode(conversation.answered(shielded(turn.answer)));
+    // What ends an answer is a part of it; what a template writes behind that is the next turn's.
+    const end = closing.findIndex((id) => model.eosIds.has(id));
+    answer = [...encode(shielded(turn.answer)), ...closing.slice(0, end + 1)];
+    if (i < turns.length - 1) answer.push(...closing.slice(end + 1));
+  }
+  const [prompt, ...rest] = joinHead(parts);
+  if (prompt === undefined || answer.length === 0)
+    throw new WinnowError("prompt", "an example has no question or no answer");
+  return { prompt, before: rest.flatMap(({ ids }) => ids), answer };
+}
+
+/** A long system message is a part of its own: here it is read with what follows it. */
+function joinHead(parts: readonly PromptPart[]): readonly PromptPart[] {
+  const [first, second, ...others] = parts;
+  if (first?.shared !== true || second === undefined) return parts;
+  return [{ ids: [...first.ids, ...second.ids], probe: second.probe }, ...others];
+}

@@ -1,0 +1,33 @@
+import type { EvalResult } from "../results";
+
+/** Everything that an evaluation found. */
+export interface EvalReport {
+  readonly model: string;
+  readonly backend: string;
+  /** Whether prompts were cut with the question seen. */
+  readonly question: "seen" | "unseen";
+  readonly seed: number;
+  /** The most tokens of a context. */
+  readonly tokens: number;
+  readonly results: readonly EvalResult[];
+}
+
+/** Results of one task, and of those the lines of each policy. */
+export function byTask({ results }: EvalReport): ReadonlyMap<string, readonly EvalResult[]> {
+  return grouped(results, ({ task }) => task);
+}
+
+export function byPolicy(results: readonly EvalResult[]): ReadonlyMap<string, readonly EvalResult[]> {
+  return grouped(results, ({ policy }) => policy);
+}
+
+function grouped<T>(of: readonly T[], key: (one: T) => string): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const one of of) groups.set(key(one), [...(groups.get(key(one)) ?? []), one]);
+  return groups;
+}
+
+/** A result whose difference from the full cache is no accident, over the whole table. */
+export function differs({ p }: EvalResult): boolean {
+  return p !== null && p < 0.05;
+}
