@@ -133,7 +133,9 @@ export class PolicyRegistry implements PolicyNames {
   computed(names: readonly string[]): ComputedStatistic[] {
     return names.flatMap((name) => {
       const plugin = this.#plugins.get(name);
-      return plugin?.kind === "statistic" && "compute" in plugin ? [new ComputedStatistic(plugin, FIELD.includes(plugin))] : [];
+      return plugin?.kind === "statistic" && "compute" in plugin
+        ? [new ComputedStatistic(plugin, FIELD.includes(plugin))]
+        : [];
     });
   }
 

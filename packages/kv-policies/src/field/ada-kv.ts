@@ -39,7 +39,7 @@ export function adaKv(options: {
       const equal = Math.min(slotsOf(x, heads[0]?.length ?? 0), scores[0]?.length ?? 0);
       const floor = Math.floor(equal * SAFEGUARD);
       return sharedBudget(scores, equal * heads.length).map((count) =>
-        besideWindow(Math.round(count * (1 - SAFEGUARD) + floor), score),
+        besideWindow(Math.round(count * (1 - SAFEGUARD) + floor), score, x),
       );
     },
   });

@@ -3,7 +3,7 @@ import { add, constant, mul, column } from "@winnow/core-tensor";
 import { ratio, slotsOf, type Amount } from "../amount";
 import { definePolicy } from "../plugin";
 import { full, limit, minus, recent, union } from "../policy";
-import { OBSERVED_ROWS } from "./observation-window";
+import { OBSERVED_ROWS, newest } from "./observation-window";
 import { POOLED_WINDOW_MASS } from "./snapkv";
 
 /** Keeps values from deciding where nothing is attended to (its code's ε). */
@@ -23,7 +23,7 @@ export const criticalkv = definePolicy({
     const half = halfOf(x);
     const first = limit(minus(full(), window), half, POOLED_WINDOW_MASS);
     const score = mul(add(POOLED_WINDOW_MASS, constant(EPSILON)), column("outputNorm"));
-    return [union(window, first, limit(minus(minus(full(), window), first), half, score))];
+    return [union(newest(OBSERVED_ROWS, x), first, limit(minus(minus(full(), window), first), half, score))];
   },
 });
 

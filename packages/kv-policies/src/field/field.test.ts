@@ -29,6 +29,10 @@ const merged = (...sets: readonly (readonly number[])[]): number[] => [...new Se
 const range = (from: number, to: number): number[] =>
   Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 
+/** A window's newest, as many as the budget has room for. */
+const newest = (length: number, window: number, k: number): number[] =>
+  range(Math.max(0, length - Math.min(window, k)), length);
+
 /** SnapKV's votes: for a slot before the window the greatest among the three before it, itself and the three behind. */
 function pooled(head: HeadView): number[] {
   const before = Math.max(0, head.count - WINDOW);
@@ -37,9 +41,7 @@ function pooled(head: HeadView): number[] {
 }
 
 const snapkv: Formula = ({ length, layers }, k) =>
-  layers.map(({ heads }) =>
-    heads.map((head) => merged(best(pooled(head), k), range(Math.max(0, length - WINDOW), length))),
-  );
+  layers.map(({ heads }) => heads.map((head) => merged(best(pooled(head), k), newest(length, WINDOW, k))));
 
 const pyramidkv: Formula = (scene, k) => {
   const { length, layers } = scene;
@@ -54,7 +56,7 @@ const pyramidkv: Formula = (scene, k) => {
   return layers.map(({ heads }, l) => {
     const share = layers.length > 1 ? most - ((most - end) / (layers.length - 1)) * l : k;
     const budget = Math.min(room, Math.round(share));
-    return heads.map((head) => merged(best(pooled(head), budget), range(room, length)));
+    return heads.map((head) => merged(best(pooled(head), budget), newest(length, WINDOW, k)));
   });
 };
 
@@ -68,7 +70,7 @@ const adakv: Formula = ({ length, layers }, k) =>
     return heads.map((head, h) => {
       const own = chosen.filter((one) => one.h === h).length;
       const budget = Math.round(0.8 * own + Math.floor(0.2 * equal));
-      return merged(best(pooled(head), budget), range(room, length));
+      return merged(best(pooled(head), budget), newest(length, WINDOW, k));
     });
   });
 
@@ -93,8 +95,7 @@ const tova: Formula = byHead((_, heads) =>
 const scissorhands: Formula = ({ length, layers }, k) =>
   layers.map(({ heads }) =>
     heads.map((head) => {
-      const recent = range(Math.max(0, length - 10), length);
-      return merged(recent, best(column(head, "hits"), k, range(0, Math.max(0, length - 10))));
+      return merged(newest(length, 10, k), best(column(head, "hits"), k, range(0, Math.max(0, length - 10))));
     }),
   );
 
@@ -109,7 +110,7 @@ const criticalkv: Formula = ({ length, layers }, k) =>
       const weighted = votes.map((vote, i) =>
         Math.fround(Math.fround(vote + Math.fround(1e-4)) * (head.columns.outputNorm?.[i] ?? 0)),
       );
-      return merged(first, best(weighted, half, rest), range(room.length, length));
+      return merged(first, best(weighted, half, rest), newest(length, WINDOW, k));
     }),
   );
 
@@ -191,7 +192,7 @@ const rKv: Formula = ({ length, layers }, k) =>
       const mass = column(head, "lastMass");
       const total = mass.reduce((sum, x) => sum + x, 0);
       const scores = mean.map((x, i) => 0.1 * (total === 0 ? 0 : (mass[i] ?? 0) / total) - 0.9 * (Math.exp(x) / all));
-      return merged(range(Math.max(0, length - 8), length), best(scores, k, range(0, Math.max(0, length - 8))));
+      return merged(newest(length, 8, k), best(scores, k, range(0, Math.max(0, length - 8))));
     }),
   );
 
@@ -256,8 +257,7 @@ test("budgets out of range, and more amounts than one, are refused", () => {
   expect(() => resolvePolicy("snapkv(120%)")).toThrow("out of range");
   expect(() => resolvePolicy("snapkv(10%, 20%)")).toThrow("snapkv takes at most 1 amount, and 2 are given");
   expect(() => resolvePolicy("kvzip(10%, 20%)")).toThrow("kvzip takes at most 1 amount, and 2 are given");
-  expect(() =>
-    new PolicyRegistry().register({ kind: "strategy", name: "x", needs: [], budget: 2.5, decide: () => [] }),
+  expect(() => { new PolicyRegistry().register({ kind: "strategy", name: "x", needs: [], budget: 2.5, decide: () => [] }); },
   ).toThrow("has the budget 2.5");
 });
 

@@ -9,8 +9,14 @@ export const OBSERVED_ROWS = 32;
  * The observation window, and of what is before it the slots of greatest score.
  *
  * @param x how many of those: a share of the length, or a count; 0 for none.
+ * @param most of the window, where a budget has no room for all of it.
  */
-export function besideWindow(x: AmountLike, score: string | Expr): Policy {
-  const window = recent(OBSERVED_ROWS);
-  return union(window, x === 0 ? none() : limit(minus(full(), window), x, score));
+export function besideWindow(x: AmountLike, score: string | Expr, most = x): Policy {
+  const before = minus(full(), recent(OBSERVED_ROWS));
+  return union(newest(OBSERVED_ROWS, most), x === 0 ? none() : limit(before, x, score));
+}
+
+/** A window that is no longer than an amount allows: small budgets are for more than what is new. */
+export function newest(count: number, most: AmountLike): Policy {
+  return most === 0 ? none() : limit(recent(count), most, "position");
 }

@@ -19,7 +19,8 @@ export const pyramidkv = defineStrategy({
   decide: ({ layer, layers, heads }, x) =>
     heads.map(({ length }) => {
       const mean = slotsOf(x, length);
-      return besideWindow(layerBudget(mean, Math.max(0, length - OBSERVED_ROWS), layer, layers), POOLED_WINDOW_MASS);
+      const budget = layerBudget(mean, Math.max(0, length - OBSERVED_ROWS), layer, layers);
+      return besideWindow(budget, POOLED_WINDOW_MASS, mean);
     }),
 });
 

@@ -2,6 +2,7 @@ import { column } from "@winnow/core-tensor";
 
 import { definePolicy, defineStatistic } from "../plugin";
 import type { HeadView } from "../head-view";
+import { newest } from "./observation-window";
 import { full, limit, minus, recent, union } from "../policy";
 
 /** What attention counts for, against redundancy (arXiv 2505.24133, section 3.3: λ). */
@@ -35,7 +36,7 @@ export const rKv = definePolicy({
   budget: 0.5,
   candidates: (x) => {
     const window = recent(RECENT);
-    return [union(window, limit(minus(full(), window), x, column(unlikeness.name)))];
+    return [union(newest(RECENT, x), limit(minus(full(), window), x, column(unlikeness.name)))];
   },
 });
 

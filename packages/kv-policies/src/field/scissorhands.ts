@@ -1,4 +1,5 @@
 import { definePolicy } from "../plugin";
+import { newest } from "./observation-window";
 import { full, limit, minus, recent, union } from "../policy";
 
 /** Tokens that are always kept (Scissorhands, arXiv 2305.17118, section 4.1: r = 10). */
@@ -16,6 +17,6 @@ export const scissorhands = definePolicy({
   generated: "keep",
   candidates: (x) => {
     const window = recent(RECENT);
-    return [union(window, limit(minus(full(), window), x, "hits"))];
+    return [union(newest(RECENT, x), limit(minus(full(), window), x, "hits"))];
   },
 });

@@ -1,0 +1,113 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { PolicyRegistry } from "@winnow/kv-policies";
+import { loadModel, openBackend, type Model } from "@winnow/runtime";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { cellsOf } from "./cells";
+import { evaluate, type EvaluateOptions } from "./evaluate";
+import { exampleTokens } from "./example-tokens";
+import { SavedAnswers } from "./saved-answers";
+import { TASKS, tasksOf } from "./tasks/tasks";
+import { Draw } from "./world/draw";
+
+const DEMO = fileURLToPath(new URL("../../../../models/demo", import.meta.url));
+const dir = mkdtempSync(join(tmpdir(), "winnow-eval-"));
+let model: Model;
+
+beforeAll(async () => {
+  model = await loadModel(DEMO, { backend: await openBackend("cpu") });
+});
+afterAll(() => {
+  model[Symbol.dispose]();
+  rmSync(dir, { recursive: true });
+});
+
+const size = () => ({ tokens: 60, count: (text: string) => model.tokenizer.encode(text).length });
+
+const options = (): EvaluateOptions => ({
+  tasks: tasksOf("needle,story"),
+  cells: cellsOf("snapkv,random", [0.5], new PolicyRegistry()),
+  samples: 2,
+  seed: 1,
+  tokens: 60,
+  kind: "held-out",
+  seen: false,
+  saved: null,
+});
+
+describe("an example's tokens", () => {
+  test.each(TASKS.map((task) => [task.name, task] as const))(
+    "of %s are the conversation's, however it is cut",
+    (_, task) => {
+      for (let seed = 0; seed < 10; seed++) {
+        const example = task.example(new Draw(seed), size());
+        const [seen, unseen] = [true, false].map((order) => {
+          const { prompt, before, answer } = exampleTokens(model, example, order);
+          return { ids: [...prompt.ids, ...before, ...answer], prompt, answer };
+        });
+        expect(unseen?.ids).toEqual(seen?.ids);
+        expect(unseen?.answer).toEqual(seen?.answer);
+        const messages = example.turns.flatMap(({ question, answer }, i) => [
+          {
+            role: "user" as const,
+            content: i === 0 && example.context !== "" ? `${example.context}\n\n${question}` : question,
+          },
+          { role: "assistant" as const, content: answer },
+        ]);
+        const whole = model.template?.render(
+          [...(example.system === null ? [] : [{ role: "system" as const, content: example.system }]), ...messages],
+          { addGenerationPrompt: false },
+        );
+        expect(model.tokenizer.decode(unseen?.ids ?? [], { skipSpecial: false })).toBe(whole);
+        // Cut before the question is seen, it is not in the prompt.
+        const [{ question } = { question: "" }] = example.turns;
+        const read = model.tokenizer.decode(unseen?.prompt.ids ?? [], { skipSpecial: false });
+        if (example.context === "") continue;
+        expect(read.endsWith(example.context)).toBe(true);
+        expect(read).not.toContain(question);
+      }
+    },
+  );
+});
+
+describe("an evaluation", () => {
+  test("gives each policy the full cache's own score where it keeps everything, and its bytes where it does not", async () => {
+    const results = await evaluate(model, { ...options(), cells: cellsOf("kvzip(100%)", [1], new PolicyRegistry()) });
+    for (const { policy, score, kl, agreement, flips, bytes, fullBytes } of results) {
+      const full = results.find((one) => one.policy === "full");
+      expect(policy === "full" || kl < 1e-6).toBe(true);
+      expect(agreement).toBe(1);
+      expect(flips).toBe(0);
+      expect(score).toBeLessThanOrEqual(1);
+      expect(bytes).toBeLessThanOrEqual(fullBytes);
+      expect(full?.bytes).toBe(full?.fullBytes);
+    }
+  });
+
+  test("meets the targets, and goes on from what was saved", async () => {
+    const first = await evaluate(model, options());
+    for (const { policy, bytes, fullBytes, low, score, high } of first) {
+      if (policy !== "full") expect(bytes).toBeLessThanOrEqual(0.5 * fullBytes);
+      expect(low).toBeLessThanOrEqual(score);
+      expect(high).toBeGreaterThanOrEqual(score);
+    }
+    const path = join(dir, "answers.jsonl");
+    await evaluate(model, { ...options(), samples: 1, saved: await SavedAnswers.open(path, "settings") });
+    // As if it had been interrupted in the middle of a line.
+    await writeFile(path, `${await readFile(path, "utf8")}{"task": "needle", "asked"`);
+    let answered = 0;
+    const again = await evaluate(model, {
+      ...options(),
+      saved: await SavedAnswers.open(path, "settings"),
+      onProgress: () => answered++,
+    });
+    expect(again).toEqual(first);
+    expect(answered).toBe(4);
+    await expect(SavedAnswers.open(path, "others")).rejects.toThrow("a run with other settings");
+  });
+});
