@@ -196,11 +196,11 @@ describe("something else is wrong: one line, exit code 1", () => {
     expect(outcome.stderr).toMatch(message);
   });
 
-  test.each(["f16", "q8"])("a cache in %s on the CPU", async (type) => {
-    const outcome = await winnow(["run", "--model", DEMO, ...HELLO, "--backend", "cpu", "--kv-type", type]);
+  test("a cache in f16 on the CPU", async () => {
+    const outcome = await winnow(["run", "--model", DEMO, ...HELLO, "--backend", "cpu", "--kv-type", "f16"]);
     expect(outcome.code).toBe(2);
     expectOneLine(outcome);
-    expect(outcome.stderr).toContain(`a cache in ${type} needs WebGPU`);
+    expect(outcome.stderr).toContain("a cache in f16 needs WebGPU");
   });
 
   test("a type of cache that there is not", async () => {

@@ -220,8 +220,8 @@ export class Model implements Disposable {
 /** @throws WinnowError `usage` when the backend or the model's heads do not allow the type. */
 function resolveKvType(asked: KvType | undefined, backend: Backend, headDim: number): KvType {
   if (asked === undefined) return backend.name === "webgpu" && fitsKvType("f16", headDim) ? "f16" : "f32";
-  if (asked !== "f32" && backend.name === "cpu") {
-    throw new WinnowError("usage", `a cache in ${asked} needs WebGPU; the CPU backend stores f32`);
+  if (asked === "f16" && backend.name === "cpu") {
+    throw new WinnowError("usage", "a cache in f16 needs WebGPU; the CPU backend stores f32 and q8");
   }
   if (!fitsKvType(asked, headDim)) {
     throw new WinnowError(

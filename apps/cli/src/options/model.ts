@@ -28,7 +28,7 @@ export function withModel(command: Command): Command {
     )
     .option("--context <tokens>", "the longest sequence (default: the model's context)", whole(1))
     .option("--page <slots>", "slots a page of the cache: a power of two from 8 to 256", whole(1))
-    .addOption(kvTypeOption("how the cache is stored: f16 and q8 on WebGPU only (default: f16 there, f32 on the CPU)"))
+    .addOption(kvTypeOption("how the cache is stored: f16 on WebGPU only (default: f16 there, f32 on the CPU)"))
     .option("--debug", "show where an error came from");
 }
 

@@ -27,9 +27,7 @@ export function append({ heads, qkv, rotation, into }: AppendSpec): void {
       const key = row * width + (queryHeads + head) * headDim;
       const value = key + kvHeads * headDim;
       rotate(source, key, angles, cosines, headDim, rotated, 0);
-      const { k, v, kAt, vAt } = target(row, head);
-      k.set(rotated, kAt);
-      v.set(source.subarray(value, value + headDim), vAt);
+      target(row, head, rotated, source, value);
     }
   }
   if (into.kind === "pages") {
@@ -38,18 +36,14 @@ export function append({ heads, qkv, rotation, into }: AppendSpec): void {
   }
 }
 
-interface Place {
-  readonly k: Float32Array;
-  readonly v: Float32Array;
-  readonly kAt: number;
-  readonly vAt: number;
-}
+/** Put a row's key, and its value from an element on, where they belong. */
+type Target = (row: number, head: number, key: Float32Array, values: Float32Array, vAt: number) => void;
 
 function scratchTarget(
   { scratch, at }: Extract<AppendSpec["into"], { kind: "scratch" }>,
   { kvHeads, headDim }: HeadShape,
   count: number,
-): (row: number, head: number) => Place {
+): Target {
   const k = f32Of(scratch.k);
   const v = f32Of(scratch.v);
   const capacity = scratch.k.shape[1] ?? 0;
@@ -58,9 +52,10 @@ function scratchTarget(
   if (at < 0 || at + count > capacity) {
     throw new WinnowError("range", `append: rows ${at} to ${at + count} lie outside the scratch's ${capacity}`);
   }
-  return (row, head) => {
+  return (row, head, key, values, vAt) => {
     const start = (head * capacity + at + row) * headDim;
-    return { k, v, kAt: start, vAt: start };
+    k.set(key, start);
+    v.set(values.subarray(vAt, vAt + headDim), start);
   };
 }
 
@@ -68,13 +63,13 @@ function pageTarget(
   { paged, positions }: Extract<AppendSpec["into"], { kind: "pages" }>,
   headDim: number,
   count: number,
-): (row: number, head: number) => Place {
+): Target {
   const reader = new PagedReader(paged, headDim);
   if (positions.count !== count) {
     throw new WinnowError("shape", `append: ${positions.count} positions for ${count} rows of q, k and v`);
   }
   const newPositions = u32Rows("append", "positions", positions);
-  return (row, head) => {
+  return (row, head, key, values, vAt) => {
     const slot = (reader.lengths[head] ?? 0) + row;
     if (reader.hasColumn(head, "position")) reader.setPosition(head, slot, newPositions[row] ?? 0);
     for (const name of STORED_COLUMNS) {
@@ -82,8 +77,7 @@ function pageTarget(
       const { slab, at } = reader.column(head, name, slot);
       slab[at] = 0;
     }
-    const { slab, k, v } = reader.slot(head, slot);
-    return { k: slab, v: slab, kAt: k, vAt: v };
+    reader.put(head, slot, key, 0, values, vAt);
   };
 }
 

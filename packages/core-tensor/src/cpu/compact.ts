@@ -13,12 +13,7 @@ export function compact({ heads, paged, slots, keep, firstRow }: CompactSpec): v
     let to = 0;
     for (let from = 0; from < length; from++) {
       if (!keeps(keep, row, from)) continue;
-      if (to !== from) {
-        const source = reader.slot(head, from);
-        const target = reader.slot(head, to);
-        target.slab.set(source.slab.subarray(source.k, source.k + headDim), target.k);
-        target.slab.set(source.slab.subarray(source.v, source.v + headDim), target.v);
-      }
+      if (to !== from) reader.move(head, from, to);
       columns.write(head, to, row, from, from);
       to++;
     }

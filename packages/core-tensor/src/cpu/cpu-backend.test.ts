@@ -2,3 +2,4 @@ import { backendSuite } from "../testing";
 import { createCpuBackend } from "./cpu-backend";
 
 backendSuite("cpu", createCpuBackend);
+backendSuite("cpu, the cache in q8", createCpuBackend, { kvType: "q8" });

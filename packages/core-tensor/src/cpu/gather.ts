@@ -20,9 +20,7 @@ export function gather({ heads, scratch, start, count, paged, slots, keep, first
     for (let i = 0; i < count; i++) {
       if (!keeps(keep, row, firstColumn + i)) continue;
       const from = (head * capacity + start + i) * headDim;
-      const target = reader.slot(head, to);
-      target.slab.set(keys.subarray(from, from + headDim), target.k);
-      target.slab.set(values.subarray(from, from + headDim), target.v);
+      reader.put(head, to, keys, from, values, from);
       columns.write(head, to, row, firstColumn + i, null);
       to++;
     }

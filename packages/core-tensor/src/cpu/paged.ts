@@ -3,6 +3,8 @@ import type { DeviceTensor } from "../device-tensor";
 import { WinnowError } from "../errors";
 import { ColumnReader } from "./column-reader";
 import { f32Of, u32Of, u32Rows } from "./cpu-tensor";
+import { kvRow } from "../kv-type";
+import { dequantiseRows, quantiseRows } from "../q8";
 
 /** Slots that lie one behind the other: part of one page. */
 export interface SlotRun {
@@ -15,9 +17,11 @@ export interface SlotRun {
   readonly count: number;
 }
 
-/** A layer's pages as the CPU's kernels walk them. */
+/** A layer's pages as the CPU's kernels walk them. What they store in q8 is read as the numbers that it stands for. */
 export class PagedReader extends ColumnReader {
   readonly lengths: Uint32Array;
+  /** By page: keys, then values, of pages in q8 that were read. */
+  readonly #read = new Map<number, Float32Array>();
   readonly #table: Uint32Array;
   readonly #tableWidth: number;
 
@@ -51,15 +55,75 @@ export class PagedReader extends ColumnReader {
   /** Where a slot's key and value begin. */
   slot(head: number, slot: number): { readonly slab: Float32Array; readonly k: number; readonly v: number } {
     const { pageSlots, pagesPerSlab } = this.kv;
+    const { page, slab } = this.#page(head, slot);
+    const first = slab.dtype === "u32" ? 0 : (page % pagesPerSlab) * 2 * pageSlots;
+    const k = (first + (slot % pageSlots)) * this.headDim;
+    return { slab: slab.dtype === "u32" ? this.#decoded(page, slab) : f32Of(slab), k, v: k + pageSlots * this.headDim };
+  }
+
+  /** Store a slot's key and value, `headDim` elements from `kAt` and `vAt` on. */
+  put(head: number, slot: number, keys: Float32Array, kAt: number, values: Float32Array, vAt: number): void {
+    const { headDim } = this;
+    const { page, slab } = this.#page(head, slot);
+    const [k, v] = this.#rows(page, slot, slab);
+    const key = keys.subarray(kAt, kAt + headDim);
+    const value = values.subarray(vAt, vAt + headDim);
+    if (slab.dtype !== "u32") {
+      f32Of(slab).set(key, k);
+      f32Of(slab).set(value, v);
+      return;
+    }
+    u32Of(slab).set(quantiseRows(key, headDim), k);
+    u32Of(slab).set(quantiseRows(value, headDim), v);
+    this.#read.delete(page);
+  }
+
+  /** Store a slot's key and value in another slot of its head, as they are stored. */
+  move(head: number, from: number, to: number): void {
+    const source = this.#page(head, from);
+    const target = this.#page(head, to);
+    const [fromK, fromV] = this.#rows(source.page, from, source.slab);
+    const [toK, toV] = this.#rows(target.page, to, target.slab);
+    const width = this.#width(source.slab);
+    const [read, written] =
+      source.slab.dtype === "u32" ? [u32Of(source.slab), u32Of(target.slab)] : [f32Of(source.slab), f32Of(target.slab)];
+    written.set(read.subarray(fromK, fromK + width), toK);
+    written.set(read.subarray(fromV, fromV + width), toV);
+    this.#read.delete(target.page);
+  }
+
+  #page(head: number, slot: number): { readonly page: number; readonly slab: DeviceTensor } {
+    const { pageSlots, pagesPerSlab, slabs } = this.kv;
     const page = this.#table[head * this.#tableWidth + Math.floor(slot / pageSlots)] ?? NO_PAGE;
-    const slab = slabOf(this.kv.slabs, Math.floor(page / pagesPerSlab), page);
-    const start = (page % pagesPerSlab) * 2 * pageSlots * this.headDim;
-    const k = start + (slot % pageSlots) * this.headDim;
-    return { slab, k, v: k + pageSlots * this.headDim };
+    return { page, slab: slabOf(slabs, Math.floor(page / pagesPerSlab), page) };
+  }
+
+  /** Elements of a slab before a slot's key and value. */
+  #rows(page: number, slot: number, slab: DeviceTensor): readonly [k: number, v: number] {
+    const { pageSlots, pagesPerSlab } = this.kv;
+    const width = this.#width(slab);
+    const k = ((page % pagesPerSlab) * 2 * pageSlots + (slot % pageSlots)) * width;
+    return [k, k + pageSlots * width];
+  }
+
+  /** Elements of a row. */
+  #width({ dtype }: DeviceTensor): number {
+    return dtype === "u32" ? kvRow("q8", this.headDim).width : this.headDim;
+  }
+
+  #decoded(page: number, slab: DeviceTensor): Float32Array {
+    const known = this.#read.get(page);
+    if (known !== undefined) return known;
+    const { pageSlots } = this.kv;
+    const [start] = this.#rows(page, 0, slab);
+    const words = u32Of(slab).subarray(start, start + 2 * pageSlots * this.#width(slab));
+    const decoded = dequantiseRows(words, this.headDim);
+    this.#read.set(page, decoded);
+    return decoded;
   }
 }
 
-function slabOf(slabs: readonly (DeviceTensor | null)[], number: number, page: number): Float32Array {
+function slabOf(slabs: readonly (DeviceTensor | null)[], number: number, page: number): DeviceTensor {
   const slab = slabs[number];
   if (slab === null || slab === undefined) {
     throw new WinnowError(
@@ -67,5 +131,5 @@ function slabOf(slabs: readonly (DeviceTensor | null)[], number: number, page: n
       `page ${page} of a KV cache lies in slab ${number}, which does not exist; resize the row first`,
     );
   }
-  return f32Of(slab);
+  return slab;
 }

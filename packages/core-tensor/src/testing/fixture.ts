@@ -65,9 +65,9 @@ export class Fixture implements Disposable {
     return this.#keep(this.backend.upload(this.#stored(shape, values), { label: "slab", category: "kv" }));
   }
 
-  /** Keys or values of rows being read: in halves where the cache is smaller than f32. */
+  /** Keys or values of rows being read: in halves where the cache is smaller than f32 and the backend has halves. */
   scratch(shape: Shape, values: Float32Array = new Float32Array(elementCount(shape))): DeviceTensor {
-    if (this.kvType === "f32") return this.f32(shape, values);
+    if (this.kvType === "f32" || this.backend.name === "cpu") return this.f32(shape, values);
     const halves = tensor("f16", shape, Uint16Array.from(values, numberToF16));
     return this.#keep(this.backend.upload(halves, { label: "scratch", category: "kv" }));
   }

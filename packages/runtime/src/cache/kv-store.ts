@@ -30,6 +30,8 @@ const MOST_SLAB_BYTES = 2 ** 24;
 export class KvStore implements Disposable {
   readonly layers: readonly SlabPool[];
   readonly columns: ColumnPool;
+  /** Of keys and values of rows being read: no layer is larger uncut than its full cache, where the backend has halves. */
+  readonly scratchType: "f32" | "f16";
 
   constructor(
     backend: Backend,
@@ -37,6 +39,7 @@ export class KvStore implements Disposable {
     /** What slabs and columns are taken from. */
     readonly budget = new KvBudget(backend, Infinity),
   ) {
+    this.scratchType = layout.kvType === "f32" || backend.name === "cpu" ? "f32" : "f16";
     const { kvHeads, headDim } = layout.heads;
     const { dtype, width } = kvRow(layout.kvType, headDim);
     const fullPages = Math.ceil(layout.context / layout.pageSlots) * kvHeads;

@@ -46,8 +46,8 @@ export function promptNeed(
   sequence: Sequence | null,
   { tokens, rows }: PromptSize,
 ): KvNeed {
-  const { heads, windows, pageSlots, kvType } = store.layout;
-  const scratch = 2 * bytesOf(kvType === "f32" ? "f32" : "f16", heads.kvHeads * rows * heads.headDim);
+  const { heads, windows, pageSlots } = store.layout;
+  const scratch = 2 * bytesOf(store.scratchType, heads.kvHeads * rows * heads.headDim);
   const pages = windows.map((window) => Math.ceil(Math.min(tokens, window ?? Infinity) / pageSlots) * heads.kvHeads);
   const all = pages.reduce((sum, count) => sum + count, 0);
   const isOnDevice = sequence !== null && !sequence.parked;

@@ -160,8 +160,7 @@ class Reading implements Disposable {
     const count = allIds.length;
     const { heads, width } = decoder.shape;
     const options = { label: "reading", category: "activations" } as const;
-    // So that a layer is no larger uncut than its full cache would be; what will be quantised is not yet.
-    const type = sequence.engine.store.layout.kvType === "f32" ? "f32" : "f16";
+    const type = sequence.engine.store.scratchType;
     const scratchRows = Math.max(...units.map((unit) => unit.at + unit.count));
     const scratchShape = [heads.kvHeads, scratchRows, heads.headDim];
     this.ids = backend.upload(tensor("u32", [count], Uint32Array.from(allIds)), options);

@@ -16,8 +16,19 @@ import { DEMO } from "./testing/models";
 /** Of the largest logit, where the cache rounds what it stores. */
 const TOLERANCE = 2e-2;
 
-const onWebGpu = async (kvType?: KvType): Promise<Model> =>
-  loadModel(DEMO, { backend: await openBackend("webgpu"), kvType });
+const open = async (name: "cpu" | "webgpu", kvType?: KvType): Promise<Model> =>
+  loadModel(DEMO, { backend: await openBackend(name), kvType });
+
+const TYPES = {
+  // Unless told otherwise, halves.
+  webgpu: [
+    { name: "a cache in halves", kvType: undefined, share: 1 / 2 },
+    { name: "a cache in q8", kvType: "q8", share: (32 + 4) / (4 * 32) },
+  ],
+  cpu: [{ name: "a cache in q8", kvType: "q8", share: (32 + 4) / (4 * 32) }],
+} as const;
+
+const backends: readonly (keyof typeof TYPES)[] = process.env.WINNOW_NO_GPU === undefined ? ["cpu", "webgpu"] : ["cpu"];
 
 /** Bytes of the buffers that hold keys and values. */
 function slabBytes({ engine }: Model): number {
@@ -25,27 +36,23 @@ function slabBytes({ engine }: Model): number {
   return labels.reduce((sum, [label, bytes]) => sum + (label.startsWith("kv.layer") ? bytes : 0), 0);
 }
 
-describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("on WebGPU", () => {
+describe.each(backends)("on %s", (backend) => {
   let whole: Model;
 
   beforeAll(async () => {
-    whole = await onWebGpu("f32");
+    whole = await open(backend, "f32");
   });
 
   afterAll(() => {
     whole[Symbol.dispose]();
   });
 
-  describe.each([
-    // Unless told otherwise, halves.
-    { name: "a cache in halves", kvType: undefined, share: 1 / 2 },
-    { name: "a cache in q8", kvType: "q8", share: (32 + 4) / (4 * 32) },
-  ] as const)("$name", ({ kvType, share }) => {
+  describe.each(TYPES[backend])("$name", ({ kvType, share }) => {
     const folder = mkdtempSync(join(tmpdir(), "winnow-kv-type-"));
     let model: Model;
 
     beforeAll(async () => {
-      model = await onWebGpu(kvType);
+      model = await open(backend, kvType);
     });
 
     afterAll(() => {
