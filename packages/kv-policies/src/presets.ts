@@ -23,6 +23,11 @@ export interface Preset {
   readonly generated: "sweep" | "keep";
   /** In the order in which they are tried; the first that reaches the threshold is chosen, and the last if none does. */
   readonly candidates: readonly Policy[];
+  /**
+   * What decides where no recovery is asked for; null where that is the threshold, or nothing is searched. It keeps every slot
+   * that some profiled row gave more than `weight` of its attention.
+   */
+  readonly greatest: { readonly weight: number; readonly keeping: (x: Amount | null) => Policy } | null;
   /** The same with another share of the length that each head keeps; null where there is no such share. */
   readonly withBudget: ((x: AmountLike) => Preset) | null;
 }
@@ -38,6 +43,7 @@ export function fullPreset(): Preset {
     reading: "row",
     generated: "keep",
     candidates: [full()],
+    greatest: null,
     withBudget: null,
   };
 }
@@ -64,16 +70,21 @@ export function fastgen(frequentShare: AmountLike = 0.3, recentShare: AmountLike
       union(special(), punctuation(), hitters, local),
       full(),
     ],
+    greatest: null,
     withBudget: null,
   };
 }
 
 /** Shares of the prompt that the ladder of `adaptive` tries, in percent. */
 const LADDER = [5, 10, 20, 30, 40, 50, 60, 70, 80, 90];
+/** What a row of the probe may lose on one token: less costs bytes, and hardly any answer (docs/evaluation.md). */
+const LEAST_WEIGHT = 0.1;
 
 /**
- * Beyond the paper: the least rung of a ladder that keeps the attention of a probe, a short use of the prompt. What is
- * generated afterwards is kept.
+ * Beyond the paper: what a probe, a short use of the prompt, attends to. Each head keeps the tokens that some row of the
+ * probe gave more than a tenth of its attention, special ones and the last four; so all heads share one budget, which goes
+ * where something is looked up. Where a recovery is asked for, each head takes the least rung of a ladder that has it.
+ * What is generated afterwards is kept.
  */
 export function adaptive(): Preset {
   return {
@@ -84,13 +95,15 @@ export function adaptive(): Preset {
     rows: "probe",
     reading: "cut",
     generated: "keep",
-    candidates: [
-      union(special(), recent(4)),
-      ...LADDER.map((percent) => union(special(), top("maxWeight", percent / 100), recent(4))),
-      full(),
-    ],
+    candidates: [keepingGreatest(null), ...LADDER.map((percent) => keepingGreatest(ratio(percent / 100))), full()],
+    greatest: { weight: LEAST_WEIGHT, keeping: keepingGreatest },
     withBudget: null,
   };
+}
+
+/** Special tokens, the last four, and a share of the greatest weights. */
+function keepingGreatest(x: Amount | null): Policy {
+  return x === null ? union(special(), recent(4)) : union(special(), top("maxWeight", x), recent(4));
 }
 
 /** StreamingLLM (arXiv 2309.17453): the first positions and a window, which is what a budget means. */
@@ -139,6 +152,7 @@ export function fixed(name: string, text: string, source: string, policy: Policy
     reading: "row",
     generated: policy.node.kind === "full" ? "keep" : "sweep",
     candidates: [policy],
+    greatest: null,
     withBudget: null,
   };
 }

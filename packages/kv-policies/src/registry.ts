@@ -171,6 +171,7 @@ export class PolicyRegistry implements PolicyNames {
         reading: rows === "probe" ? "cut" : "row",
         generated: plugin.generated ?? "sweep",
         candidates,
+        greatest: null,
         withBudget: budget === undefined ? null : (x) => this.#buildPreset(plugin, [amountOf(x)]),
       };
     });

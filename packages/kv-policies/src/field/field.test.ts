@@ -257,8 +257,9 @@ test("budgets out of range, and more amounts than one, are refused", () => {
   expect(() => resolvePolicy("snapkv(120%)")).toThrow("out of range");
   expect(() => resolvePolicy("snapkv(10%, 20%)")).toThrow("snapkv takes at most 1 amount, and 2 are given");
   expect(() => resolvePolicy("kvzip(10%, 20%)")).toThrow("kvzip takes at most 1 amount, and 2 are given");
-  expect(() => { new PolicyRegistry().register({ kind: "strategy", name: "x", needs: [], budget: 2.5, decide: () => [] }); },
-  ).toThrow("has the budget 2.5");
+  expect(() => {
+    new PolicyRegistry().register({ kind: "strategy", name: "x", needs: [], budget: 2.5, decide: () => [] });
+  }).toThrow("has the budget 2.5");
 });
 
 test("a budget may be shared by any score, and by a strategy of one's own over the whole model", () => {

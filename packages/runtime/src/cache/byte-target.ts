@@ -1,16 +1,25 @@
 import type { Decision } from "./cache-policy";
 
-/** How much a sequence's cache may take after a cut of its prompt, and what is turned so that it does. */
+/** What is turned so that a cut meets a target. */
+export type Turned =
+  /** T: what each head's recovery has to reach. */
+  | { readonly kind: "recovery" }
+  /** What a row may lose on one token. */
+  | { readonly kind: "weight" }
+  /** The share of the length that heads keep, in (0, 1], and the decision with such a budget. */
+  | { readonly kind: "budget"; readonly decisionAt: (x: number) => Decision };
+
+/** How much a sequence's cache may take after a cut of its prompt. */
 export interface ByteTarget {
   /** Of the bytes of the full cache's slots in f16, in (0, 1]. */
   readonly share: number;
-  /** What to decide with a budget x in (0, 1], the share of the length that heads keep; null where T is turned. */
-  readonly decisionAt: ((x: number) => Decision) | null;
+  readonly turned: Turned;
 }
 
-/** What met a target: the greatest T, or budget, whose cut is no larger. */
+/** What met a target: of all cuts that are small enough, that which keeps the most. */
 export type Fitted =
   | { readonly kind: "recovery"; readonly recovery: number }
+  | { readonly kind: "weight"; readonly weight: number }
   | { readonly kind: "budget"; readonly budget: number; readonly decision: Decision };
 
 /**

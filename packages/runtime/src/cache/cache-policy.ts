@@ -1,4 +1,4 @@
-import type { Policy, PolicyRegistry, Strategy } from "@winnow/kv-policies";
+import type { Amount, Policy, PolicyRegistry, Strategy } from "@winnow/kv-policies";
 
 import type { ByteTarget } from "./byte-target";
 
@@ -9,6 +9,8 @@ export type RowsOption = "prompt" | "late" | "probe";
 export type Decision =
   /** The first candidate whose measured recovery reaches the threshold; the first of all without one. */
   | { readonly kind: "search"; readonly candidates: readonly Policy[]; readonly threshold: number | null }
+  /** Every slot that some profiled row gave more than `weight` of its attention, as a share of each head's. */
+  | { readonly kind: "greatest"; readonly weight: number; readonly keeping: (x: Amount | null) => Policy }
   /** A plan made earlier, by layer and KV head; nothing is measured. */
   | { readonly kind: "plan"; readonly heads: readonly (readonly Policy[])[] }
   /** A plug-in that sees all heads of a layer at once. */
@@ -21,6 +23,7 @@ export function policiesOf(decision: Decision): readonly Policy[] {
       return decision.candidates;
     case "plan":
       return decision.heads.flat();
+    case "greatest":
     case "strategy":
       return [];
   }

@@ -15,6 +15,7 @@ export type CutDecision = {
   readonly measures: boolean;
 } & (
   | { readonly kind: "search"; readonly threshold: number | null }
+  | Extract<Decision, { kind: "greatest" }>
   /** Each head's policy is given, by layer and KV head. */
   | { readonly kind: "given"; readonly heads: readonly (readonly Policy[])[] }
   | { readonly kind: "strategy"; readonly strategy: Strategy; readonly threshold: number | null }
@@ -39,14 +40,16 @@ export function cutDecision(sequence: Sequence, rowCount: number): CutDecision {
 /** What a sequence goes by: its policy, or what met its target when it was first cut. */
 function decisionInForce({ policy, fitted }: Sequence): Decision {
   if (fitted === null) return policy.decision;
+  const { decision } = policy;
   if (fitted.kind === "budget") return fitted.decision;
-  return policy.decision.kind === "search" ? { ...policy.decision, threshold: fitted.recovery } : policy.decision;
+  if (fitted.kind === "weight") return decision.kind === "greatest" ? { ...decision, weight: fitted.weight } : decision;
+  return decision.kind === "search" ? { ...decision, threshold: fitted.recovery } : decision;
 }
 
 /** A decision over a prompt that is cut as a whole. */
 export function decisionFor(sequence: Sequence, decision: Decision, { target } = sequence.policy): CutDecision {
   // Bands follow a policy's windows, so the table that would price a budget differs with it: its price is its bytes.
-  const measures = target?.decisionAt == null;
+  const measures = target?.turned.kind !== "budget";
   switch (decision.kind) {
     case "plan":
       return {
@@ -57,6 +60,8 @@ export function decisionFor(sequence: Sequence, decision: Decision, { target } =
         needs: [],
         measures: false,
       };
+    case "greatest":
+      return { ...decision, candidates: [], policies: [], needs: ["maxWeight"], measures };
     case "strategy": {
       const { strategy, threshold } = decision;
       return {

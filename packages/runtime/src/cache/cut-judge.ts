@@ -3,6 +3,7 @@ import {
   ScoreTable,
   columnsNeeded,
   compile,
+  ratio,
   type CompileContext,
   type LayerView,
   type Policy,
@@ -25,6 +26,9 @@ import type { LayerProfile } from "./layer-profile";
 import type { HeadState, Sequence } from "./sequence";
 import { expectSweepable } from "./sweepable";
 import { KEEP_ALL } from "./within-window";
+
+/** Shares of a head are whole numbers of millionths, as candidates are whole numbers. */
+const MILLION = 1e6;
 
 /** What one head does from now on, and the program that cuts it. */
 export interface Choice extends Omit<HeadState, "kept"> {
@@ -73,6 +77,8 @@ export class CutJudge {
         const policies = decision.strategy.decide(await this.view(l, profile));
         return this.adopt(decision.strategy, policies, l, profile);
       }
+      case "greatest":
+        return this.greatest(l, profile, await this.view(l, profile), decision.weight);
       case "search":
         return this.search(l, await this.measure(l, profile), decision.threshold);
     }
@@ -107,6 +113,28 @@ export class CutJudge {
     if (this.sequence.reserveTokenSets(policies)) await profile.classify();
     const programs = policies.map((policy) => compile(policy, this.#context));
     return this.#given(policies, await this.#priced(l, profile, programs));
+  }
+
+  /**
+   * Every slot that some row gave at least so much of its attention. A head that was cut before keeps no less of what there is
+   * now than it did.
+   */
+  async greatest(l: number, profile: LayerProfile, { heads }: LayerView, weight: number): Promise<readonly Choice[]> {
+    const { decision, sequence } = this;
+    if (decision.kind !== "greatest") throw new WinnowError("range", "no weight decides here");
+    const shares = heads.map(({ columns, count, length }, head) => {
+      const weights = columns.maxWeight?.subarray(0, count) ?? new Float32Array(0);
+      const kept = weights.reduce((sum, one) => sum + (one >= weight ? 1 : 0), 0);
+      return Math.max(sequence.heads[l]?.[head]?.candidate ?? 0, Math.ceil((MILLION * kept) / length));
+    });
+    const policies = shares.map((share, head) => {
+      // Half a slot less, so that rounding up gives the number of slots again.
+      const slots = Math.floor((share * (heads[head]?.length ?? 0)) / MILLION);
+      return decision.keeping(slots === 0 ? null : ratio((slots - 0.5) / (heads[head]?.length ?? 1)));
+    });
+    const programs = policies.map((policy) => compile(policy, this.#context));
+    const choices = this.#given(policies, await this.#priced(l, profile, programs));
+    return choices.map((choice, head) => ({ ...choice, candidate: shares[head] ?? 0 }));
   }
 
   /** What the table says of each KV head: the price of every candidate, and where attention goes. */

@@ -58,8 +58,7 @@ export async function extend(
 function cutFor(judge: CutJudge, rowCount: number): PromptCut {
   const { decision, sequence } = judge;
   const { target } = sequence.policy;
-  const fits =
-    target !== null && sequence.fitted === null && (decision.kind === "search" || decision.kind === "strategy");
+  const fits = target !== null && sequence.fitted === null && decision.kind !== "given" && decision.kind !== "carryOn";
   const isWhole = fits || (decision.kind === "strategy" && decision.strategy.scope === "model");
   return isWhole ? new DeferredCut(judge, rowCount) : new LayerCut(judge, rowCount);
 }

@@ -48,8 +48,7 @@ describe.each(backends)("a target in bytes, on %s", (name) => {
   const fullBytes = () => IDS.length * model.config.layers * model.config.kvHeads * 4 * model.config.headDim;
 
   test.each([
-    ["adaptive", 0.75],
-    ["adaptive", 0.4],
+    ["fastgen", 0.75],
     ["fastgen", 0.6],
   ])("is met by the T of %s at %s, and the next T is over it", async (policy, target) => {
     const fitted = await read({ policy, target });

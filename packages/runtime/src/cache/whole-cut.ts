@@ -1,7 +1,7 @@
 import { WinnowError } from "@winnow/core-tensor";
 import type { LayerView } from "@winnow/kv-policies";
 
-import { lastWithin, type ByteTarget, type Fitted } from "./byte-target";
+import { lastWithin, type ByteTarget, type Fitted, type Turned } from "./byte-target";
 import { decisionFor } from "./cut-decision";
 import { CutJudge, type Choice, type Measured } from "./cut-judge";
 import { fullSlotBytes, keptBytes } from "./kept-bytes";
@@ -72,8 +72,7 @@ async function adoptAll(
 async function fit(judge: CutJudge, profiles: readonly LayerProfile[], target: ByteTarget): Promise<WholeChoice> {
   const { sequence } = judge;
   const limit = target.share * fullSlotBytes(sequence.engine.store.layout, sequence.tokens.length);
-  const steps =
-    target.decisionAt === null ? await byRecovery(judge, profiles) : await byBudget(judge, profiles, target.decisionAt);
+  const steps = await stepsOf(judge, profiles, target.turned);
   const best = await lastWithin(steps.count, limit, async (step) => bytesOf(sequence, profiles, await steps.at(step)));
   return steps.at(best);
 }
@@ -82,6 +81,38 @@ async function fit(judge: CutJudge, profiles: readonly LayerProfile[], target: B
 interface Steps {
   readonly count: number;
   readonly at: (step: number) => Promise<WholeChoice>;
+}
+
+function stepsOf(judge: CutJudge, profiles: readonly LayerProfile[], turned: Turned): Promise<Steps> {
+  switch (turned.kind) {
+    case "recovery":
+      return byRecovery(judge, profiles);
+    case "weight":
+      return byWeight(judge, profiles);
+    case "budget":
+      return byBudget(judge, profiles, turned.decisionAt);
+  }
+}
+
+/** One between each two weights that are the greatest of some slot: all heads share one budget (KVzip, arXiv 2505.23416). */
+async function byWeight(judge: CutJudge, profiles: readonly LayerProfile[]): Promise<Steps> {
+  const views = await viewAll(judge, profiles);
+  const greatest = views.flatMap(({ heads }) =>
+    heads.flatMap(({ columns, count }) => [...(columns.maxWeight?.subarray(0, count) ?? [])]),
+  );
+  const weights = [...new Set([2, ...greatest, 0])].sort((a, b) => b - a);
+  return {
+    count: weights.length - 1,
+    at: async (step) => {
+      const weight = ((weights[step] ?? 0) + (weights[step + 1] ?? 0)) / 2;
+      const choices: (readonly Choice[])[] = [];
+      for (const [l, profile] of profiles.entries()) {
+        const view = views[l];
+        if (view !== undefined) choices.push(await judge.greatest(l, profile, view, weight));
+      }
+      return { choices, scores: judge.scores, fitted: { kind: "weight", weight } };
+    },
+  };
 }
 
 /** One for each recovery that some candidate of some head has. */
@@ -104,7 +135,7 @@ async function byRecovery(judge: CutJudge, profiles: readonly LayerProfile[]): P
 async function byBudget(
   judge: CutJudge,
   profiles: readonly LayerProfile[],
-  decisionAt: NonNullable<ByteTarget["decisionAt"]>,
+  decisionAt: Extract<Turned, { kind: "budget" }>["decisionAt"],
 ): Promise<Steps> {
   const { sequence } = judge;
   const count = sequence.tokens.length;

@@ -13,7 +13,7 @@ import {
 } from "@winnow/kv-policies";
 import { checkPlan, type HeadPlan, type ModelFingerprint } from "@winnow/profiler";
 
-import type { ByteTarget } from "../cache/byte-target";
+import type { ByteTarget, Turned } from "../cache/byte-target";
 import type { CachePolicy, Decision } from "../cache/cache-policy";
 import { expectSweepable } from "../cache/sweepable";
 import type { SessionSettings } from "./session";
@@ -97,14 +97,15 @@ function searchPolicy(
     const threshold = checkedThreshold(options.recovery ?? null);
     const decisionOf = (of: Strategy): Decision => ({ kind: "strategy", strategy: of, threshold });
     const { withBudget } = strategy;
-    const decisionAt = withBudget === null ? null : (x: number): Decision => decisionOf(withBudget(ratio(x)));
+    const turned: Turned | null =
+      withBudget === null ? null : { kind: "budget", decisionAt: (x) => decisionOf(withBudget(ratio(x))) };
     return {
       text: strategy.text,
       decision: decisionOf(strategy),
       rows: options.rows ?? strategy.rows,
       reading: "cut",
       generated: strategy.generated,
-      target: targetOf(share, strategy.text, decisionAt, false),
+      target: targetOf(share, strategy.text, turned),
       threshold,
     };
   }
@@ -116,14 +117,16 @@ function searchPolicy(
       `a recovery of ${options.recovery} beside the policy "${preset.text}", which has no threshold; leave it out, or use adaptive or fastgen`,
     );
   }
-  const threshold = preset.threshold === null ? null : checkedThreshold(options.recovery ?? preset.threshold);
+  const { greatest } = preset;
+  const usesWeight = greatest !== null && options.recovery === undefined;
+  const threshold =
+    preset.threshold === null || usesWeight ? null : checkedThreshold(options.recovery ?? preset.threshold);
   const decisionOf = ({ candidates }: Preset): Decision => ({ kind: "search", candidates, threshold });
-  const { withBudget } = preset;
-  const decisionAt = withBudget === null ? null : (x: number): Decision => decisionOf(withBudget(ratio(x)));
+  const decision: Decision = usesWeight ? { kind: "greatest", ...greatest } : decisionOf(preset);
   return {
     text: preset.text,
-    decision: decisionOf(preset),
-    target: targetOf(share, preset.text, decisionAt, threshold !== null),
+    decision,
+    target: targetOf(share, preset.text, turnedOf(preset, decision, decisionOf)),
     rows: options.rows ?? preset.rows,
     reading: readingOf(preset, options),
     generated: preset.generated,
@@ -136,21 +139,24 @@ function readingOf(preset: Preset, options: SessionOptions): "row" | "cut" {
   return (options.rows ?? preset.rows) === "probe" ? "cut" : preset.reading;
 }
 
+/** What of a preset can be turned; null for nothing. */
+function turnedOf(preset: Preset, decision: Decision, decisionOf: (preset: Preset) => Decision): Turned | null {
+  const { withBudget } = preset;
+  if (withBudget !== null) return { kind: "budget", decisionAt: (x) => decisionOf(withBudget(ratio(x))) };
+  if (decision.kind === "greatest") return { kind: "weight" };
+  return preset.threshold === null ? null : { kind: "recovery" };
+}
+
 /** @throws WinnowError `usage` where the policy has nothing that can be turned. */
-function targetOf(
-  share: number | null,
-  policy: string,
-  decisionAt: ByteTarget["decisionAt"],
-  hasThreshold: boolean,
-): ByteTarget | null {
+function targetOf(share: number | null, policy: string, turned: Turned | null): ByteTarget | null {
   if (share === null) return null;
-  if (decisionAt === null && !hasThreshold) {
+  if (turned === null) {
     throw new WinnowError(
       "usage",
       `a target of ${formatPercent(share)} beside the policy "${policy}", which keeps what it keeps; leave it out, or use a policy with a threshold or a budget, such as adaptive or snapkv`,
     );
   }
-  return { share, decisionAt };
+  return { share, turned };
 }
 
 function checkedTarget({ target, recovery }: SessionOptions): number | null {

@@ -33,7 +33,7 @@ const headerSchema = z.strictObject({
     vocabularySize: z.int(),
     tokenizer: z.string(),
   }),
-  kind: z.enum(["search", "strategy", "plan"]),
+  kind: z.enum(["search", "greatest", "strategy", "plan"]),
   policy: z.string(),
   recovery: z.number().nullable(),
   /** The share of the full cache that was asked for, and the T or the budget that met it. */
@@ -41,6 +41,7 @@ const headerSchema = z.strictObject({
   fitted: z
     .discriminatedUnion("kind", [
       z.strictObject({ kind: z.literal("recovery"), recovery: z.number().min(0).max(1) }),
+      z.strictObject({ kind: z.literal("weight"), weight: z.number().nonnegative() }),
       z.strictObject({ kind: z.literal("budget"), budget: z.number().positive().max(1) }),
     ])
     .nullable()
@@ -245,8 +246,7 @@ function fittedOf(fitted: Fitted | null): Header["fitted"] {
 
 function refit(fitted: Header["fitted"], { policy: { target } }: Sequence): Fitted | null {
   if (fitted?.kind !== "budget") return fitted;
-  const decision = target?.decisionAt?.(fitted.budget);
-  return decision === undefined ? null : { ...fitted, decision };
+  return target?.turned.kind === "budget" ? { ...fitted, decision: target.turned.decisionAt(fitted.budget) } : null;
 }
 
 async function readSession(path: string): Promise<{ readonly header: Header; readonly data: Float32Array }> {
