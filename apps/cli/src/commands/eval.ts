@@ -63,6 +63,7 @@ async function run(flags: EvalFlags): Promise<void> {
   const cells = cellsOf(flags.policies, targetsOf(flags.targets), await loadPlugins(flags.plugin));
   const { signal, stop } = abortOnInterrupt();
   using model = await openModel(flags, signal);
+  using quantised = cells.some((cell) => cell.quantised) ? await openModel({ ...flags, kvType: "q8" }, signal) : null;
   const kind = flags.calibration === true ? "calibration" : "held-out";
   const { seed, samples, tokens, question } = flags;
   const settings = {
@@ -75,18 +76,21 @@ async function run(flags: EvalFlags): Promise<void> {
   const saved = flags.save === undefined ? null : await SavedAnswers.open(flags.save, settings);
   const bar = progressBar("answering", flags.json === true);
   try {
-    const results = await evaluate(model, {
-      tasks,
-      cells,
-      samples,
-      seed,
-      tokens,
-      kind,
-      seen: question === "seen",
-      saved,
-      signal,
-      onProgress: bar.update,
-    });
+    const results = await evaluate(
+      { whole: model, quantised },
+      {
+        tasks,
+        cells,
+        samples,
+        seed,
+        tokens,
+        kind,
+        seen: question === "seen",
+        saved,
+        signal,
+        onProgress: bar.update,
+      },
+    );
     const report: EvalReport = { model: flags.model, backend: settings.backend, question, seed, tokens, results };
     if (flags.html !== undefined) await writeText(flags.html, evalHtml(report), "--html");
     bar.stop();

@@ -17,7 +17,7 @@ test("the full cache comes first, and what has no budget comes once", () => {
 
 test("every policy of the default list exists and meets targets", () => {
   const cells = cellsOf(DEFAULT_POLICIES, [0.5], new PolicyRegistry());
-  expect(cells.filter(({ target }) => target === null).map(({ policy }) => policy)).toEqual(["full"]);
+  expect(cells.filter(({ target }) => target === null).map(({ policy }) => policy)).toEqual(["full", "full-q8"]);
   expect(cells).toHaveLength(DEFAULT_POLICIES.split(",").length);
 });
 

@@ -8,11 +8,16 @@ export interface Cell {
   /** The share of the full cache's bytes that it may keep; null where the policy keeps what it keeps. */
   readonly target: number | null;
   readonly session: SessionOptions;
+  /** Whether the cache is stored in q8: the model is then loaded a second time. */
+  readonly quantised: boolean;
 }
+
+/** The full cache in q8: the rival at half the bytes. */
+export const FULL_Q8 = "full-q8";
 
 /** Policies that are compared unless told otherwise. */
 export const DEFAULT_POLICIES =
-  "full,fastgen,adaptive,sink+recent,heavy-hitter,random,scissorhands,tova,snapkv,pyramidkv,ada-kv,keydiff,knorm,expected-attention,criticalkv,kvzip,r-kv,layer-window";
+  "full,full-q8,fastgen,adaptive,sink+recent,heavy-hitter,random,scissorhands,tova,snapkv,pyramidkv,ada-kv,keydiff,knorm,expected-attention,criticalkv,kvzip,r-kv,layer-window";
 
 /**
  * Every policy at every target. The full cache comes first, whether it was asked for or not: others are compared with it.
@@ -23,13 +28,14 @@ export const DEFAULT_POLICIES =
 export function cellsOf(policies: string, targets: readonly number[], registry: PolicyRegistry): readonly Cell[] {
   const names = [...new Set(["full", ...splitOutside(policies)])];
   return names.flatMap((policy): Cell[] => {
+    if (policy === FULL_Q8) return [{ policy, target: null, session: { policy: "full" }, quantised: true }];
     const resolved = resolvePolicy(policy, registry);
     const turns =
       resolved.kind === "strategy"
         ? resolved.strategy.withBudget !== null
         : resolved.preset.withBudget !== null || resolved.preset.threshold !== null;
-    if (!turns) return [{ policy, target: null, session: { policy, registry } }];
-    return targets.map((target) => ({ policy, target, session: { policy, target, registry } }));
+    if (!turns) return [{ policy, target: null, session: { policy, registry }, quantised: false }];
+    return targets.map((target) => ({ policy, target, session: { policy, target, registry }, quantised: false }));
   });
 }
 

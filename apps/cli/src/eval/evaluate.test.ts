@@ -77,7 +77,10 @@ describe("an example's tokens", () => {
 
 describe("an evaluation", () => {
   test("gives each policy the full cache's own score where it keeps everything, and its bytes where it does not", async () => {
-    const results = await evaluate(model, { ...options(), cells: cellsOf("kvzip(100%)", [1], new PolicyRegistry()) });
+    const results = await evaluate(
+      { whole: model, quantised: null },
+      { ...options(), cells: cellsOf("kvzip(100%)", [1], new PolicyRegistry()) },
+    );
     for (const { policy, score, kl, agreement, flips, bytes, fullBytes } of results) {
       const full = results.find((one) => one.policy === "full");
       expect(policy === "full" || kl < 1e-6).toBe(true);
@@ -89,23 +92,43 @@ describe("an evaluation", () => {
     }
   });
 
+  test("counts a cache in q8 at its own size", async () => {
+    using quantised = await loadModel(DEMO, { backend: await openBackend("cpu"), kvType: "q8" });
+    const cells = cellsOf("full-q8", [0.5], new PolicyRegistry());
+    const results = await evaluate({ whole: model, quantised }, { ...options(), cells });
+    for (const { policy, bytes, fullBytes, kl } of results) {
+      // 32 bytes and a scale of four for 32 elements.
+      if (policy === "full-q8") expect(bytes / fullBytes).toBeCloseTo(36 / 64, 10);
+      expect(kl).toBeLessThan(0.01);
+    }
+    await expect(evaluate({ whole: model, quantised: null }, { ...options(), cells })).rejects.toThrow(
+      "its cache in q8",
+    );
+  });
+
   test("meets the targets, and goes on from what was saved", async () => {
-    const first = await evaluate(model, options());
+    const first = await evaluate({ whole: model, quantised: null }, options());
     for (const { policy, bytes, fullBytes, low, score, high } of first) {
       if (policy !== "full") expect(bytes).toBeLessThanOrEqual(0.5 * fullBytes);
       expect(low).toBeLessThanOrEqual(score);
       expect(high).toBeGreaterThanOrEqual(score);
     }
     const path = join(dir, "answers.jsonl");
-    await evaluate(model, { ...options(), samples: 1, saved: await SavedAnswers.open(path, "settings") });
+    await evaluate(
+      { whole: model, quantised: null },
+      { ...options(), samples: 1, saved: await SavedAnswers.open(path, "settings") },
+    );
     // As if it had been interrupted in the middle of a line.
     await writeFile(path, `${await readFile(path, "utf8")}{"task": "needle", "asked"`);
     let answered = 0;
-    const again = await evaluate(model, {
-      ...options(),
-      saved: await SavedAnswers.open(path, "settings"),
-      onProgress: () => answered++,
-    });
+    const again = await evaluate(
+      { whole: model, quantised: null },
+      {
+        ...options(),
+        saved: await SavedAnswers.open(path, "settings"),
+        onProgress: () => answered++,
+      },
+    );
     expect(again).toEqual(first);
     expect(answered).toBe(4);
     await expect(SavedAnswers.open(path, "others")).rejects.toThrow("a run with other settings");

@@ -1,8 +1,6 @@
-import type { Model } from "@winnow/runtime";
-
 import type { Cell } from "./cells";
 import { resultsOf, type AnsweredSample, type EvalResult } from "./results";
-import { runExample } from "./run-example";
+import { runExample, type Models } from "./run-example";
 import type { SavedAnswers } from "./saved-answers";
 import { exampleSeed } from "./seeds";
 import type { Task } from "./tasks/task";
@@ -25,11 +23,11 @@ export interface EvaluateOptions {
 }
 
 /** Answer every sample of every task under every cell: a prompt is read once for all of them. */
-export async function evaluate(model: Model, options: EvaluateOptions): Promise<readonly EvalResult[]> {
+export async function evaluate(models: Models, options: EvaluateOptions): Promise<readonly EvalResult[]> {
   const { tasks, cells, samples, saved, signal, seen } = options;
   const size = {
     tokens: options.tokens,
-    count: (text: string) => model.tokenizer.encode(text, { addSpecial: false }).length,
+    count: (text: string) => models.whole.tokenizer.encode(text, { addSpecial: false }).length,
   };
   const answered: AnsweredSample[][] = tasks.map(() => []);
   let done = 0;
@@ -37,7 +35,7 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
     for (let sample = 0; sample < samples; sample++) {
       const known = saved?.get(task.name, sample) ?? null;
       const seed = exampleSeed(options.seed, TASKS.indexOf(task), sample, options.kind);
-      const one = known ?? (await answer(model, task, new Draw(seed), size, sample, cells, { seen, signal }));
+      const one = known ?? (await answer(models, task, new Draw(seed), size, sample, cells, { seen, signal }));
       if (known === null) await saved?.put(task.name, one);
       answered[t]?.push(one);
       options.onProgress?.(++done, tasks.length * samples);
@@ -47,7 +45,7 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
 }
 
 async function answer(
-  model: Model,
+  models: Models,
   task: Task,
   draw: Draw,
   size: Parameters<Task["example"]>[1],
@@ -56,7 +54,7 @@ async function answer(
   options: Parameters<typeof runExample>[4],
 ): Promise<AnsweredSample> {
   const example = task.example(draw, size);
-  const outcomes = await runExample(model, example, task.grading, cells, options);
+  const outcomes = await runExample(models, example, task.grading, cells, options);
   const { question = "", answer: right = "" } = example.turns.at(-1) ?? {};
   return { asked: { sample, question, answer: right }, outcomes };
 }
