@@ -44,7 +44,11 @@ describe.each(backends)("adaptive on %s", (name) => {
     using session = model.createSession(options);
     await session.read([idsPart(model.tokenizer, IDS)]);
     const contents = await cacheContents(model, session);
-    return { kept: contents.flat().map((head) => [...positionsOf(head)]), fitted: session.sequence.fitted, kv: session.sequence.report() };
+    return {
+      kept: contents.flat().map((head) => [...positionsOf(head)]),
+      fitted: session.sequence.fitted,
+      kv: session.sequence.report(),
+    };
   }
 
   /** What a head keeps that may lose no more than a weight on one token. */

@@ -22,6 +22,18 @@ export type Fitted =
   | { readonly kind: "weight"; readonly weight: number }
   | { readonly kind: "budget"; readonly budget: number; readonly decision: Decision };
 
+/** The T that a fitted cut has; null for a budget, which has none. */
+export function fittedRecovery(fitted: Fitted): number | null {
+  switch (fitted.kind) {
+    case "recovery":
+      return fitted.recovery;
+    case "weight":
+      return Math.max(0, 1 - fitted.weight);
+    case "budget":
+      return null;
+  }
+}
+
 /**
  * The last of some ascending steps whose cost is within a limit; the first where none is.
  *

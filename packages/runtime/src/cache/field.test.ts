@@ -38,8 +38,8 @@ describe.each(backends)("the field's policies on %s", (name) => {
       );
       const bytes = counted.reduce((a, b) => a + b, 0);
       expect(bytes).toBeLessThanOrEqual(target * full);
-      // One slot more in each head would be over it.
-      expect(bytes).toBeGreaterThan(target * full - 2 * layers * kvHeads * (4 * headDim + 24));
+      // A step more, which is up to four slots in each head, would be over it.
+      expect(bytes).toBeGreaterThan(target * full - 4 * layers * kvHeads * (4 * headDim + 24));
       found.push(bytes);
       const pages = sequence.layers.flatMap(({ lengths }) => lengths.map((slots) => Math.ceil(slots / 16)));
       const pageBytes = 2 * 16 * headDim * 4;

@@ -11,7 +11,7 @@ export function profileReport(model: Model, session: Session): ProfileReport {
     model: lastPart(model.dir),
     policy: settings.policy.text,
     promptTokens: sequence.promptTokens,
-    recovery: sequence.fitted?.kind === "recovery" ? sequence.fitted.recovery : settings.recovery,
+    recovery: session.recovery,
     rows: session.rows,
     layers: sequence.heads.map((heads) => ({
       heads: heads.map(({ policy, recovery, kept, measured, attention }) => ({

@@ -130,7 +130,7 @@ function searchPolicy(
     rows: options.rows ?? preset.rows,
     reading: readingOf(preset, options),
     generated: preset.generated,
-    threshold,
+    threshold: decision.kind === "greatest" ? 1 - decision.weight : threshold,
   };
 }
 

@@ -35,7 +35,7 @@ describe.each([
     using second = model.createSession();
     const controller = new AbortController();
     const [stopped, finished] = await Promise.all([
-      first.generate([part], { ...options, signal: controller.signal }).report(),
+      first.generate([part], { ...options, maxTokens: 100, signal: controller.signal }).report(),
       (async () => {
         for await (const _ of second.generate([part], options)) controller.abort();
         return [...second.tokens];

@@ -2,6 +2,7 @@ import { WinnowError, type SamplingParams } from "@winnow/core-tensor";
 
 import type { Admitted, Resident } from "../cache/admission";
 import type { CachePolicy } from "../cache/cache-policy";
+import { fittedRecovery } from "../cache/byte-target";
 import { extend, type ExtendReport, type ProbeSource } from "../cache/extend";
 import type { PrefixCache } from "../cache/prefix-cache";
 import { promptNeed, promptSize, type PromptSize } from "../cache/prompt-need";
@@ -90,7 +91,10 @@ export type SessionState = "idle" | "waiting" | "reading" | "writing" | "parked"
 /** How a session treats its cache. */
 export interface SessionSettings {
   readonly policy: CachePolicy;
-  /** T as asked for; null where the policy has none. */
+  /**
+   * T as asked for; null where the policy has none. Of a policy that goes by the greatest weight, 1 − what a row may lose on
+   * one token.
+   */
   readonly recovery: number | null;
   /** Tokens between two sweeps while generating. */
   readonly interval: number;
@@ -137,6 +141,12 @@ export class Session implements Disposable, Resident {
   get state(): SessionState {
     if (this.#call === "none") return this.#sequence?.parked === true ? "parked" : "idle";
     return this.#admitted?.parked === true ? "parked" : this.#call;
+  }
+
+  /** T: as it was asked for, or as a target was met by it; null where the policy has none. */
+  get recovery(): number | null {
+    const fitted = this.#sequence?.fitted ?? null;
+    return fitted === null ? this.settings.recovery : fittedRecovery(fitted);
   }
 
   /** What the cache holds on the device now; null before anything was read. */
@@ -345,7 +355,7 @@ export class Session implements Disposable, Resident {
       finishReason: decoded.finishReason,
       backend: this.model.engine.backend.name,
       policy: this.settings.policy.text,
-      recovery: this.sequence.fitted?.kind === "recovery" ? this.sequence.fitted.recovery : this.settings.recovery,
+      recovery: this.recovery,
       rows: this.#rows,
       kv: this.sequence.report(),
       memory: this.model.engine.backend.memory.snapshot(),
