@@ -40,7 +40,11 @@ export function evalCommand(): Command {
   )
     .option("--tasks <names>", "all, or some of needle,keys,rows,hops,second,instructions,story,ppl", "all")
     .option("--policies <names>", "policies to compare, separated by commas", DEFAULT_POLICIES)
-    .option("--targets <shares>", "shares of the full cache's bytes that they may keep", "75%,50%,35%,25%")
+    .option(
+      "--targets <shares>",
+      "shares of the full cache's bytes that they may keep; own: what they keep by themselves",
+      "75%,50%,35%,25%",
+    )
     .option("--samples <n>", "examples of each task", whole(1), 50)
     .option("--seed <n>", "what the examples are drawn from", whole(0), 1)
     .addOption(

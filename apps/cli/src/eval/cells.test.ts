@@ -8,6 +8,7 @@ const lines = (policies: string, targets: string): string[] =>
 
 test("the full cache comes first, and what has no budget comes once", () => {
   expect(lines("snapkv,full", "50%,0.25")).toEqual(["full null", "snapkv 0.5", "snapkv 0.25"]);
+  expect(lines("adaptive", "own,50%")).toEqual(["full null", "adaptive null", "adaptive 0.5"]);
   expect(lines("top(mass, 30%) | recent(8),adaptive", "50%")).toEqual([
     "full null",
     "top(mass, 30%) | recent(8) null",

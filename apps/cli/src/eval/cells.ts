@@ -25,7 +25,11 @@ export const DEFAULT_POLICIES =
  * @param policies names or expressions, separated by commas outside of parentheses.
  * @throws PolicySyntaxError for a text that is no policy.
  */
-export function cellsOf(policies: string, targets: readonly number[], registry: PolicyRegistry): readonly Cell[] {
+export function cellsOf(
+  policies: string,
+  targets: readonly (number | null)[],
+  registry: PolicyRegistry,
+): readonly Cell[] {
   const names = [...new Set(["full", ...splitOutside(policies)])];
   return names.flatMap((policy): Cell[] => {
     if (policy === FULL_Q8) return [{ policy, target: null, session: { policy: "full" }, quantised: true }];
@@ -35,21 +39,25 @@ export function cellsOf(policies: string, targets: readonly number[], registry: 
         ? resolved.strategy.withBudget !== null
         : resolved.preset.withBudget !== null || resolved.preset.threshold !== null;
     if (!turns) return [{ policy, target: null, session: { policy, registry }, quantised: false }];
-    return targets.map((target) => ({ policy, target, session: { policy, target, registry }, quantised: false }));
+    return targets.map((target) => {
+      const session = target === null ? { policy, registry } : { policy, target, registry };
+      return { policy, target, session, quantised: false };
+    });
   });
 }
 
 /**
- * Shares such as `75%,50%`.
+ * Shares such as `75%,50%`; `own` is what a policy keeps where nothing is asked of it, and null.
  *
  * @throws WinnowError `usage`
  */
-export function targetsOf(text: string): readonly number[] {
+export function targetsOf(text: string): readonly (number | null)[] {
   return text.split(",").map((part) => {
     const trimmed = part.trim();
+    if (trimmed === "own") return null;
     const value = trimmed.endsWith("%") ? Number(trimmed.slice(0, -1)) / 100 : Number(trimmed);
     if (trimmed === "" || !(value > 0 && value <= 1)) {
-      throw new WinnowError("usage", `--targets: "${trimmed}" is no share; expected some such as 75%,50%,35%,25%`);
+      throw new WinnowError("usage", `--targets: "${trimmed}" is no share; expected some such as 75%,50%,25%, or own`);
     }
     return value;
   });

@@ -27,6 +27,12 @@ function grouped<T>(of: readonly T[], key: (one: T) => string): ReadonlyMap<stri
   return groups;
 }
 
+/** The targets of some results, what policies keep by themselves first. */
+export function columnsOf(results: readonly EvalResult[]): readonly (number | null)[] {
+  const targets = [...new Set(results.map(({ target }) => target))];
+  return targets.sort((a, b) => (b ?? Infinity) - (a ?? Infinity));
+}
+
 /** A result whose difference from the full cache is no accident, over the whole table. */
 export function differs({ p }: EvalResult): boolean {
   return p !== null && p < 0.05;

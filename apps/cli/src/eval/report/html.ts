@@ -1,6 +1,6 @@
 import { escapeMarkup } from "@winnow/profiler";
 
-import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
+import { byPolicy, byTask, columnsOf, differs, type EvalReport } from "./eval-report";
 import { headMap } from "./head-map";
 import { strokeOf, taskPlot } from "./plot";
 import type { EvalResult } from "../results";
@@ -52,34 +52,29 @@ ${flips(report)}
 }
 
 function taskSection(task: string, results: readonly EvalResult[], policies: readonly string[]): string {
-  const targets = [...new Set(results.flatMap(({ target }) => target ?? []))].sort((a, b) => b - a);
   const [full] = results;
-  const rows = [...byPolicy(results)]
-    .filter(([policy]) => policy !== "full")
-    .map(([policy, own]) => {
-      const fixed = own.find(({ target }) => target === null);
-      const cells =
-        fixed === undefined
-          ? targets.map((target) =>
-              cell(
-                own.find((one) => one.target === target),
-                results,
-              ),
-            )
-          : [cell(fixed, results), ...targets.slice(1).map(() => "<td></td>")];
-      return `<tr><td>${escapeMarkup(policy)}</td>${cells.join("")}</tr>`;
-    });
+  const others = results.filter(({ policy }) => policy !== "full");
+  const targets = columnsOf(others);
+  const rows = [...byPolicy(others)].map(([policy, own]) => {
+    const cells = targets.map((target) =>
+      cell(
+        own.find((one) => one.target === target),
+        others,
+      ),
+    );
+    return `<tr><td>${escapeMarkup(policy)}</td>${cells.join("")}</tr>`;
+  });
   return `<h2>${escapeMarkup(task)}</h2>
 <p class="quiet">${full?.samples ?? 0} samples; full cache ${percent(full?.score ?? 0)}.</p>
 <figure>${taskPlot(task, results, policies)}</figure>
-<div style="overflow-x:auto"><table><thead><tr><th scope="col">Policy</th>${targets.map((target) => `<th scope="col">${Math.round(100 * target)} %</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table></div>
-<p class="note">Scores in %; bold: the best at this target; *: differs from the full cache (95 %, corrected by Holm over the whole report).</p>`;
+<div style="overflow-x:auto"><table><thead><tr><th scope="col">Policy</th>${targets.map((target) => `<th scope="col">${target === null ? "own" : `${Math.round(100 * target)} %`}</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table></div>
+<p class="note">Scores in %; own: what a policy keeps by itself; bold: the best at this target; *: differs from the full cache (95 %, corrected by Holm over the whole report).</p>`;
 }
 
 function cell(result: EvalResult | undefined, results: readonly EvalResult[]): string {
   if (result === undefined) return "<td></td>";
-  const rivals = results.filter(({ target, policy }) => target === result.target && policy !== "full");
-  const isBest = result.score >= Math.max(...rivals.map(({ score }) => score));
+  const rivals = results.filter(({ target }) => target === result.target);
+  const isBest = result.target !== null && result.score >= Math.max(...rivals.map(({ score }) => score));
   const title = `${percent(result.low)} to ${percent(result.high)}; KL ${result.kl.toFixed(3)}; ${percent(result.agreement)} of first choices; ${percent(result.bytes / result.fullBytes)} of the bytes`;
   return `<td${isBest ? ' class="best"' : ""} title="${escapeMarkup(title)}">${percent(result.score)}${differs(result) ? "*" : ""}</td>`;
 }

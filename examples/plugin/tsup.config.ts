@@ -1,0 +1,3 @@
+import { defineConfig } from "tsup";
+
+export default defineConfig({ entry: ["src/layer-share.ts"], format: ["esm"], target: "node20", clean: true });
