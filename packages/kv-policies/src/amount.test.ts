@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { amountOf, count, formatAmount, parsePolicy, ratio, recent, slotsOf } from "./index";
+import { amountOf, count, formatAmount, parsePolicy, ratio, recent, shortestRatio, slotsOf } from "./index";
 
 describe("an amount", () => {
   test.each([
@@ -23,6 +23,22 @@ describe("an amount", () => {
   ])("%d is %s in text", (value, text) => {
     expect(formatAmount(amountOf(value))).toBe(text);
     expect(parsePolicy(`recent(${text})`).equals(recent(value))).toBe(true);
+  });
+
+  test("the shortest ratio of some slots stands for just these", () => {
+    expect(formatAmount(shortestRatio(29, 120))).toBe("24%");
+    expect(formatAmount(shortestRatio(7, 7))).toBe("100%");
+    // 0.07 · 100 is 7.000000000000001 in float64.
+    expect(formatAmount(shortestRatio(7, 100))).toBe("6.9%");
+    for (let tokens = 1; tokens <= 200; tokens++) {
+      for (let slots = 1; slots <= tokens; slots++) expect(slotsOf(shortestRatio(slots, tokens), tokens)).toBe(slots);
+    }
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 200_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (tokens, share) => {
+        const slots = Math.max(1, Math.round(share * tokens));
+        expect(slotsOf(shortestRatio(slots, tokens), tokens)).toBe(slots);
+      }),
+    );
   });
 
   test("the whole can be written in text, and as a ratio", () => {

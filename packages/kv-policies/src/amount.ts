@@ -62,6 +62,23 @@ export function slotsOf(amount: Amount, tokens: number): number {
   return amount.kind === "count" ? amount.value : Math.ceil(amount.value * tokens);
 }
 
+/**
+ * The ratio with the fewest decimals that stands for so many slots of a number of tokens.
+ *
+ * @param slots from 1 to `tokens`.
+ * @example shortestRatio(29, 120) // 24%, of which 28.8 slots are rounded up
+ */
+export function shortestRatio(slots: number, tokens: number): Amount {
+  for (let scale = 100; scale < 1e15; scale *= 10) {
+    const most = Math.floor((slots / tokens) * scale);
+    // The product with an exact share may come out a little above the slots.
+    for (const value of [most / scale, (most - 1) / scale]) {
+      if (value > 0 && Math.ceil(value * tokens) === slots) return ratio(value);
+    }
+  }
+  return ratio((slots - 0.5) / tokens);
+}
+
 /** `30%` or `64`; parsing it gives exactly the same amount. */
 export function formatAmount({ kind, value }: Amount): string {
   return kind === "count" ? String(value) : formatPercent(value);

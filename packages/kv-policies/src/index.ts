@@ -1,4 +1,14 @@
-export { amountOf, count, formatAmount, formatPercent, ratio, slotsOf, type Amount, type AmountLike } from "./amount";
+export {
+  amountOf,
+  count,
+  formatAmount,
+  formatPercent,
+  ratio,
+  shortestRatio,
+  slotsOf,
+  type Amount,
+  type AmountLike,
+} from "./amount";
 export { compile, type CompileContext } from "./compile";
 export { ComputedStatistic } from "./computed-statistic";
 export { FIELD, adaKv } from "./field";

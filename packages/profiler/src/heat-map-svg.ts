@@ -1,6 +1,6 @@
 import { cssColour, inkOn, scaleColour } from "./colour-scale";
 import { escapeMarkup } from "./markup";
-import { formatBytes, formatShare, keptShare, policyCounts, type ProfileReport } from "./report";
+import { formatBytes, formatShare, keptShare, policyCounts, policyNames, type ProfileReport } from "./report";
 
 const CELL = { width: 54, height: 34, gap: 2 };
 const LEFT = 64;
@@ -14,6 +14,7 @@ const LETTERS = "abcdefghijklmnopqrstuvwxyz";
  */
 export function heatMapSvg(report: ProfileReport): string {
   const counts = policyCounts(report);
+  const nameOf = policyNames(report);
   const letterOf = new Map(counts.map(({ policy }, i) => [policy, LETTERS[i % LETTERS.length] ?? "?"]));
   const heads = Math.max(1, ...report.layers.map((layer) => layer.heads.length));
   const right = LEFT + heads * (CELL.width + CELL.gap);
@@ -31,7 +32,7 @@ export function heatMapSvg(report: ProfileReport): string {
       return [
         `<g><title>${escapeMarkup(details)}</title>`,
         `<rect x="${x}" y="${y}" width="${CELL.width}" height="${CELL.height}" rx="3" fill="${cssColour(colour)}"/>`,
-        `<text x="${x + CELL.width / 2}" y="${y + CELL.height / 2 + 4}" text-anchor="middle" style="fill:${inkOn(colour)}">${Math.round(100 * share)} % ${letterOf.get(head.policy) ?? "?"}</text></g>`,
+        `<text x="${x + CELL.width / 2}" y="${y + CELL.height / 2 + 4}" text-anchor="middle" style="fill:${inkOn(colour)}">${Math.round(100 * share)} % ${letterOf.get(nameOf(head.policy)) ?? "?"}</text></g>`,
       ].join("");
     }),
   );

@@ -1,5 +1,13 @@
 import { inkOn, scaleColour, type Colour } from "./colour-scale";
-import { formatBytes, formatShare, keptShare, policyCounts, type HeadReport, type ProfileReport } from "./report";
+import {
+  formatBytes,
+  formatShare,
+  keptShare,
+  policyCounts,
+  policyNames,
+  type HeadReport,
+  type ProfileReport,
+} from "./report";
 
 /** How many colours a terminal shows. */
 export type TerminalColours = "none" | "256" | "truecolour";
@@ -19,13 +27,14 @@ const LETTERS = "abcdefghijklmnopqrstuvwxyz";
  */
 export function heatMap(report: ProfileReport, { colours }: HeatMapOptions): string {
   const counts = policyCounts(report);
+  const nameOf = policyNames(report);
   const letters = new Map(counts.map(({ policy }, i) => [policy, LETTERS[i % LETTERS.length] ?? "?"]));
   const heads = Math.max(0, ...report.layers.map((layer) => layer.heads.length));
   const margin = Math.max(5, `layer ${report.layers.length - 1}`.length);
   const title = `${"".padStart(margin)}  KV head`;
   const header = `${"".padStart(margin)} ${Array.from({ length: heads }, (_, h) => String(h).padStart(5).padEnd(7)).join("")}`;
   const rows = report.layers.map(({ heads: row }, layer) => {
-    const cells = row.map((head) => cell(report, head, letters.get(head.policy) ?? "?", colours));
+    const cells = row.map((head) => cell(report, head, letters.get(nameOf(head.policy)) ?? "?", colours));
     return `${`layer ${layer}`.padStart(margin)} ${cells.join("")}`;
   });
   const legend = counts.map(({ policy, heads: n }) => {

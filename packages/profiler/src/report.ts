@@ -40,11 +40,22 @@ export function keptShare(report: ProfileReport, head: HeadReport): number {
   return report.promptTokens === 0 ? 0 : Math.min(1, head.kept / report.promptTokens);
 }
 
-/** The policies in use, with how many heads each has, the most frequent first. */
+/** More policies than these are told by their forms: heads may each have a share of their own. */
+const MOST_POLICIES = 8;
+
+/** How a policy is named where many are: as it is, or where there are too many with `x` for its shares. */
+export function policyNames(report: ProfileReport): (policy: string) => string {
+  const policies = new Set(report.layers.flatMap(({ heads }) => heads.map(({ policy }) => policy)));
+  if (policies.size <= MOST_POLICIES) return (policy) => policy;
+  return (policy) => policy.replaceAll(/\d[\d.]*%/g, "x");
+}
+
+/** The policies in use by their names, with how many heads each has, the most frequent first. */
 export function policyCounts(report: ProfileReport): { readonly policy: string; readonly heads: number }[] {
+  const nameOf = policyNames(report);
   const counts = new Map<string, number>();
   for (const { policy } of report.layers.flatMap(({ heads }) => heads))
-    counts.set(policy, (counts.get(policy) ?? 0) + 1);
+    counts.set(nameOf(policy), (counts.get(nameOf(policy)) ?? 0) + 1);
   return [...counts].map(([policy, heads]) => ({ policy, heads })).sort((a, b) => b.heads - a.heads);
 }
 

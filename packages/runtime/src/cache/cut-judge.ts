@@ -3,7 +3,7 @@ import {
   ScoreTable,
   columnsNeeded,
   compile,
-  ratio,
+  shortestRatio,
   type CompileContext,
   type LayerView,
   type Policy,
@@ -128,9 +128,9 @@ export class CutJudge {
       return Math.max(sequence.heads[l]?.[head]?.candidate ?? 0, Math.ceil((MILLION * kept) / length));
     });
     const policies = shares.map((share, head) => {
-      // Half a slot less, so that rounding up gives the number of slots again.
-      const slots = Math.floor((share * (heads[head]?.length ?? 0)) / MILLION);
-      return decision.keeping(slots === 0 ? null : ratio((slots - 0.5) / (heads[head]?.length ?? 1)));
+      const { length } = heads[head] ?? { length: 1 };
+      const slots = Math.floor((share * length) / MILLION);
+      return decision.keeping(slots === 0 ? null : shortestRatio(slots, length));
     });
     const programs = policies.map((policy) => compile(policy, this.#context));
     const choices = this.#given(policies, await this.#priced(l, profile, programs));
