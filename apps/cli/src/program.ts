@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 
 import { version } from "../package.json";
+import { calibrateCommand } from "./commands/calibrate";
 import { chatCommand } from "./commands/chat";
 import { convertCommand } from "./commands/convert";
 import { evalCommand } from "./commands/eval";
@@ -28,6 +29,7 @@ export function makeProgram(): Command {
     profileCommand(),
     inspectCommand(),
     evalCommand(),
+    calibrateCommand(),
     estimateCommand(),
     convertCommand(),
     pullCommand(),

@@ -1,4 +1,5 @@
-export type { CachePolicy, Decision, RowsOption } from "./cache/cache-policy";
+export type { CachePolicy, RowsOption } from "./cache/cache-policy";
+export type { Decision } from "./cache/decision";
 export type { ExtendReport, ProbeSource } from "./cache/extend";
 export type { Generation } from "./session/generation";
 export { KvStore, defaultPageSlots, expectPageSlots, fullCacheBytes, type KvLayout } from "./cache/kv-store";

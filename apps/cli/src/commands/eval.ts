@@ -1,6 +1,8 @@
+import { basename } from "node:path";
+
 import { Command, Option } from "commander";
 
-import { cellsOf, DEFAULT_POLICIES, targetsOf } from "../eval/cells";
+import { cellsOf, DEFAULT_POLICIES, planCells, targetsOf } from "../eval/cells";
 import { evalHtml } from "../eval/report/html";
 import type { EvalReport } from "../eval/report/eval-report";
 import { evalTable } from "../eval/report/table";
@@ -8,7 +10,7 @@ import { evaluate } from "../eval/evaluate";
 import { SavedAnswers } from "../eval/saved-answers";
 import { tasksOf } from "../eval/tasks/tasks";
 import { abortOnInterrupt } from "../interrupt";
-import { loadPlugins } from "../options/cache";
+import { loadPlugins, readPlan } from "../options/cache";
 import { openModel, withModel, type ModelFlags } from "../options/model";
 import { collect, whole } from "../options/numbers";
 import { progressBar } from "../output/progress";
@@ -25,6 +27,7 @@ interface EvalFlags extends ModelFlags {
   readonly tokens: number;
   readonly calibration?: boolean;
   readonly plugin: readonly string[];
+  readonly plan: readonly string[];
   readonly save?: string;
   readonly html?: string;
 }
@@ -55,6 +58,7 @@ export function evalCommand(): Command {
     .option("--tokens <n>", "the most tokens of a context", whole(16), 256)
     .option("--calibration", "draw examples that are never held out, for tuning")
     .option("--plugin <file>", "a module of policies, statistics or strategies; may be repeated", collect, [])
+    .option("--plan <file>", "a plan to compare, of winnow calibrate or profile; may be repeated", collect, [])
     .option("--save <file>", "keep every answer there, and go on from it where a run was interrupted")
     .option("--html <file>", "write everything as one page with plots")
     .option("--json", "print one JSON object and nothing else")
@@ -64,7 +68,9 @@ export function evalCommand(): Command {
 
 async function run(flags: EvalFlags): Promise<void> {
   const tasks = tasksOf(flags.tasks);
-  const cells = cellsOf(flags.policies, targetsOf(flags.targets), await loadPlugins(flags.plugin));
+  const registry = await loadPlugins(flags.plugin);
+  const plans = await Promise.all(flags.plan.map(async (file) => [basename(file), await readPlan(file)] as const));
+  const cells = [...cellsOf(flags.policies, targetsOf(flags.targets), registry), ...planCells(plans)];
   const { signal, stop } = abortOnInterrupt();
   using model = await openModel(flags, signal);
   using quantised = cells.some((cell) => cell.quantised) ? await openModel({ ...flags, kvType: "q8" }, signal) : null;

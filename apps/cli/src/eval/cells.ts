@@ -1,5 +1,6 @@
 import { WinnowError } from "@winnow/core-tensor";
 import { resolvePolicy, type PolicyRegistry } from "@winnow/kv-policies";
+import type { HeadPlan } from "@winnow/profiler";
 import type { SessionOptions } from "@winnow/runtime";
 
 /** A policy at a target: a line of the table. */
@@ -44,6 +45,11 @@ export function cellsOf(
       return { policy, target, session, quantised: false };
     });
   });
+}
+
+/** Plans made earlier, each a line of the table by the name of its file. */
+export function planCells(files: readonly (readonly [name: string, plan: HeadPlan])[]): readonly Cell[] {
+  return files.map(([name, plan]) => ({ policy: `plan ${name}`, target: null, session: { plan }, quantised: false }));
 }
 
 /**

@@ -83,7 +83,8 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null;
 }
 
-async function readPlan(file: string): Promise<HeadPlan> {
+/** @throws WinnowError `file` or `plan` naming the file. */
+export async function readPlan(file: string): Promise<HeadPlan> {
   return parsePlan(await readText(file, "--plan"), file);
 }
 

@@ -1,4 +1,4 @@
-import type { Decision } from "./cache-policy";
+import type { Decision } from "./decision";
 
 /** What is turned so that a cut meets a target. */
 export type Turned =

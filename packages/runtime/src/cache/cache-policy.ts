@@ -1,33 +1,10 @@
-import type { Amount, Policy, PolicyRegistry, Strategy } from "@winnow/kv-policies";
+import type { PolicyRegistry } from "@winnow/kv-policies";
 
 import type { ByteTarget } from "./byte-target";
+import type { Decision } from "./decision";
 
 /** Where the rows come from that a prompt is profiled with. */
 export type RowsOption = "prompt" | "late" | "probe";
-
-/** Who decides what a head keeps. */
-export type Decision =
-  /** The first candidate whose measured recovery reaches the threshold; the first of all without one. */
-  | { readonly kind: "search"; readonly candidates: readonly Policy[]; readonly threshold: number | null }
-  /** Every slot that some profiled row gave more than `weight` of its attention, as a share of each head's. */
-  | { readonly kind: "greatest"; readonly weight: number; readonly keeping: (x: Amount | null) => Policy }
-  /** A plan made earlier, by layer and KV head; nothing is measured. */
-  | { readonly kind: "plan"; readonly heads: readonly (readonly Policy[])[] }
-  /** A plug-in that sees all heads of a layer at once. */
-  | { readonly kind: "strategy"; readonly strategy: Strategy; readonly threshold: number | null };
-
-/** The policies that a decision may choose, as far as they are known beforehand. */
-export function policiesOf(decision: Decision): readonly Policy[] {
-  switch (decision.kind) {
-    case "search":
-      return decision.candidates;
-    case "plan":
-      return decision.heads.flat();
-    case "greatest":
-    case "strategy":
-      return [];
-  }
-}
 
 /** How a sequence's cache is cut. */
 export interface CachePolicy {

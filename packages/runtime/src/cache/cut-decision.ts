@@ -1,6 +1,6 @@
 import type { Policy, Strategy } from "@winnow/kv-policies";
 
-import type { Decision } from "./cache-policy";
+import type { Decision } from "./decision";
 import type { Sequence } from "./sequence";
 
 /** How a prompt that is being read is cut. */

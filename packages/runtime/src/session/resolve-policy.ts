@@ -14,7 +14,8 @@ import {
 import { checkPlan, type HeadPlan, type ModelFingerprint } from "@winnow/profiler";
 
 import type { ByteTarget, Turned } from "../cache/byte-target";
-import type { CachePolicy, Decision } from "../cache/cache-policy";
+import type { CachePolicy } from "../cache/cache-policy";
+import type { Decision } from "../cache/decision";
 import { expectSweepable } from "../cache/sweepable";
 import type { SessionSettings } from "./session";
 import type { SessionOptions } from "./session-options";
