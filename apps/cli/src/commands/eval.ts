@@ -7,6 +7,7 @@ import { evalHtml } from "../eval/report/html";
 import type { EvalReport } from "../eval/report/eval-report";
 import { evalTable } from "../eval/report/table";
 import { evaluate } from "../eval/evaluate";
+import { readFileTask } from "../eval/files/file-task";
 import { SavedAnswers } from "../eval/saved-answers";
 import { tasksOf } from "../eval/tasks/tasks";
 import { abortOnInterrupt } from "../interrupt";
@@ -28,6 +29,8 @@ interface EvalFlags extends ModelFlags {
   readonly calibration?: boolean;
   readonly plugin: readonly string[];
   readonly plan: readonly string[];
+  readonly file: readonly string[];
+  readonly maxTokens: number;
   readonly save?: string;
   readonly html?: string;
 }
@@ -35,19 +38,27 @@ interface EvalFlags extends ModelFlags {
 const EXAMPLES = `
 Examples:
   winnow eval --model models/demo --tasks needle,keys --policies adaptive,snapkv,random --targets 50%,25% --samples 50
+  winnow eval --model big.gguf --tasks none --file niah_single_1.jsonl --policies adaptive,snapkv --targets 25%
   winnow eval --model models/demo --tasks all --samples 200 --save answers.jsonl --html report.html`;
 
 export function evalCommand(): Command {
   return withModel(
     new Command("eval").description("Answer questions under many policies, and compare them with the full cache."),
   )
-    .option("--tasks <names>", "all, or some of needle,keys,rows,hops,second,instructions,story,ppl", "all")
+    .option("--tasks <names>", "all, none, or some of needle,keys,rows,hops,second,instructions,story,ppl", "all")
     .option("--policies <names>", "policies to compare, separated by commas", DEFAULT_POLICIES)
     .option(
       "--targets <shares>",
       "shares of the full cache's bytes that they may keep; own: what they keep by themselves",
       "75%,50%,35%,25%",
     )
+    .option(
+      "--file <file>",
+      "questions in RULER's or LongBench's format, a JSON object a line; may be repeated",
+      collect,
+      [],
+    )
+    .option("--max-tokens <n>", "the most tokens of an answer to a file's question", whole(1), 64)
     .option("--samples <n>", "examples of each task", whole(1), 50)
     .option("--seed <n>", "what the examples are drawn from", whole(0), 1)
     .addOption(
@@ -67,7 +78,8 @@ export function evalCommand(): Command {
 }
 
 async function run(flags: EvalFlags): Promise<void> {
-  const tasks = tasksOf(flags.tasks);
+  const files = await Promise.all(flags.file.map(readFileTask));
+  const tasks = flags.tasks === "none" ? [] : tasksOf(flags.tasks);
   const registry = await loadPlugins(flags.plugin);
   const plans = await Promise.all(flags.plan.map(async (file) => [basename(file), await readPlan(file)] as const));
   const cells = [...cellsOf(flags.policies, targetsOf(flags.targets), registry), ...planCells(plans)];
@@ -81,7 +93,7 @@ async function run(flags: EvalFlags): Promise<void> {
     backend: model.engine.backend.name,
     kvType: model.engine.store.layout.kvType,
     cells: cells.map(({ policy, target }) => [policy, target]),
-    ...{ seed, tokens, question, kind },
+    ...{ seed, tokens, question, kind, maxTokens: flags.maxTokens },
   };
   const saved = flags.save === undefined ? null : await SavedAnswers.open(flags.save, settings);
   const bar = progressBar("answering", flags.json === true);
@@ -90,6 +102,8 @@ async function run(flags: EvalFlags): Promise<void> {
       { whole: model, quantised },
       {
         tasks,
+        files,
+        maxTokens: flags.maxTokens,
         cells,
         samples,
         seed,

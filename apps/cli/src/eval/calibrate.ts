@@ -1,3 +1,4 @@
+import type { Expr } from "@winnow/core-tensor";
 import { formatScore, parseScore, recent, special, top, union, ratio, full, type Policy } from "@winnow/kv-policies";
 import type { HeadPlan } from "@winnow/profiler";
 import { Comparison, type Model, type PromptPart } from "@winnow/runtime";
@@ -88,17 +89,18 @@ function planOf(
   scale: number,
   { target, score }: CalibrationOptions,
 ): Calibration["plan"] {
+  const expr = parseScore(score);
   return {
     model: model.fingerprint,
-    policy: `calibrated(${formatScore(parseScore(score))}, ${Math.round(100 * target)}%)`,
+    policy: `calibrated(${formatScore(expr)}, ${Math.round(100 * target)}%)`,
     recovery: null,
     rows: "prompt",
     generated: "keep",
-    heads: shares.map((heads) => heads.map((share) => policyOf(Math.round(1000 * share * scale) / 1000, score).text)),
+    heads: shares.map((heads) => heads.map((share) => policyOf(Math.round(1000 * share * scale) / 1000, expr).text)),
   };
 }
 
-function policyOf(share: number, score: string): Policy {
+function policyOf(share: number, score: Expr): Policy {
   if (share >= 1) return full();
   return share <= 0 ? union(special(), recent(4)) : union(special(), top(score, ratio(share)), recent(4));
 }

@@ -31,6 +31,8 @@ const size = () => ({ tokens: 60, count: (text: string) => model.tokenizer.encod
 
 const options = (): EvaluateOptions => ({
   tasks: tasksOf("needle,story"),
+  files: [],
+  maxTokens: 16,
   cells: cellsOf("snapkv,random", [0.5], new PolicyRegistry()),
   samples: 2,
   seed: 1,
@@ -90,6 +92,25 @@ describe("an evaluation", () => {
       expect(bytes).toBeLessThanOrEqual(fullBytes);
       expect(full?.bytes).toBe(full?.fullBytes);
     }
+  });
+
+  test("writes answers to the questions of files", async () => {
+    const context = "Mira keeps the red key in the barn. Tom is 31 years old.";
+    const examples = [
+      { context, question: "Where does Mira keep the red key?", answers: ["barn"] },
+      { context, question: "How old is Tom?", answers: ["31"] },
+    ];
+    const score = (written: string, [answer = ""]: readonly string[]): number => (written.includes(answer) ? 1 : 0);
+    const files = [{ name: "facts", examples, score }];
+    const results = await evaluate(
+      { whole: model, quantised: null },
+      { ...options(), tasks: [], files, cells: cellsOf("kvzip(100%),random", [1, 0.2], new PolicyRegistry()) },
+    );
+    const [full, whole] = results;
+    expect(full).toMatchObject({ task: "facts", policy: "full", samples: 2, score: 1, agreement: 1 });
+    expect(whole?.score).toBe(full?.score);
+    expect(whole?.kl).toBeLessThan(1e-6);
+    expect(results.at(-1)?.kl).toBeGreaterThan(0.01);
   });
 
   test("counts a cache in q8 at its own size", async () => {

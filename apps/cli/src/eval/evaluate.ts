@@ -1,6 +1,8 @@
 import type { Cell } from "./cells";
 import { resultsOf, type AnsweredSample, type EvalResult } from "./results";
+import type { FileTask } from "./files/file-task";
 import { runExample, type Models } from "./run-example";
+import { runWritten } from "./run-written";
 import type { SavedAnswers } from "./saved-answers";
 import { exampleSeed } from "./seeds";
 import type { Task } from "./tasks/task";
@@ -9,6 +11,10 @@ import { Draw } from "./world/draw";
 
 export interface EvaluateOptions {
   readonly tasks: readonly Task[];
+  /** Questions of files, of which the first samples are asked. */
+  readonly files: readonly FileTask[];
+  /** The most tokens of an answer to them. */
+  readonly maxTokens: number;
   /** The first of which is the full cache. */
   readonly cells: readonly Cell[];
   readonly samples: number;
@@ -24,12 +30,14 @@ export interface EvaluateOptions {
 
 /** Answer every sample of every task under every cell: a prompt is read once for all of them. */
 export async function evaluate(models: Models, options: EvaluateOptions): Promise<readonly EvalResult[]> {
-  const { tasks, cells, samples, saved, signal, seen } = options;
+  const { tasks, files, cells, samples, saved, signal, seen } = options;
   const size = {
     tokens: options.tokens,
     count: (text: string) => models.whole.tokenizer.encode(text, { addSpecial: false }).length,
   };
-  const answered: AnsweredSample[][] = tasks.map(() => []);
+  const answered: AnsweredSample[][] = [...tasks, ...files].map(() => []);
+  const ofFiles = files.map(({ examples }) => Math.min(samples, examples.length));
+  const total = tasks.length * samples + ofFiles.reduce((sum, count) => sum + count, 0);
   let done = 0;
   for (const [t, task] of tasks.entries()) {
     for (let sample = 0; sample < samples; sample++) {
@@ -38,10 +46,20 @@ export async function evaluate(models: Models, options: EvaluateOptions): Promis
       const one = known ?? (await answer(models, task, new Draw(seed), size, sample, cells, { seen, signal }));
       if (known === null) await saved?.put(task.name, one);
       answered[t]?.push(one);
-      options.onProgress?.(++done, tasks.length * samples);
+      options.onProgress?.(++done, total);
     }
   }
-  return resultsOf(tasks, cells, answered);
+  for (const [f, file] of files.entries()) {
+    for (const [sample, example] of file.examples.slice(0, samples).entries()) {
+      const known = saved?.get(file.name, sample) ?? null;
+      const asked = { sample, question: example.question, answer: example.answers.join(" / ") };
+      const one = known ?? { asked, outcomes: await runWritten(models, example, file.score, cells, options) };
+      if (known === null) await saved?.put(file.name, one);
+      answered[tasks.length + f]?.push(one);
+      options.onProgress?.(++done, total);
+    }
+  }
+  return resultsOf([...tasks, ...files.map(({ name }) => ({ name, grading: "exact" as const }))], cells, answered);
 }
 
 async function answer(

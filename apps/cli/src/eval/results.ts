@@ -55,7 +55,7 @@ export interface EvalResult {
  * @param answered by task, in the order of the tasks.
  */
 export function resultsOf(
-  tasks: readonly Task[],
+  tasks: readonly Pick<Task, "name" | "grading">[],
   cells: readonly Cell[],
   answered: readonly (readonly AnsweredSample[])[],
 ): readonly EvalResult[] {
@@ -66,7 +66,12 @@ export function resultsOf(
   return found.map((result, i) => ({ ...result, p: byResult.get(i) ?? null }));
 }
 
-function resultOf(task: Task, { policy, target }: Cell, c: number, samples: readonly AnsweredSample[]): EvalResult {
+function resultOf(
+  task: Pick<Task, "name" | "grading">,
+  { policy, target }: Cell,
+  c: number,
+  samples: readonly AnsweredSample[],
+): EvalResult {
   const own = samples.flatMap(({ outcomes }) => outcomes[c] ?? []);
   const full = samples.flatMap(({ outcomes }) => outcomes[0] ?? []);
   const mean = (of: (outcome: Outcome) => number): number =>

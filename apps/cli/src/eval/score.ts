@@ -35,7 +35,11 @@ export function scoreAnswer(
     for (let t = 0; t < p.length; t++) kl += Math.exp(p[t] ?? NaN) * ((p[t] ?? NaN) - (q[t] ?? NaN));
   });
   const count = Math.max(1, answer.length);
-  return { score: graded(grading, right, logLikelihood, count), kl: kl / count, agreement: same / count };
+  return {
+    score: graded(grading, right, logLikelihood, count),
+    kl: kl / count,
+    agreement: answer.length === 0 ? 1 : same / count,
+  };
 }
 
 function graded(grading: Grading, right: number, logLikelihood: number, count: number): number {

@@ -51,6 +51,16 @@ describe.each(backends)("a comparison on %s", (name) => {
         if (way !== 0) await session.read([{ ids: [id], probe: null }]);
       }
     }
+    const before = model.engine.backend.memory.snapshot().total;
+    for (const way of [1, 2]) {
+      using written = await comparison.cut(way);
+      using session = model.createSession(WAYS[way]);
+      await session.read([part]);
+      const own = { temperature: 0, maxTokens: 12 };
+      const expected = await session.generate([{ ids: BEFORE, probe: null }], own).report();
+      expect((await written.write(BEFORE, { maxTokens: 12 })).tokens).toEqual(expected.tokens);
+    }
+    if (name === "cpu") expect(model.engine.backend.memory.snapshot().total).toBe(before);
     using cut = await comparison.cut(0);
     const [first] = await cut.follow([], answer);
     expectClose(first, whole[PROMPT.length - 1]);

@@ -4,9 +4,10 @@ import { extend } from "../cache/extend";
 import { fullSlotBytes, keptBytes } from "../cache/kept-bytes";
 import { ObservedPrompt } from "../cache/observed-prompt";
 import type { Sequence } from "../cache/sequence";
+import type { GenerationReport } from "../generate/report";
 import type { Model } from "../model";
 import { resolveSession } from "./resolve-policy";
-import type { PromptPart, ReadOptions, SessionSettings } from "./session";
+import { Session, type PromptPart, type ReadOptions, type SessionSettings } from "./session";
 import type { SessionOptions } from "./session-options";
 
 /** What a cut leaves of a prompt's cache. */
@@ -34,6 +35,7 @@ export interface CutSize {
  */
 export class Comparison implements Disposable {
   private constructor(
+    private readonly model: Model,
     private readonly settings: readonly SessionSettings[],
     private readonly observed: ObservedPrompt,
   ) {}
@@ -50,7 +52,11 @@ export class Comparison implements Disposable {
   ): Promise<Comparison> {
     const settings = asked.map((one) => resolveSession(one, model));
     const policies = settings.map(({ policy }) => policy);
-    return new Comparison(settings, await ObservedPrompt.read(model.engine, policies, part.ids, part.probe, options));
+    return new Comparison(
+      model,
+      settings,
+      await ObservedPrompt.read(model.engine, policies, part.ids, part.probe, options),
+    );
   }
 
   /**
@@ -66,7 +72,7 @@ export class Comparison implements Disposable {
         `a prompt was read for ${this.settings.length} ways to cut it, and way ${way} is asked for`,
       );
     }
-    return new CutPrompt(await this.observed.cut(settings.policy), settings);
+    return new CutPrompt(this.model, await this.observed.cut(settings.policy), settings);
   }
 
   [Symbol.dispose](): void {
@@ -79,7 +85,11 @@ const MOST_ROWS = 63;
 
 /** The cache of a prompt, cut as one policy says. */
 export class CutPrompt implements Disposable {
+  /** A session that has taken the sequence over. */
+  #session: Session | null = null;
+
   constructor(
+    private readonly model: Model,
     readonly sequence: Sequence,
     private readonly settings: SessionSettings,
   ) {}
@@ -134,8 +144,24 @@ export class CutPrompt implements Disposable {
     return found;
   }
 
+  /**
+   * Read on and write an answer, taking the likeliest token each time. Nothing can be asked of the cut afterwards.
+   *
+   * @param before tokens in between.
+   */
+  write(
+    before: readonly number[],
+    options: { readonly maxTokens: number; readonly signal?: AbortSignal | undefined },
+  ): Promise<GenerationReport> {
+    this.#session ??= new Session(this.model, this.settings);
+    this.#session.restore(this.sequence, this.sequence.tokens);
+    const parts = before.length === 0 ? [] : [{ ids: before, probe: null }];
+    return this.#session.generate(parts, { ...options, temperature: 0 }).report();
+  }
+
   [Symbol.dispose](): void {
-    this.sequence[Symbol.dispose]();
+    if (this.#session === null) this.sequence[Symbol.dispose]();
+    else this.#session[Symbol.dispose]();
   }
 
   get #stepRows(): number {
