@@ -45,7 +45,7 @@ export function calibrateCommand(): Command {
     .option("--documents <n>", "how many texts", whole(1), 32)
     .option("--tokens <n>", "the most tokens of a text", whole(16), 256)
     .option("--target <share>", "what the plan may keep of the full cache's bytes", share, 0.5)
-    .option("--by <score>", "what ranks the slots of a head, over the prompt's own rows", "maxWeight")
+    .option("--by <score>", "what ranks the slots of a head, over the prompt's own rows", "-keyDiff")
     .option("--seed <n>", "what documents are drawn from", whole(0), 1)
     .option("--json", "print one JSON object and nothing else")
     .addHelpText("after", EXAMPLES)

@@ -1,7 +1,8 @@
 import type { Cell } from "./cells";
 import { resultsOf, type AnsweredSample, type EvalResult } from "./results";
 import type { FileTask } from "./files/file-task";
-import { runExample, type Models } from "./run-example";
+import type { Models } from "./every-cell";
+import { runExample } from "./run-example";
 import { runWritten } from "./run-written";
 import type { SavedAnswers } from "./saved-answers";
 import { exampleSeed } from "./seeds";

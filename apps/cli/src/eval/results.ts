@@ -1,5 +1,5 @@
 import type { Cell } from "./cells";
-import type { Outcome } from "./run-example";
+import type { Outcome } from "./every-cell";
 import { holm } from "./statistics/holm";
 import { pairedDifference } from "./statistics/paired";
 import { wilson } from "./statistics/wilson";
