@@ -12,7 +12,7 @@ const MODEL = fileURLToPath(new URL("../../../models/demo", import.meta.url));
 const POLICIES = [
   { policy: "full", title: "the full cache" },
   { policy: "fastgen", title: "FastGen as in the paper (T = 0.95)" },
-  { policy: "adaptive", title: "adaptive (T = 0.9)" },
+  { policy: "adaptive", title: "adaptive" },
 ] as const;
 
 /** Read the document, cut the cache, and only then ask: nothing knows the question when slots are dropped. */

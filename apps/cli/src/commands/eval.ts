@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 
+import type { Model, PromptPart } from "@winnow/runtime";
 import { Command, Option } from "commander";
 
 import { cellsOf, DEFAULT_POLICIES, planCells, targetsOf } from "../eval/cells";
@@ -7,9 +8,15 @@ import { evalHtml } from "../eval/report/html";
 import type { EvalReport } from "../eval/report/eval-report";
 import { evalTable } from "../eval/report/table";
 import { evaluate } from "../eval/evaluate";
-import { readFileTask } from "../eval/files/file-task";
+import type { FileTask } from "../eval/files/file-task";
+import { readFileTask } from "../eval/files/read-file-task";
+import { timeFirstTokens } from "../eval/first-token";
+import { exampleTokens } from "../eval/example-tokens";
+import { exampleSeed } from "../eval/seeds";
 import { SavedAnswers } from "../eval/saved-answers";
+import type { Task } from "../eval/tasks/task";
 import { tasksOf } from "../eval/tasks/tasks";
+import { Draw } from "../eval/world/draw";
 import { abortOnInterrupt } from "../interrupt";
 import { loadPlugins, readPlan } from "../options/cache";
 import { openModel, withModel, type ModelFlags } from "../options/model";
@@ -31,6 +38,7 @@ interface EvalFlags extends ModelFlags {
   readonly plan: readonly string[];
   readonly file: readonly string[];
   readonly maxTokens: number;
+  readonly time: number;
   readonly save?: string;
   readonly html?: string;
 }
@@ -59,6 +67,7 @@ export function evalCommand(): Command {
       [],
     )
     .option("--max-tokens <n>", "the most tokens of an answer to a file's question", whole(1), 64)
+    .option("--time <n>", "time the first token of so many prompts under every policy", whole(0), 0)
     .option("--samples <n>", "examples of each task", whole(1), 50)
     .option("--seed <n>", "what the examples are drawn from", whole(0), 1)
     .addOption(
@@ -97,25 +106,33 @@ async function run(flags: EvalFlags): Promise<void> {
   };
   const saved = flags.save === undefined ? null : await SavedAnswers.open(flags.save, settings);
   const bar = progressBar("answering", flags.json === true);
+  const models = { whole: model, quantised };
   try {
-    const results = await evaluate(
-      { whole: model, quantised },
-      {
-        tasks,
-        files,
-        maxTokens: flags.maxTokens,
-        cells,
-        samples,
-        seed,
-        tokens,
-        kind,
-        seen: question === "seen",
-        saved,
-        signal,
-        onProgress: bar.update,
-      },
-    );
-    const report: EvalReport = { model: flags.model, backend: settings.backend, question, seed, tokens, results };
+    const prompts = timedPrompts(model, tasks, files, flags);
+    const firstToken = prompts.length === 0 ? [] : await timeFirstTokens(models, prompts, cells, signal);
+    const results = await evaluate(models, {
+      tasks,
+      files,
+      maxTokens: flags.maxTokens,
+      cells,
+      samples,
+      seed,
+      tokens,
+      kind,
+      seen: question === "seen",
+      saved,
+      signal,
+      onProgress: bar.update,
+    });
+    const report: EvalReport = {
+      model: flags.model,
+      backend: settings.backend,
+      question,
+      seed,
+      tokens,
+      results,
+      firstToken,
+    };
     if (flags.html !== undefined) await writeText(flags.html, evalHtml(report), "--html");
     bar.stop();
     if (flags.json === true) printJson({ ...report });
@@ -124,4 +141,20 @@ async function run(flags: EvalFlags): Promise<void> {
     bar.stop();
     stop();
   }
+}
+
+/** Prompts of the first task, or of the first file, such as are answered too. */
+function timedPrompts(
+  model: Model,
+  tasks: readonly Task[],
+  files: readonly FileTask[],
+  { time, seed, tokens, question }: EvalFlags,
+): readonly PromptPart[] {
+  const [task] = tasks;
+  const size = { tokens, count: (text: string) => model.tokenizer.encode(text, { addSpecial: false }).length };
+  const examples =
+    task === undefined
+      ? (files[0]?.examples ?? []).map((one) => ({ ...one, system: null, turns: [{ ...one, answer: "" }] }))
+      : Array.from({ length: time }, (_, i) => task.example(new Draw(exampleSeed(seed, 30, i, "calibration")), size));
+  return examples.slice(0, time).map((example) => exampleTokens(model, example, question === "seen").prompt);
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { afterAll, describe, expect, test } from "vitest";
 
-import { readFileTask } from "./file-task";
+import { readFileTask } from "./read-file-task";
 import { f1 } from "./longbench";
 import { allContained, anyContained } from "./ruler";
 

@@ -1,3 +1,4 @@
+import type { FirstToken } from "../first-token";
 import type { EvalResult } from "../results";
 
 /** Everything that an evaluation found. */
@@ -10,15 +11,20 @@ export interface EvalReport {
   /** The most tokens of a context. */
   readonly tokens: number;
   readonly results: readonly EvalResult[];
+  /** How long policies take before an answer begins; empty where it was not asked for. */
+  readonly firstToken: readonly FirstToken[];
 }
+
+/** What stands in a line and a column. */
+type Line = Pick<EvalResult, "policy" | "target">;
 
 /** Results of one task, and of those the lines of each policy. */
 export function byTask({ results }: EvalReport): ReadonlyMap<string, readonly EvalResult[]> {
   return grouped(results, ({ task }) => task);
 }
 
-export function byPolicy(results: readonly EvalResult[]): ReadonlyMap<string, readonly EvalResult[]> {
-  return grouped(results, ({ policy }) => policy);
+export function byPolicy<T extends Line>(lines: readonly T[]): ReadonlyMap<string, readonly T[]> {
+  return grouped(lines, ({ policy }) => policy);
 }
 
 function grouped<T>(of: readonly T[], key: (one: T) => string): ReadonlyMap<string, readonly T[]> {
@@ -28,8 +34,8 @@ function grouped<T>(of: readonly T[], key: (one: T) => string): ReadonlyMap<stri
 }
 
 /** The targets of some results, what policies keep by themselves first. */
-export function columnsOf(results: readonly EvalResult[]): readonly (number | null)[] {
-  const targets = [...new Set(results.map(({ target }) => target))];
+export function columnsOf(lines: readonly Line[]): readonly (number | null)[] {
+  const targets = [...new Set(lines.map(({ target }) => target))];
   return targets.sort((a, b) => (b ?? Infinity) - (a ?? Infinity));
 }
 

@@ -42,7 +42,7 @@ export function evalHtml(report: EvalReport): string {
 <p>${asked} Contexts of at most ${report.tokens} tokens, seed ${report.seed}, on ${escapeMarkup(report.backend)}. Bytes are those of the kept slots and their columns, keys and values counted in f16.</p>
 <ul class="legend">${legend.join("")}</ul>
 ${tasks.join("\n")}
-<h2>What heads keep</h2>
+${firstTokens(report)}<h2>What heads keep</h2>
 <p class="note">The share of the prompt that each KV head keeps, a mean over all samples of all tasks: a row a layer, a column a head.</p>
 <div class="maps">${headMaps(report).join("")}</div>
 <h2>Right with the full cache, wrong without</h2>
@@ -77,6 +77,22 @@ function cell(result: EvalResult | undefined, results: readonly EvalResult[]): s
   const isBest = result.target !== null && result.score >= Math.max(...rivals.map(({ score }) => score));
   const title = `${percent(result.low)} to ${percent(result.high)}; KL ${result.kl.toFixed(3)}; ${percent(result.agreement)} of first choices; ${percent(result.bytes / result.fullBytes)} of the bytes`;
   return `<td${isBest ? ' class="best"' : ""} title="${escapeMarkup(title)}">${percent(result.score)}${differs(result) ? "*" : ""}</td>`;
+}
+
+function firstTokens({ firstToken }: EvalReport): string {
+  if (firstToken.length === 0) return "";
+  const targets = columnsOf(firstToken);
+  const rows = [...byPolicy(firstToken)].map(([policy, own]) => {
+    const cells = targets.map((target) => `<td>${own.find((one) => one.target === target)?.ms.toFixed(0) ?? ""}</td>`);
+    return `<tr><td>${escapeMarkup(policy)}</td>${cells.join("")}</tr>`;
+  });
+  const names = targets.map(
+    (target) => `<th scope="col">${target === null ? "own" : `${Math.round(100 * target)} %`}</th>`,
+  );
+  return `<h2>Time to first token</h2>
+<p class="note">Reading a prompt, its probe and its cut, in ms: the median of some prompts.</p>
+<div style="overflow-x:auto"><table><thead><tr><th scope="col">Policy</th>${names.join("")}</tr></thead><tbody>${rows.join("")}</tbody></table></div>
+`;
 }
 
 function headMaps(report: EvalReport): string[] {

@@ -1,0 +1,44 @@
+import type { PromptPart } from "@winnow/runtime";
+
+import type { Cell } from "./cells";
+import type { Models } from "./every-cell";
+
+/** How long a policy takes before an answer begins. */
+export interface FirstToken {
+  readonly policy: string;
+  readonly target: number | null;
+  /** Reading a prompt, its probe and its cut, by a session that does nothing else: the median. */
+  readonly ms: number;
+}
+
+/**
+ * Read prompts under every cell as sessions do, one after another and cell by cell in turn, so that what else the machine does
+ * is shared among them.
+ */
+export async function timeFirstTokens(
+  { whole, quantised }: Models,
+  prompts: readonly PromptPart[],
+  cells: readonly Cell[],
+  signal?: AbortSignal,
+): Promise<readonly FirstToken[]> {
+  const times: number[][] = cells.map(() => []);
+  const [first] = prompts;
+  // What only the first prompt of all waits for is nobody's.
+  if (first !== undefined) {
+    using warm = whole.createSession({ policy: "full" });
+    await warm.read([first], { signal });
+  }
+  for (const prompt of prompts) {
+    for (const [c, cell] of cells.entries()) {
+      using session = (cell.quantised ? (quantised ?? whole) : whole).createSession(cell.session);
+      const { promptMs } = await session.read([prompt], { signal });
+      times[c]?.push(promptMs);
+    }
+  }
+  return cells.map(({ policy, target }, c) => ({ policy, target, ms: median(times[c] ?? []) }));
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
