@@ -196,14 +196,6 @@ export interface RowRange {
 /** How the weights that rows give a column become one number. */
 export type ColumnReduce = "sum" | "max" | "count";
 
-/** Rounding alone makes no weight greater than the mean: the first row's only one is 1, more or less. */
-export const PIVOTAL_MARGIN = 1.0001;
-
-/** Whether a weight is greater than the mean of a row at that position, which sees all before it (Scissorhands, arXiv 2305.17118). */
-export function isPivotal(weight: number, position: number): boolean {
-  return weight * (position + 1) > PIVOTAL_MARGIN;
-}
-
 /** Where profiled attention weights are added up. Column c of KV head h: its slot c, then the extend's scratch rows. */
 export interface AttendRecord {
   /** What the number of the call's first row is in `rows` and `positions`. */
@@ -222,7 +214,7 @@ export interface AttendRecord {
   }[];
   /**
    * Per KV head, over the rows and the group's query heads: the sum or the greatest of the weights, or how many of them are
-   * {@link isPivotal}.
+   * pivotal (`isPivotal`).
    */
   readonly columns: readonly {
     readonly reduce: ColumnReduce;

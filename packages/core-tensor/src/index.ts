@@ -1,5 +1,6 @@
 export { checkAttend } from "./attend-check";
 export * from "./backend";
+export { PIVOTAL_MARGIN, isPivotal } from "./pivotal";
 export * from "./bool-program";
 export { createCpuBackend } from "./cpu/cpu-backend";
 export * from "./device-tensor";

@@ -18,7 +18,10 @@ export interface HeadView extends SlotView {
   readonly queries?: QueryMoments;
 }
 
-/** What the newest part of a prompt asked a KV head for: moments of its rows' queries, before rotation. */
+/**
+ * What the newest part of a prompt asked a KV head for: moments of its rows' queries, before rotation. The first four positions
+ * are left out, since they are unlike all others.
+ */
 export interface QueryMoments {
   /** Query heads of the group. */
   readonly heads: number;

@@ -28,10 +28,10 @@ export {
   type PromptPart,
   type PromptReport,
   type ReadOptions,
-  type SessionSettings,
   type SessionState,
 } from "./session/session";
 export type { SessionOptions } from "./session/session-options";
+export type { SessionSettings } from "./session/session-settings";
 export { Comparison, CutPrompt, type CutSize } from "./session/compare";
 export { Chat, type AskOptions, type ChatState } from "./session/chat";
 export { chatParts, idsPart, textPart, turnParts, withProbe } from "./prompt/parts";

@@ -1,5 +1,6 @@
-import { isPivotal, type AttendRecord, type HeadShape, type RowRange } from "../backend";
+import type { AttendRecord, HeadShape, RowRange } from "../backend";
 import { WinnowError } from "../errors";
+import { isPivotal } from "../pivotal";
 import { f32Of, u32Of } from "./cpu-tensor";
 import { columnsOf, type Tile } from "./attend-tile";
 import type { PagedReader } from "./paged";

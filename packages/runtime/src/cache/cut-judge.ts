@@ -72,13 +72,13 @@ export class CutJudge {
         }));
       }
       case "given":
-        return this.#given(decision.heads[l] ?? [], []);
+        return this.#given(decision.heads[l] ?? []);
       case "strategy": {
         const policies = decision.strategy.decide(await this.view(l, profile));
         return this.adopt(decision.strategy, policies, l, profile);
       }
       case "greatest":
-        return this.greatest(l, profile, await this.view(l, profile), decision.weight);
+        return this.priced(l, profile, this.greatest(l, await this.view(l, profile), decision.weight));
       case "search":
         return this.search(l, await this.measure(l, profile), decision.threshold);
     }
@@ -111,15 +111,24 @@ export class CutJudge {
       expectSweepable(policy, this.sequence.policy);
     }
     if (this.sequence.reserveTokenSets(policies)) await profile.classify();
-    const programs = policies.map((policy) => compile(policy, this.#context));
-    return this.#given(policies, await this.#priced(l, profile, programs));
+    return this.priced(l, profile, this.#given(policies));
+  }
+
+  /** The same choices with what the table says of them. */
+  async priced(l: number, profile: LayerProfile, choices: readonly Choice[]): Promise<readonly Choice[]> {
+    const programs = choices.map(({ program }) => program);
+    const measured = await this.#measured(l, profile, programs);
+    return choices.map((choice, head) => {
+      const { prices = [], attention = null } = measured[head] ?? {};
+      return { ...choice, recovery: prices[head]?.recovery ?? choice.recovery, attention };
+    });
   }
 
   /**
    * Every slot that some row gave at least so much of its attention. A head that was cut before keeps no less of what there is
    * now than it did.
    */
-  async greatest(l: number, profile: LayerProfile, { heads }: LayerView, weight: number): Promise<readonly Choice[]> {
+  greatest(l: number, { heads }: LayerView, weight: number): readonly Choice[] {
     const { decision, sequence } = this;
     if (decision.kind !== "greatest") throw new WinnowError("range", "no weight decides here");
     const shares = heads.map(({ columns, count, length }, head) => {
@@ -132,14 +141,12 @@ export class CutJudge {
       const slots = Math.floor((share * length) / MILLION);
       return decision.keeping(slots === 0 ? null : shortestRatio(slots, length));
     });
-    const programs = policies.map((policy) => compile(policy, this.#context));
-    const choices = this.#given(policies, await this.#priced(l, profile, programs));
-    return choices.map((choice, head) => ({ ...choice, candidate: shares[head] ?? 0 }));
+    return this.#given(policies).map((choice, head) => ({ ...choice, candidate: shares[head] ?? 0 }));
   }
 
   /** What the table says of each KV head: the price of every candidate, and where attention goes. */
   async measure(l: number, profile: LayerProfile): Promise<readonly Measured[]> {
-    return this.#priced(l, profile, this.#candidates);
+    return this.#measured(l, profile, this.#candidates);
   }
 
   /** The first candidate of each head that reaches a threshold; the first of all without one. */
@@ -166,18 +173,18 @@ export class CutJudge {
     return this.sequence.compileContext(this.scores);
   }
 
-  #given(policies: readonly Policy[], measured: readonly Measured[]): readonly Choice[] {
-    return policies.map((policy, head) => ({
+  #given(policies: readonly Policy[]): readonly Choice[] {
+    return policies.map((policy) => ({
       policy,
       candidate: 0,
-      recovery: policy.node.kind === "full" ? 1 : (measured[head]?.prices[head]?.recovery ?? null),
+      recovery: policy.node.kind === "full" ? 1 : null,
       measured: [],
-      attention: measured[head]?.attention ?? null,
+      attention: null,
       program: compile(policy, this.#context),
     }));
   }
 
-  async #priced(l: number, profile: LayerProfile, programs: readonly SelectProgram[]): Promise<Measured[]> {
+  async #measured(l: number, profile: LayerProfile, programs: readonly SelectProgram[]): Promise<Measured[]> {
     const { heads } = this.sequence.engine.decoder.shape;
     const { queryHeads, kvHeads } = heads;
     if (profile.table === null) return Array.from({ length: kvHeads }, () => ({ prices: [], attention: null }));

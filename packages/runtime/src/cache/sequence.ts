@@ -35,7 +35,7 @@ import { parkLayer, restoreLayer, type ParkedLayer } from "./parked-layer";
 /** What one KV head does, since the last time its prompt was cut. */
 export interface HeadState {
   readonly policy: Policy;
-  /** Its place among the candidates; 0 where nobody chose. */
+  /** Its place among the candidates, or the share that it keeps by the greatest weight, in millionths; 0 where nobody chose. */
   readonly candidate: number;
   readonly recovery: number | null;
   /** Every candidate as it was priced; empty where nothing was searched. */

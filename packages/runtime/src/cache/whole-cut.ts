@@ -74,7 +74,17 @@ async function fit(judge: CutJudge, profiles: readonly LayerProfile[], target: B
   const limit = target.share * fullSlotBytes(sequence.engine.store.layout, sequence.tokens.length);
   const steps = await stepsOf(judge, profiles, target.turned);
   const best = await lastWithin(steps.count, limit, async (step) => bytesOf(sequence, profiles, await steps.at(step)));
-  return steps.at(best);
+  const whole = await steps.at(best);
+  // Where nothing was priced to find it, what was found is.
+  return target.turned.kind === "weight"
+    ? { ...whole, choices: await pricedAll(judge, profiles, whole.choices) }
+    : whole;
+}
+
+async function pricedAll(judge: CutJudge, profiles: readonly LayerProfile[], choices: Choices): Promise<Choices> {
+  const priced: (readonly Choice[])[] = [];
+  for (const [l, profile] of profiles.entries()) priced.push(await judge.priced(l, profile, choices[l] ?? []));
+  return priced;
 }
 
 /** Ways to cut, of which a later one keeps no less. */
@@ -103,14 +113,10 @@ async function byWeight(judge: CutJudge, profiles: readonly LayerProfile[]): Pro
   const weights = [...new Set([2, ...greatest, 0])].sort((a, b) => b - a);
   return {
     count: weights.length - 1,
-    at: async (step) => {
+    at: (step) => {
       const weight = ((weights[step] ?? 0) + (weights[step + 1] ?? 0)) / 2;
-      const choices: (readonly Choice[])[] = [];
-      for (const [l, profile] of profiles.entries()) {
-        const view = views[l];
-        if (view !== undefined) choices.push(await judge.greatest(l, profile, view, weight));
-      }
-      return { choices, scores: judge.scores, fitted: { kind: "weight", weight } };
+      const choices = views.map((view, l) => judge.greatest(l, view, weight));
+      return Promise.resolve({ choices, scores: judge.scores, fitted: { kind: "weight", weight } });
     },
   };
 }

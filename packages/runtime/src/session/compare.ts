@@ -7,8 +7,9 @@ import type { Sequence } from "../cache/sequence";
 import type { GenerationReport } from "../generate/report";
 import type { Model } from "../model";
 import { resolveSession } from "./resolve-policy";
-import { Session, type PromptPart, type ReadOptions, type SessionSettings } from "./session";
+import { Session, type PromptPart, type ReadOptions } from "./session";
 import type { SessionOptions } from "./session-options";
+import type { SessionSettings } from "./session-settings";
 
 /** What a cut leaves of a prompt's cache. */
 export interface CutSize {

@@ -17,8 +17,8 @@ import type { ByteTarget, Turned } from "../cache/byte-target";
 import type { CachePolicy } from "../cache/cache-policy";
 import type { Decision } from "../cache/decision";
 import { expectSweepable } from "../cache/sweepable";
-import type { SessionSettings } from "./session";
 import type { SessionOptions } from "./session-options";
+import type { SessionSettings } from "./session-settings";
 
 const DEFAULT_POLICY = "adaptive";
 const DEFAULT_INTERVAL = 16;

@@ -1,7 +1,6 @@
 import { WinnowError, type SamplingParams } from "@winnow/core-tensor";
 
 import type { Admitted, Resident } from "../cache/admission";
-import type { CachePolicy } from "../cache/cache-policy";
 import { fittedRecovery } from "../cache/byte-target";
 import { extend, type ExtendReport, type ProbeSource } from "../cache/extend";
 import type { PrefixCache } from "../cache/prefix-cache";
@@ -18,6 +17,7 @@ import type { Tokenizer } from "../tokenizer";
 import type { Turns } from "../turns";
 import { expectReadable } from "./expect-readable";
 import { generationOf, type Generation } from "./generation";
+import type { SessionSettings } from "./session-settings";
 
 /** One part of a prompt, which is read and cut by itself. */
 export interface PromptPart {
@@ -87,20 +87,6 @@ export interface SessionModel {
  * answer. One that is parked has its cache on the host, for others' sake.
  */
 export type SessionState = "idle" | "waiting" | "reading" | "writing" | "parked";
-
-/** How a session treats its cache. */
-export interface SessionSettings {
-  readonly policy: CachePolicy;
-  /**
-   * T as asked for; null where the policy has none. Of a policy that goes by the greatest weight, 1 − what a row may lose on
-   * one token.
-   */
-  readonly recovery: number | null;
-  /** Tokens between two sweeps while generating. */
-  readonly interval: number;
-  /** `keep`: a turn goes on over the compressed cache. `exact`: every turn reads the whole conversation anew. */
-  readonly memory: "keep" | "exact";
-}
 
 /**
  * A token sequence that goes on: prompts and answers extend one cache, which each head has cut for itself. A call that

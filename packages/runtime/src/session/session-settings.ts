@@ -1,0 +1,15 @@
+import type { CachePolicy } from "../cache/cache-policy";
+
+/** How a session treats its cache. */
+export interface SessionSettings {
+  readonly policy: CachePolicy;
+  /**
+   * T as asked for; null where the policy has none. Of a policy that goes by the greatest weight, 1 − what a row may lose on
+   * one token.
+   */
+  readonly recovery: number | null;
+  /** Tokens between two sweeps while generating. */
+  readonly interval: number;
+  /** `keep`: a turn goes on over the compressed cache. `exact`: every turn reads the whole conversation anew. */
+  readonly memory: "keep" | "exact";
+}
