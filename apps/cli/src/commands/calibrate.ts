@@ -1,6 +1,8 @@
+import type { Expr } from "@winnow/core-tensor";
+import { formatScore, parseScore } from "@winnow/kv-policies";
 import { formatPlan } from "@winnow/profiler";
 import { idsPart } from "@winnow/runtime";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 
 import { calibrate, type Calibration } from "../eval/calibrate";
 import { exampleTokens } from "../eval/example-tokens";
@@ -11,16 +13,16 @@ import { Draw } from "../eval/world/draw";
 import { abortOnInterrupt } from "../interrupt";
 import { openModel, withModel, type ModelFlags } from "../options/model";
 import { share, whole } from "../options/numbers";
+import { outputFile } from "../output/output-file";
 import { progressBar } from "../output/progress";
 import { printJson } from "../output/result";
-import { writeText } from "../output/write-text";
 
 interface CalibrateFlags extends ModelFlags {
   readonly texts?: string;
   readonly documents: number;
   readonly tokens: number;
   readonly target: number;
-  readonly by: string;
+  readonly by: Expr;
   readonly plan: string;
   readonly seed: number;
 }
@@ -45,7 +47,11 @@ export function calibrateCommand(): Command {
     .option("--documents <n>", "how many texts", whole(1), 32)
     .option("--tokens <n>", "the most tokens of a text", whole(16), 256)
     .option("--target <share>", "what the plan may keep of the full cache's bytes", share, 0.5)
-    .option("--by <score>", "what ranks the slots of a head, over the prompt's own rows", "-keyDiff")
+    .addOption(
+      new Option("--by <score>", "what ranks the slots of a head, over the prompt's own rows")
+        .argParser((text) => parseScore(text))
+        .default(parseScore("-keyDiff"), "-keyDiff"),
+    )
     .option("--seed <n>", "what documents are drawn from", whole(0), 1)
     .option("--json", "print one JSON object and nothing else")
     .addHelpText("after", EXAMPLES)
@@ -53,6 +59,7 @@ export function calibrateCommand(): Command {
 }
 
 async function run(flags: CalibrateFlags): Promise<void> {
+  const file = await outputFile(flags.plan, "--plan");
   const { signal, stop } = abortOnInterrupt();
   const texts = flags.texts === undefined ? null : await readTexts(flags.texts, flags.documents);
   using model = await openModel(flags, signal);
@@ -62,13 +69,13 @@ async function run(flags: CalibrateFlags): Promise<void> {
       : texts.map((text) => idsPart(model.tokenizer, model.tokenizer.encode(text).slice(0, flags.tokens)));
   const bar = progressBar("calibrating", flags.json === true);
   try {
-    const { target, by: score } = flags;
-    const found = await calibrate(model, parts, { target, score, signal, onProgress: bar.update });
-    await writeText(flags.plan, formatPlan(found.plan), "--plan");
+    const { target, by } = flags;
+    const found = await calibrate(model, parts, { target, score: by, signal, onProgress: bar.update });
+    await file.write(formatPlan(found.plan));
     bar.stop();
     const { shares, deviations, kept } = found;
     if (flags.json === true)
-      printJson({ plan: flags.plan, texts: parts.length, target, score, kept, shares, deviations });
+      printJson({ plan: flags.plan, texts: parts.length, target, score: formatScore(by), kept, shares, deviations });
     else process.stdout.write(tableOf(found, parts.length));
   } finally {
     bar.stop();

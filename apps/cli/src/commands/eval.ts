@@ -1,9 +1,11 @@
 import { basename } from "node:path";
 
+import { WinnowError } from "@winnow/core-tensor";
 import type { Model, PromptPart } from "@winnow/runtime";
 import { Command, Option } from "commander";
 
-import { cellsOf, DEFAULT_POLICIES, planCells, targetsOf } from "../eval/cells";
+import { cellsOf, DEFAULT_POLICIES, planCells } from "../eval/cells";
+import { digestOf } from "../eval/digest";
 import { evalHtml } from "../eval/report/html";
 import type { EvalReport } from "../eval/report/eval-report";
 import { evalTable } from "../eval/report/table";
@@ -18,17 +20,17 @@ import type { Task } from "../eval/tasks/task";
 import { tasksOf } from "../eval/tasks/tasks";
 import { Draw } from "../eval/world/draw";
 import { abortOnInterrupt } from "../interrupt";
-import { loadPlugins, readPlan } from "../options/cache";
+import { loadPlugins, readPlan, readText } from "../options/cache";
 import { openModel, withModel, type ModelFlags } from "../options/model";
-import { collect, whole } from "../options/numbers";
+import { collect, targets, whole } from "../options/numbers";
+import { outputFile } from "../output/output-file";
 import { progressBar } from "../output/progress";
 import { printJson } from "../output/result";
-import { writeText } from "../output/write-text";
 
 interface EvalFlags extends ModelFlags {
   readonly tasks: string;
   readonly policies: string;
-  readonly targets: string;
+  readonly targets: readonly (number | null)[];
   readonly samples: number;
   readonly seed: number;
   readonly question: "seen" | "unseen";
@@ -55,10 +57,13 @@ export function evalCommand(): Command {
   )
     .option("--tasks <names>", "all, none, or some of needle,keys,rows,hops,second,instructions,story,ppl", "all")
     .option("--policies <names>", "policies to compare, separated by commas", DEFAULT_POLICIES)
-    .option(
-      "--targets <shares>",
-      "shares of the full cache's bytes that they may keep; own: what they keep by themselves",
-      "75%,50%,35%,25%",
+    .addOption(
+      new Option(
+        "--targets <shares>",
+        "shares of the full cache's bytes that they may keep; own: what they keep by themselves",
+      )
+        .argParser(targets)
+        .default([0.75, 0.5, 0.35, 0.25], "75%,50%,35%,25%"),
     )
     .option(
       "--file <file>",
@@ -91,7 +96,16 @@ async function run(flags: EvalFlags): Promise<void> {
   const tasks = flags.tasks === "none" ? [] : tasksOf(flags.tasks);
   const registry = await loadPlugins(flags.plugin);
   const plans = await Promise.all(flags.plan.map(async (file) => [basename(file), await readPlan(file)] as const));
-  const cells = [...cellsOf(flags.policies, targetsOf(flags.targets), registry), ...planCells(plans)];
+  const cells = [...cellsOf(flags.policies, flags.targets, registry), ...planCells(plans)];
+  expectDistinct(
+    [...tasks, ...files].map(({ name }) => name),
+    "--file: two tasks",
+  );
+  expectDistinct(
+    plans.map(([name]) => name),
+    "--plan: two plans",
+  );
+  const page = flags.html === undefined ? null : await outputFile(flags.html, "--html");
   const { signal, stop } = abortOnInterrupt();
   using model = await openModel(flags, signal);
   using quantised = cells.some((cell) => cell.quantised) ? await openModel({ ...flags, kvType: "q8" }, signal) : null;
@@ -101,7 +115,7 @@ async function run(flags: EvalFlags): Promise<void> {
     model: model.fingerprint,
     backend: model.engine.backend.name,
     kvType: model.engine.store.layout.kvType,
-    cells: cells.map(({ policy, target }) => [policy, target]),
+    plugins: await Promise.all(flags.plugin.map(async (file) => digestOf(await readText(file, "--plugin")))),
     ...{ seed, tokens, question, kind, maxTokens: flags.maxTokens },
   };
   const saved = flags.save === undefined ? null : await SavedAnswers.open(flags.save, settings);
@@ -133,7 +147,7 @@ async function run(flags: EvalFlags): Promise<void> {
       results,
       firstToken,
     };
-    if (flags.html !== undefined) await writeText(flags.html, evalHtml(report), "--html");
+    await page?.write(evalHtml(report));
     bar.stop();
     if (flags.json === true) printJson({ ...report });
     else process.stdout.write(evalTable(report));
@@ -141,6 +155,13 @@ async function run(flags: EvalFlags): Promise<void> {
     bar.stop();
     stop();
   }
+}
+
+/** @throws WinnowError `usage` for a name that two lines of the report would share. */
+function expectDistinct(names: readonly string[], what: string): void {
+  const double = names.find((name, i) => names.indexOf(name) !== i);
+  if (double !== undefined)
+    throw new WinnowError("usage", `${what} are called "${double}", and answers go by name; rename one's file`);
 }
 
 /** Prompts of the first task, or of the first file, such as are answered too. */

@@ -15,9 +15,9 @@ import { sessionOptions, withPolicy, type CacheFlags } from "../options/cache";
 import { openModel, withModel, type ModelFlags } from "../options/model";
 import { readingOf, withPrompt, type PromptFlags } from "../options/prompt";
 import { terminalColours } from "../output/colours";
+import { outputFile } from "../output/output-file";
 import { progressBar } from "../output/progress";
 import { printJson } from "../output/result";
-import { writeText } from "../output/write-text";
 
 interface ProfileFlags extends ModelFlags, PromptFlags, Omit<CacheFlags, "plan"> {
   readonly svg?: string;
@@ -47,9 +47,12 @@ export function profileCommand(): Command {
 
 async function profile(flags: ProfileFlags): Promise<void> {
   const json = flags.json === true;
+  const { plan, ...policyFlags } = flags;
+  const svg = flags.svg === undefined ? null : await outputFile(flags.svg, "--svg");
+  const html = flags.html === undefined ? null : await outputFile(flags.html, "--html");
+  const planFile = plan === undefined ? null : await outputFile(plan, "--plan");
   const { signal, stop } = abortOnInterrupt();
   using model = await openModel(flags, signal);
-  const { plan, ...policyFlags } = flags;
   using session = model.createSession(await sessionOptions(policyFlags));
   const reading = await readingOf(flags, model, session, undefined, signal);
   const parts =
@@ -62,9 +65,9 @@ async function profile(flags: ProfileFlags): Promise<void> {
     stop();
   }
   const report = profileReport(model, session);
-  if (flags.svg !== undefined) await writeText(flags.svg, heatMapSvg(report), "--svg");
-  if (flags.html !== undefined) await writeText(flags.html, heatMapHtml(report), "--html");
-  if (plan !== undefined) await writeText(plan, planOf(model, session, report), "--plan");
+  await svg?.write(heatMapSvg(report));
+  await html?.write(heatMapHtml(report));
+  await planFile?.write(planOf(model, session, report));
   if (json) printJson(profileResult(report));
   else process.stdout.write(`${heatMap(report, { colours: terminalColours() })}\n\n${table(report)}\n`);
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { parseScore } from "@winnow/kv-policies";
 import { loadModel, openBackend, type Model } from "@winnow/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -36,7 +37,7 @@ describe("a calibration", () => {
       return exampleTokens(model, example, false).prompt;
     });
     const target = 0.5;
-    const { plan, shares, deviations, kept } = await calibrate(model, texts, { target, score: "mass" });
+    const { plan, shares, deviations, kept } = await calibrate(model, texts, { target, score: parseScore("mass") });
     expect(kept).toBeLessThanOrEqual(target * 1.02);
     expect(kept).toBeGreaterThan(target * 0.9);
     const found: number[][] = [];

@@ -1,7 +1,9 @@
 import type { Expr } from "@winnow/core-tensor";
-import { formatScore, parseScore, recent, special, top, union, ratio, full, type Policy } from "@winnow/kv-policies";
+import { formatScore, recent, special, top, union, ratio, full, type Policy } from "@winnow/kv-policies";
 import type { HeadPlan } from "@winnow/profiler";
 import { Comparison, type Model, type PromptPart } from "@winnow/runtime";
+
+import { throwIfInterrupted } from "../interrupt";
 
 /** A plan's shares, by layer and KV head. */
 type Shares = readonly (readonly number[])[];
@@ -20,7 +22,7 @@ export interface CalibrationOptions {
   /** Of the full cache's bytes. */
   readonly target: number;
   /** What ranks the slots of a head, a score over the prompt's own rows. */
-  readonly score: string;
+  readonly score: Expr;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -45,7 +47,7 @@ export async function calibrate(
   let done = 0;
   const found: Shares[] = [];
   for (const text of texts) {
-    signal?.throwIfAborted();
+    throwIfInterrupted(signal);
     using session = model.createSession({ policy: "adaptive", target });
     await session.read([text], { signal });
     const { kept } = session.sequence.report();
@@ -89,14 +91,13 @@ function planOf(
   scale: number,
   { target, score }: CalibrationOptions,
 ): Calibration["plan"] {
-  const expr = parseScore(score);
   return {
     model: model.fingerprint,
-    policy: `calibrated(${formatScore(expr)}, ${Math.round(100 * target)}%)`,
+    policy: `calibrated(${formatScore(score)}, ${Math.round(100 * target)}%)`,
     recovery: null,
     rows: "prompt",
     generated: "keep",
-    heads: shares.map((heads) => heads.map((share) => policyOf(Math.round(1000 * share * scale) / 1000, expr).text)),
+    heads: shares.map((heads) => heads.map((share) => policyOf(Math.round(1000 * share * scale) / 1000, score).text)),
   };
 }
 

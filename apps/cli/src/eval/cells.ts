@@ -1,10 +1,13 @@
-import { WinnowError } from "@winnow/core-tensor";
 import { resolvePolicy, type PolicyRegistry } from "@winnow/kv-policies";
 import type { HeadPlan } from "@winnow/profiler";
 import type { SessionOptions } from "@winnow/runtime";
 
+import { digestOf } from "./digest";
+
 /** A policy at a target: a line of the table. */
 export interface Cell {
+  /** All that decides its answers to a prompt; no two cells of an evaluation share it. */
+  readonly id: string;
   readonly policy: string;
   /** The share of the full cache's bytes that it may keep; null where the policy keeps what it keeps. */
   readonly target: number | null;
@@ -33,39 +36,25 @@ export function cellsOf(
 ): readonly Cell[] {
   const names = [...new Set(["full", ...splitOutside(policies)])];
   return names.flatMap((policy): Cell[] => {
-    if (policy === FULL_Q8) return [{ policy, target: null, session: { policy: "full" }, quantised: true }];
+    if (policy === FULL_Q8) return [{ id: policy, policy, target: null, session: { policy: "full" }, quantised: true }];
     const resolved = resolvePolicy(policy, registry);
     const turns =
       resolved.kind === "strategy"
         ? resolved.strategy.withBudget !== null
         : resolved.preset.withBudget !== null || resolved.preset.threshold !== null;
-    if (!turns) return [{ policy, target: null, session: { policy, registry }, quantised: false }];
+    if (!turns) return [{ id: policy, policy, target: null, session: { policy, registry }, quantised: false }];
     return targets.map((target) => {
       const session = target === null ? { policy, registry } : { policy, target, registry };
-      return { policy, target, session, quantised: false };
+      return { id: target === null ? policy : `${policy} at ${target}`, policy, target, session, quantised: false };
     });
   });
 }
 
 /** Plans made earlier, each a line of the table by the name of its file. */
 export function planCells(files: readonly (readonly [name: string, plan: HeadPlan])[]): readonly Cell[] {
-  return files.map(([name, plan]) => ({ policy: `plan ${name}`, target: null, session: { plan }, quantised: false }));
-}
-
-/**
- * Shares such as `75%,50%`; `own` is what a policy keeps where nothing is asked of it, and null.
- *
- * @throws WinnowError `usage`
- */
-export function targetsOf(text: string): readonly (number | null)[] {
-  return text.split(",").map((part) => {
-    const trimmed = part.trim();
-    if (trimmed === "own") return null;
-    const value = trimmed.endsWith("%") ? Number(trimmed.slice(0, -1)) / 100 : Number(trimmed);
-    if (trimmed === "" || !(value > 0 && value <= 1)) {
-      throw new WinnowError("usage", `--targets: "${trimmed}" is no share; expected some such as 75%,50%,25%, or own`);
-    }
-    return value;
+  return files.map(([name, plan]) => {
+    const policy = `plan ${name}`;
+    return { id: `${policy} ${digestOf(plan)}`, policy, target: null, session: { plan }, quantised: false };
   });
 }
 

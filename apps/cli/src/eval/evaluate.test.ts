@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 import { PolicyRegistry } from "@winnow/kv-policies";
 import { loadModel, openBackend, type Model } from "@winnow/runtime";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { cellsOf } from "./cells";
 import { evaluate, type EvaluateOptions } from "./evaluate";
@@ -152,6 +152,27 @@ describe("an evaluation", () => {
     );
     expect(again).toEqual(first);
     expect(answered).toBe(4);
+    // What was answered after the interruption is whole lines again.
+    let seen = 0;
+    const third = { ...options(), saved: await SavedAnswers.open(path, "settings"), samples: 2 };
+    const put = vi.spyOn(third.saved, "put");
+    expect(await evaluate({ whole: model, quantised: null }, { ...third, onProgress: () => seen++ })).toEqual(first);
+    expect(put).not.toHaveBeenCalled();
+    expect(seen).toBe(4);
+    // Another policy and another sample are all that a longer run asks for.
+    const longer = { ...options(), cells: cellsOf("snapkv,random,tova", [0.5], new PolicyRegistry()), samples: 3 };
+    const saved = await SavedAnswers.open(path, "settings");
+    const asked = vi.spyOn(saved, "put");
+    expect(await evaluate({ whole: model, quantised: null }, { ...longer, saved })).toEqual(
+      await evaluate({ whole: model, quantised: null }, longer),
+    );
+    expect(asked.mock.calls.map(([, { sample }, outcomes]) => [sample, outcomes.map(([id]) => id)])).toEqual(
+      ["needle", "story"].flatMap(() => [
+        [0, ["full", "tova at 0.5"]],
+        [1, ["full", "tova at 0.5"]],
+        [2, ["full", "snapkv at 0.5", "random at 0.5", "tova at 0.5"]],
+      ]),
+    );
     await expect(SavedAnswers.open(path, "others")).rejects.toThrow("a run with other settings");
   });
 });

@@ -1,4 +1,5 @@
 import type { Cell } from "./cells";
+import { digestOf } from "./digest";
 import { resultsOf, type AnsweredSample, type EvalResult } from "./results";
 import type { FileTask } from "./files/file-task";
 import type { Models } from "./every-cell";
@@ -6,7 +7,7 @@ import { runExample } from "./run-example";
 import { runWritten } from "./run-written";
 import type { SavedAnswers } from "./saved-answers";
 import { exampleSeed } from "./seeds";
-import type { Task } from "./tasks/task";
+import type { Grading, Task } from "./tasks/task";
 import { TASKS } from "./tasks/tasks";
 import { Draw } from "./world/draw";
 
@@ -29,51 +30,88 @@ export interface EvaluateOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Answer every sample of every task under every cell: a prompt is read once for all of them. */
-export async function evaluate(models: Models, options: EvaluateOptions): Promise<readonly EvalResult[]> {
-  const { tasks, files, cells, samples, saved, signal, seen } = options;
-  const size = {
-    tokens: options.tokens,
-    count: (text: string) => models.whole.tokenizer.encode(text, { addSpecial: false }).length,
-  };
-  const answered: AnsweredSample[][] = [...tasks, ...files].map(() => []);
-  const ofFiles = files.map(({ examples }) => Math.min(samples, examples.length));
-  const total = tasks.length * samples + ofFiles.reduce((sum, count) => sum + count, 0);
-  let done = 0;
-  for (const [t, task] of tasks.entries()) {
-    for (let sample = 0; sample < samples; sample++) {
-      const known = saved?.get(task.name, sample) ?? null;
-      const seed = exampleSeed(options.seed, TASKS.indexOf(task), sample, options.kind);
-      const one = known ?? (await answer(models, task, new Draw(seed), size, sample, cells, { seen, signal }));
-      if (known === null) await saved?.put(task.name, one);
-      answered[t]?.push(one);
-      options.onProgress?.(++done, total);
-    }
-  }
-  for (const [f, file] of files.entries()) {
-    for (const [sample, example] of file.examples.slice(0, samples).entries()) {
-      const known = saved?.get(file.name, sample) ?? null;
-      const asked = { sample, question: example.question, answer: example.answers.join(" / ") };
-      const one = known ?? { asked, outcomes: await runWritten(models, example, file.score, cells, options) };
-      if (known === null) await saved?.put(file.name, one);
-      answered[tasks.length + f]?.push(one);
-      options.onProgress?.(++done, total);
-    }
-  }
-  return resultsOf([...tasks, ...files.map(({ name }) => ({ name, grading: "exact" as const }))], cells, answered);
+/** What samples are asked of. */
+interface Asking {
+  readonly name: string;
+  readonly grading: Grading;
+  /** Under which its answers are saved. */
+  readonly key: string;
+  readonly samples: number;
+  /** Ask one sample under some cells, the first of which is the full cache. */
+  ask(sample: number, cells: readonly Cell[]): Promise<AnsweredSample>;
 }
 
-async function answer(
-  models: Models,
-  task: Task,
-  draw: Draw,
-  size: Parameters<Task["example"]>[1],
+/**
+ * Answer every sample of every task under every cell: a prompt is read once for all of them.
+ *
+ * @throws WinnowError `aborted`
+ */
+export async function evaluate(models: Models, options: EvaluateOptions): Promise<readonly EvalResult[]> {
+  const { cells, saved } = options;
+  const all = [
+    ...options.tasks.map((task) => ofTask(models, task, options)),
+    ...options.files.map((file) => ofFile(models, file, options)),
+  ];
+  const total = all.reduce((sum, { samples }) => sum + samples, 0);
+  const answered: AnsweredSample[][] = [];
+  let done = 0;
+  for (const one of all) {
+    const samples: AnsweredSample[] = [];
+    for (let sample = 0; sample < one.samples; sample++) {
+      samples.push(await answerOnce(one, sample, cells, saved));
+      options.onProgress?.(++done, total);
+    }
+    answered.push(samples);
+  }
+  return resultsOf(all, cells, answered);
+}
+
+/** Ask what is not known yet: the full cache always, where anything is, for others are compared with it. */
+async function answerOnce(
+  asking: Asking,
   sample: number,
   cells: readonly Cell[],
-  options: Parameters<typeof runExample>[4],
+  saved: SavedAnswers | null,
 ): Promise<AnsweredSample> {
-  const example = task.example(draw, size);
-  const outcomes = await runExample(models, example, task.grading, cells, options);
-  const { question = "", answer: right = "" } = example.turns.at(-1) ?? {};
-  return { asked: { sample, question, answer: right }, outcomes };
+  const known = saved?.get(asking.key, sample) ?? null;
+  const missing = cells.filter(({ id }, c) => c > 0 && known?.outcomes.has(id) !== true);
+  if (known !== null && missing.length === 0)
+    return { asked: known.asked, outcomes: cells.flatMap(({ id }) => known.outcomes.get(id) ?? []) };
+  const asked = [...cells.slice(0, 1), ...missing];
+  const { outcomes, ...one } = await asking.ask(sample, asked);
+  const found = new Map(outcomes.map((outcome, i) => [asked[i]?.id ?? "", outcome]));
+  await saved?.put(asking.key, one.asked, [...found]);
+  return { ...one, outcomes: cells.flatMap(({ id }) => found.get(id) ?? known?.outcomes.get(id) ?? []) };
+}
+
+function ofTask(models: Models, task: Task, options: EvaluateOptions): Asking {
+  const { samples, seed, kind, tokens } = options;
+  const size = { tokens, count: (text: string) => models.whole.tokenizer.encode(text, { addSpecial: false }).length };
+  return {
+    name: task.name,
+    grading: task.grading,
+    key: task.name,
+    samples,
+    async ask(sample, cells) {
+      const draw = new Draw(exampleSeed(seed, TASKS.indexOf(task), sample, kind));
+      const example = task.example(draw, size);
+      const { question = "", answer = "" } = example.turns.at(-1) ?? {};
+      const outcomes = await runExample(models, example, task.grading, cells, options);
+      return { asked: { sample, question, answer }, outcomes };
+    },
+  };
+}
+
+function ofFile(models: Models, { name, examples, score }: FileTask, options: EvaluateOptions): Asking {
+  return {
+    name,
+    grading: "exact",
+    key: `${name} ${digestOf(examples)}`,
+    samples: Math.min(options.samples, examples.length),
+    async ask(sample, cells) {
+      const example = examples[sample] ?? { context: "", question: "", answers: [] };
+      const outcomes = await runWritten(models, example, score, cells, options);
+      return { asked: { sample, question: example.question, answer: example.answers.join(" / ") }, outcomes };
+    },
+  };
 }

@@ -1,6 +1,7 @@
 import { WinnowError } from "@winnow/core-tensor";
 import { Comparison, type CutPrompt, type CutSize, type Model, type PromptPart } from "@winnow/runtime";
 
+import { throwIfInterrupted } from "../interrupt";
 import type { Cell } from "./cells";
 import type { AnswerScore } from "./score";
 
@@ -33,7 +34,7 @@ export async function inEveryCell(
 ): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = [];
   const run = async (comparison: Comparison, way: number): Promise<void> => {
-    signal?.throwIfAborted();
+    throwIfInterrupted(signal);
     using cut = await comparison.cut(way);
     const { size, sequence } = cut;
     const read = sequence.tokens.length;

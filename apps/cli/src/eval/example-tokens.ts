@@ -44,8 +44,7 @@ export function exampleTokens(model: Model, { system, context, turns }: Example,
     if (i < turns.length - 1) answer.push(...closing.slice(end + 1));
   }
   const [prompt, ...rest] = joinHead(parts);
-  if (prompt === undefined || answer.length === 0)
-    throw new WinnowError("prompt", "an example has no question or no answer");
+  if (prompt === undefined) throw new WinnowError("prompt", "an example has no question; expected at least one turn");
   return { prompt, before: rest.flatMap(({ ids }) => ids), answer };
 }
 

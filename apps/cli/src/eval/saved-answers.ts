@@ -1,9 +1,10 @@
-import { appendFile, readFile } from "node:fs/promises";
+import { appendFile, readFile, truncate } from "node:fs/promises";
 
 import { WinnowError } from "@winnow/core-tensor";
 import { z } from "zod";
 
-import type { AnsweredSample } from "./results";
+import type { Outcome } from "./every-cell";
+import type { Asked } from "./results";
 
 const outcome = z.object({
   score: z.number(),
@@ -18,31 +19,38 @@ const outcome = z.object({
 const line = z.object({
   task: z.string(),
   asked: z.object({ sample: z.int(), question: z.string(), answer: z.string() }),
-  outcomes: z.array(outcome),
+  outcomes: z.record(z.string(), outcome),
 });
 
-/** Answers in a file of lines, so that a run that was interrupted goes on where it was. Its first line says what was asked for. */
+/** What is known of a sample. */
+interface Known {
+  readonly asked: Asked;
+  /** By the cells' ids. */
+  readonly outcomes: ReadonlyMap<string, Outcome>;
+}
+
+/**
+ * Answers in a file of lines, so that a run that was interrupted goes on where it was, and another with more samples, tasks or
+ * policies asks only what is new. Its first line says what all of them share.
+ */
 export class SavedAnswers {
-  readonly #known = new Map<string, AnsweredSample>();
+  readonly #known = new Map<string, Known>();
 
   private constructor(private readonly path: string) {}
 
   /**
-   * @param settings all that decides the answers.
+   * @param settings what decides the answers besides task, sample and cell.
    * @throws WinnowError `file` when the file is of another run, or none of these.
    */
   static async open(path: string, settings: unknown): Promise<SavedAnswers> {
     const saved = new SavedAnswers(path);
     const head = JSON.stringify(settings);
-    const text = await readFile(path, "utf8").catch((error: unknown) => {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-      throw new WinnowError("file", `--save ${path}: it cannot be read; give another file`, { cause: error });
-    });
-    if (text === null) {
+    const text = await saved.#wholeLines();
+    if (text === "") {
       await saved.#append(head);
       return saved;
     }
-    const [first, ...lines] = text.split("\n");
+    const [first, ...lines] = text.trimEnd().split("\n");
     if (first !== head) {
       throw new WinnowError(
         "file",
@@ -50,22 +58,48 @@ export class SavedAnswers {
       );
     }
     for (const [i, content] of lines.entries()) {
-      // The last line may have been cut short when the run was.
-      const parsed = content === "" ? null : line.safeParse(parseJson(content));
-      if (parsed?.success === true) saved.#known.set(keyOf(parsed.data.task, parsed.data.asked.sample), parsed.data);
-      else if (parsed !== null && i < lines.length - 1) {
+      const parsed = line.safeParse(parseJson(content));
+      if (!parsed.success) {
         throw new WinnowError("file", `--save ${path}: line ${i + 2} is damaged; remove the file to begin anew`);
       }
+      saved.#remember(parsed.data.task, parsed.data.asked, Object.entries(parsed.data.outcomes));
     }
     return saved;
   }
 
-  get(task: string, sample: number): AnsweredSample | null {
+  /** @param task its key. */
+  get(task: string, sample: number): Known | null {
     return this.#known.get(keyOf(task, sample)) ?? null;
   }
 
-  async put(task: string, answered: AnsweredSample): Promise<void> {
-    await this.#append(JSON.stringify({ task, ...answered }));
+  /** @param outcomes what is new, by the cells' ids. */
+  async put(task: string, asked: Asked, outcomes: readonly (readonly [string, Outcome])[]): Promise<void> {
+    await this.#append(JSON.stringify({ task, asked, outcomes: Object.fromEntries(outcomes) }));
+    this.#remember(task, asked, outcomes);
+  }
+
+  #remember(task: string, asked: Asked, outcomes: readonly (readonly [string, Outcome])[]): void {
+    const key = keyOf(task, asked.sample);
+    const before = this.#known.get(key)?.outcomes ?? [];
+    this.#known.set(key, { asked, outcomes: new Map([...before, ...outcomes]) });
+  }
+
+  /**
+   * The file's text up to the end of its last whole line. A line that was cut short when a run was is cut off, for what comes
+   * next to begin a line of its own.
+   */
+  async #wholeLines(): Promise<string> {
+    try {
+      const text = await readFile(this.path, "utf8");
+      const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+      // Without a single whole line it is none of ours, and stays as it is.
+      if (whole === "" || whole === text) return text;
+      await truncate(this.path, Buffer.byteLength(whole));
+      return whole;
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+      throw new WinnowError("file", `--save ${this.path}: it cannot be read; give another file`, { cause: error });
+    }
   }
 
   async #append(text: string): Promise<void> {

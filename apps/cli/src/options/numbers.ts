@@ -22,6 +22,11 @@ export function share(text: string): number {
   return number(rule, (x) => x > 0 && x <= scale)(percent ? text.slice(0, -1) : text) / scale;
 }
 
+/** Shares such as `75%,50%`; `own` is what a policy keeps where nothing is asked of it, and null. */
+export function targets(text: string): readonly (number | null)[] {
+  return text.split(",").map((part) => (part.trim() === "own" ? null : share(part.trim())));
+}
+
 /** Token ids, separated by commas. */
 export function tokenIds(text: string): number[] {
   if (!/^\s*\d+(?:\s*,\s*\d+)*\s*$/.test(text)) {

@@ -1,12 +1,12 @@
 import { WinnowError, type Backend } from "@winnow/core-tensor";
 import type { GpuTrace, TraceTotal, WebGpuBackend } from "@winnow/gpu-backend";
 
-import { WholeFile } from "./whole-file";
+import { outputFile, type OutputFile } from "./output-file";
 
 /** Takes the time of every kernel from `start` to `end`, and writes it to a file. */
 export class KernelTrace {
-  #attached: { readonly backend: WebGpuBackend; readonly file: WholeFile } | null = null;
-  #running: { readonly stop: () => Promise<GpuTrace>; readonly file: WholeFile } | null = null;
+  #attached: { readonly backend: WebGpuBackend; readonly file: OutputFile } | null = null;
+  #running: { readonly stop: () => Promise<GpuTrace>; readonly file: OutputFile } | null = null;
 
   constructor(private readonly path: string) {}
 
@@ -28,7 +28,7 @@ export class KernelTrace {
         `--trace needs timestamps, and ${backend.gpu.adapter.name} offers no timestamp-query; leave it out here`,
       );
     }
-    this.#attached = { backend, file: await this.#expectWritable() };
+    this.#attached = { backend, file: await outputFile(this.path, "--trace") };
   }
 
   start(): void {
@@ -46,24 +46,8 @@ export class KernelTrace {
     if (this.#running === null) throw new WinnowError("usage", "the trace was not started; start it first");
     const { stop, file } = this.#running;
     const trace = await stop();
-    try {
-      await file.write(`${JSON.stringify(trace.toChromeTrace())}\n`);
-    } catch (cause) {
-      throw new WinnowError("file", `--trace "${this.path}" cannot be written: ${messageOf(cause)}`, { cause });
-    }
+    await file.write(`${JSON.stringify(trace.toChromeTrace())}\n`);
     return trace;
-  }
-
-  async #expectWritable(): Promise<WholeFile> {
-    try {
-      return await WholeFile.at(this.path);
-    } catch (cause) {
-      throw new WinnowError(
-        "usage",
-        `--trace "${this.path}" cannot be written: ${messageOf(cause)}; name a file in a folder that can be written to`,
-        { cause },
-      );
-    }
   }
 }
 
@@ -80,8 +64,4 @@ export function traceResult(totals: readonly TraceTotal[]): object {
 
 function isWebGpu(backend: Backend): backend is WebGpuBackend {
   return backend.name === "webgpu" && "startTrace" in backend && "gpu" in backend;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
