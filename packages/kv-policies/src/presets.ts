@@ -90,7 +90,7 @@ export function adaptive(): Preset {
   return {
     name: "adaptive",
     text: "adaptive",
-    source: "Winnow: a ladder of the greatest weights on probe rows (after KVzip, arXiv 2505.23416)",
+    source: "Winnow: the greatest weights on probe rows (after KVzip, arXiv 2505.23416)",
     threshold: 0.9,
     rows: "probe",
     reading: "cut",

@@ -26,6 +26,16 @@ export class Strategy {
     return this.given.length === 0 ? this.name : `${this.name}(${this.given.map(formatAmount).join(", ")})`;
   }
 
+  /** Where the method comes from; null where its plug-in does not say. */
+  get source(): string | null {
+    return this.plugin.source ?? null;
+  }
+
+  /** What each head may keep unless told otherwise; null where it has no budget. */
+  get budget(): Amount | null {
+    return this.plugin.budget === undefined ? null : amountOf(this.plugin.budget);
+  }
+
   /** Columns that it reads. */
   get needs(): readonly string[] {
     return this.plugin.needs;

@@ -3,9 +3,11 @@ import {
   TokenClasses,
   columnsNeeded,
   compile,
+  formatAmount,
   resolvePolicy,
   tokenSetsOf,
   type Policy,
+  type Preset,
 } from "@winnow/kv-policies";
 import { formatBytes, parsePlan } from "@winnow/profiler";
 import { Command } from "commander";
@@ -94,9 +96,18 @@ async function inspectGpu(): Promise<void> {
 async function inspectPolicy(text: string, flags: { readonly plugin: readonly string[] }): Promise<void> {
   const resolved = resolvePolicy(text, await loadPlugins(flags.plugin));
   if (resolved.kind === "strategy") {
+    const { text: name, source, budget, scope, needs, rows, generated } = resolved.strategy;
     printTable([
-      ["strategy", resolved.strategy.name],
-      ["reads", resolved.strategy.needs.join(", ") || "no columns"],
+      ["strategy", name],
+      ["source", source ?? "not told"],
+      ["budget", budget === null ? "none" : formatAmount(budget)],
+      [
+        "decides",
+        scope === "model" ? "over all layers, which are kept whole until the last is read" : "layer by layer",
+      ],
+      ["reads", needs.join(", ") || "no columns"],
+      ["rows", rows],
+      ["generated", generatedText(generated)],
     ]);
     return;
   }
@@ -109,11 +120,27 @@ async function inspectPolicy(text: string, flags: { readonly plugin: readonly st
   printTable([
     ["preset", preset.text],
     ["source", preset.source],
-    ["threshold", preset.threshold === null ? "none" : `T = ${preset.threshold}`],
+    ...greatestRows(preset),
+    ["threshold", thresholdText(preset)],
     ["rows", preset.rows],
-    ["generated", preset.generated === "sweep" ? "swept by the policy" : "kept"],
+    ["generated", generatedText(preset.generated)],
     ...preset.candidates.map((policy, i) => [i === 0 ? "candidates" : "", policy.text] as const),
   ]);
+}
+
+function generatedText(generated: Preset["generated"]): string {
+  return generated === "sweep" ? "swept by the policy" : "kept";
+}
+
+function thresholdText({ threshold, greatest }: Preset): string {
+  if (threshold === null) return "none";
+  return greatest === null ? `T = ${threshold}` : "none, unless --recovery gives one";
+}
+
+function greatestRows({ greatest, threshold }: Preset): (readonly [string, string])[] {
+  if (greatest === null) return [];
+  const rest = threshold === null ? "" : "; the candidates are for --recovery";
+  return [["keeps", `what some row gave more than ${100 * greatest.weight} % of its attention${rest}`]];
 }
 
 function policyRows(policy: Policy): (readonly [string, string])[] {

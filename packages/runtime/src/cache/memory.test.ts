@@ -64,6 +64,21 @@ describe.each([
     expect(kv.peakBytes).toBeLessThan(kv.fullBytes);
   });
 
+  test("a cut that sees the whole model waits for the whole cache, and one of a layer does not", async () => {
+    const peakOf = async (policy: string, target?: number): Promise<readonly [peak: number, full: number]> => {
+      using session = model.createSession({ policy, target });
+      const { kv } = await onlyRead(session, PROMPT);
+      expect(kv.bytes).toBeLessThan(kv.fullBytes);
+      return [kv.peakBytes, kv.fullBytes];
+    };
+    for (const [policy, target] of [["kvzip"], ["fastgen", 0.5]] as const) {
+      const [peak, full] = await peakOf(policy, target);
+      expect(peak, policy).toBeGreaterThanOrEqual(full);
+    }
+    const [peak, full] = await peakOf("ada-kv(20%)");
+    expect(peak).toBeLessThan(full);
+  });
+
   test("a probe adds its own rows of one layer", async () => {
     using session = model.createSession({ policy: "adaptive", recovery: 0.7 });
     const probe = ids.slice(0, 120);

@@ -25,7 +25,7 @@ export interface CutSize {
 
 /**
  * A prompt that is read once and then cut in several ways, each by itself: what a policy costs can so be told on the very
- * same prompt, at the price of the answers alone.
+ * same prompt, at the price of the answers alone. Until it is disposed of, nothing else may use the model.
  *
  * @example
  * ```ts
