@@ -15,6 +15,7 @@ import { readFileTask } from "../eval/files/read-file-task";
 import { timeFirstTokens } from "../eval/first-token";
 import { exampleTokens } from "../eval/example-tokens";
 import { exampleSeed } from "../eval/seeds";
+import type { Limit } from "../eval/limit";
 import { SavedAnswers } from "../eval/saved-answers";
 import type { Task } from "../eval/tasks/task";
 import { tasksOf } from "../eval/tasks/tasks";
@@ -22,7 +23,7 @@ import { Draw } from "../eval/world/draw";
 import { abortOnInterrupt } from "../interrupt";
 import { loadPlugins, readPlan, readText } from "../options/cache";
 import { openModel, withModel, type ModelFlags } from "../options/model";
-import { collect, targets, whole } from "../options/numbers";
+import { collect, limits, whole } from "../options/numbers";
 import { outputFile } from "../output/output-file";
 import { progressBar } from "../output/progress";
 import { printJson } from "../output/result";
@@ -30,7 +31,7 @@ import { printJson } from "../output/result";
 interface EvalFlags extends ModelFlags {
   readonly tasks: string;
   readonly policies: string;
-  readonly targets: readonly (number | null)[];
+  readonly targets: readonly Limit[];
   readonly samples: number;
   readonly seed: number;
   readonly question: "seen" | "unseen";
@@ -44,6 +45,8 @@ interface EvalFlags extends ModelFlags {
   readonly save?: string;
   readonly html?: string;
 }
+
+const DEFAULT_TARGETS = "75%,50%,35%,25%";
 
 const EXAMPLES = `
 Examples:
@@ -60,10 +63,10 @@ export function evalCommand(): Command {
     .addOption(
       new Option(
         "--targets <shares>",
-        "shares of the full cache's bytes that they may keep; own: what they keep by themselves",
+        "shares of the full cache's bytes that they may keep; T=95%: what they keep for a recovery; own: by themselves",
       )
-        .argParser(targets)
-        .default([0.75, 0.5, 0.35, 0.25], "75%,50%,35%,25%"),
+        .argParser(limits)
+        .default(limits(DEFAULT_TARGETS), DEFAULT_TARGETS),
     )
     .option(
       "--file <file>",

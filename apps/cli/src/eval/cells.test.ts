@@ -2,32 +2,46 @@ import { PolicyRegistry } from "@winnow/kv-policies";
 import type { HeadPlan } from "@winnow/profiler";
 import { expect, test } from "vitest";
 
-import { targets } from "../options/numbers";
+import { limits } from "../options/numbers";
 import { cellsOf, DEFAULT_POLICIES, planCells } from "./cells";
+import { limited } from "./limit";
 
 const lines = (policies: string, at: string): string[] =>
-  cellsOf(policies, targets(at), new PolicyRegistry()).map(({ policy, target }) => `${policy} ${target}`);
+  cellsOf(policies, limits(at), new PolicyRegistry()).map((cell) => limited(cell.policy, cell));
 
 test("the full cache comes first, and what has no budget comes once", () => {
-  expect(lines("snapkv,full", "50%,0.25")).toEqual(["full null", "snapkv 0.5", "snapkv 0.25"]);
-  expect(lines("adaptive", "own,50%")).toEqual(["full null", "adaptive null", "adaptive 0.5"]);
+  expect(lines("snapkv,full", "50%,0.25")).toEqual(["full", "snapkv at 50 %", "snapkv at 25 %"]);
+  expect(lines("adaptive", "own,50%")).toEqual(["full", "adaptive", "adaptive at 50 %"]);
   expect(lines("top(mass, 30%) | recent(8),adaptive", "50%")).toEqual([
-    "full null",
-    "top(mass, 30%) | recent(8) null",
-    "adaptive 0.5",
+    "full",
+    "top(mass, 30%) | recent(8)",
+    "adaptive at 50 %",
   ]);
 });
 
+test("what has no threshold is held to no recovery", () => {
+  expect(lines("fastgen,snapkv,sink(4)", "T=95%,50%")).toEqual([
+    "full",
+    "fastgen at T 95 %",
+    "fastgen at 50 %",
+    "snapkv at 50 %",
+    "sink(4)",
+  ]);
+  const [, fastgen, adaptive] = cellsOf("fastgen,adaptive", limits("T=0.9"), new PolicyRegistry());
+  expect([fastgen, adaptive].map((cell) => cell?.session.recovery)).toEqual([0.9, 0.9]);
+});
+
 test("every policy of the default list exists and meets targets", () => {
-  const cells = cellsOf(DEFAULT_POLICIES, [0.5], new PolicyRegistry());
+  const cells = cellsOf(DEFAULT_POLICIES, limits("50%"), new PolicyRegistry());
   expect(cells.filter(({ target }) => target === null).map(({ policy }) => policy)).toEqual(["full", "full-q8"]);
   expect(cells).toHaveLength(DEFAULT_POLICIES.split(",").length);
 });
 
 test("what is no policy or no share is refused", () => {
   expect(() => lines("snapvk", "50%")).toThrow('unknown policy "snapvk"');
-  expect(() => targets("50%,120%")).toThrow("Expected a share above 0");
-  expect(() => targets("50%,")).toThrow("Expected a share above 0");
+  expect(() => limits("50%,120%")).toThrow("Expected a share above 0");
+  expect(() => limits("50%,")).toThrow("Expected a share above 0");
+  expect(() => limits("T=0")).toThrow("Expected a share above 0");
 });
 
 test("two plans of one name are told apart by what they hold", () => {

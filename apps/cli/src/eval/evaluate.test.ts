@@ -8,6 +8,7 @@ import { PolicyRegistry } from "@winnow/kv-policies";
 import { loadModel, openBackend, type Model } from "@winnow/runtime";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
+import { limits } from "../options/numbers";
 import { cellsOf } from "./cells";
 import { evaluate, type EvaluateOptions } from "./evaluate";
 import { exampleTokens } from "./example-tokens";
@@ -33,7 +34,7 @@ const options = (): EvaluateOptions => ({
   tasks: tasksOf("needle,story"),
   files: [],
   maxTokens: 16,
-  cells: cellsOf("snapkv,random", [0.5], new PolicyRegistry()),
+  cells: cellsOf("snapkv,random", limits("0.5"), new PolicyRegistry()),
   samples: 2,
   seed: 1,
   tokens: 60,
@@ -81,7 +82,7 @@ describe("an evaluation", () => {
   test("gives each policy the full cache's own score where it keeps everything, and its bytes where it does not", async () => {
     const results = await evaluate(
       { whole: model, quantised: null },
-      { ...options(), cells: cellsOf("kvzip(100%)", [1], new PolicyRegistry()) },
+      { ...options(), cells: cellsOf("kvzip(100%)", limits("1"), new PolicyRegistry()) },
     );
     for (const { policy, score, kl, agreement, flips, bytes, fullBytes } of results) {
       const full = results.find((one) => one.policy === "full");
@@ -104,7 +105,7 @@ describe("an evaluation", () => {
     const files = [{ name: "facts", examples, score }];
     const results = await evaluate(
       { whole: model, quantised: null },
-      { ...options(), tasks: [], files, cells: cellsOf("kvzip(100%),random", [1, 0.2], new PolicyRegistry()) },
+      { ...options(), tasks: [], files, cells: cellsOf("kvzip(100%),random", limits("1,0.2"), new PolicyRegistry()) },
     );
     const [full, whole] = results;
     expect(full).toMatchObject({ task: "facts", policy: "full", samples: 2, score: 1, agreement: 1 });
@@ -115,7 +116,7 @@ describe("an evaluation", () => {
 
   test("counts a cache in q8 at its own size", async () => {
     using quantised = await loadModel(DEMO, { backend: await openBackend("cpu"), kvType: "q8" });
-    const cells = cellsOf("full-q8", [0.5], new PolicyRegistry());
+    const cells = cellsOf("full-q8", limits("0.5"), new PolicyRegistry());
     const results = await evaluate({ whole: model, quantised }, { ...options(), cells });
     for (const { policy, bytes, fullBytes, kl } of results) {
       // 32 bytes and a scale of four for 32 elements.
@@ -160,7 +161,11 @@ describe("an evaluation", () => {
     expect(put).not.toHaveBeenCalled();
     expect(seen).toBe(4);
     // Another policy and another sample are all that a longer run asks for.
-    const longer = { ...options(), cells: cellsOf("snapkv,random,tova", [0.5], new PolicyRegistry()), samples: 3 };
+    const longer = {
+      ...options(),
+      cells: cellsOf("snapkv,random,tova", limits("0.5"), new PolicyRegistry()),
+      samples: 3,
+    };
     const saved = await SavedAnswers.open(path, "settings");
     const asked = vi.spyOn(saved, "put");
     expect(await evaluate({ whole: model, quantised: null }, { ...longer, saved })).toEqual(

@@ -2,14 +2,14 @@ import type { PromptPart } from "@winnow/runtime";
 
 import type { Cell } from "./cells";
 import type { Models } from "./every-cell";
+import { limitOf, type Limit } from "./limit";
 
 /** How long a policy takes before an answer begins. */
-export interface FirstToken {
+export type FirstToken = Limit & {
   readonly policy: string;
-  readonly target: number | null;
   /** Reading a prompt, its probe and its cut, by a session that does nothing else: the median. */
   readonly ms: number;
-}
+};
 
 /**
  * Read prompts under every cell as sessions do, one after another and cell by cell in turn, so that what else the machine does
@@ -35,7 +35,7 @@ export async function timeFirstTokens(
       times[c]?.push(promptMs);
     }
   }
-  return cells.map(({ policy, target }, c) => ({ policy, target, ms: median(times[c] ?? []) }));
+  return cells.map((cell, c) => ({ ...limitOf(cell), policy: cell.policy, ms: median(times[c] ?? []) }));
 }
 
 function median(values: readonly number[]): number {

@@ -1,5 +1,6 @@
 import type { Cell } from "./cells";
 import type { Outcome } from "./every-cell";
+import { limitOf, type Limit } from "./limit";
 import { holm } from "./statistics/holm";
 import { pairedDifference } from "./statistics/paired";
 import { wilson } from "./statistics/wilson";
@@ -18,12 +19,10 @@ export interface AnsweredSample {
   readonly outcomes: readonly Outcome[];
 }
 
-/** How a policy did on a task at a target, a mean over the samples. */
-export interface EvalResult {
+/** How a policy did on a task at a limit, a mean over the samples. */
+export type EvalResult = Limit & {
   readonly task: string;
   readonly policy: string;
-  /** The share of the full cache's bytes that was allowed; null where the policy keeps what it keeps. */
-  readonly target: number | null;
   readonly samples: number;
   /** In [0, 1]: of exact answers, of right tokens, or the geometric mean of the tokens' probabilities. */
   readonly score: number;
@@ -48,7 +47,7 @@ export interface EvalResult {
   readonly p: number | null;
   /** By layer and KV head: the share of the prompt's slots that is kept. */
   readonly shares: readonly (readonly number[])[];
-}
+};
 
 /**
  * @param cells the first of which is the full cache.
@@ -68,7 +67,7 @@ export function resultsOf(
 
 function resultOf(
   task: Pick<Task, "name" | "grading">,
-  { policy, target }: Cell,
+  cell: Cell,
   c: number,
   samples: readonly AnsweredSample[],
 ): EvalResult {
@@ -95,8 +94,8 @@ function resultOf(
   const [first] = own;
   return {
     task: task.name,
-    policy,
-    target,
+    policy: cell.policy,
+    ...limitOf(cell),
     samples: own.length,
     score,
     ...interval,

@@ -1,5 +1,7 @@
 import { InvalidArgumentError } from "commander";
 
+import { OWN, type Limit } from "../eval/limit";
+
 /** A parser for an option that takes a decimal number within a range; anything else is refused as it stands. */
 export function number(rule: string, fits: (value: number) => boolean): (text: string) => number {
   return (text) => {
@@ -22,9 +24,15 @@ export function share(text: string): number {
   return number(rule, (x) => x > 0 && x <= scale)(percent ? text.slice(0, -1) : text) / scale;
 }
 
-/** Shares such as `75%,50%`; `own` is what a policy keeps where nothing is asked of it, and null. */
-export function targets(text: string): readonly (number | null)[] {
-  return text.split(",").map((part) => (part.trim() === "own" ? null : share(part.trim())));
+/** Shares of bytes such as `75%,50%`; `T=95%` is a recovery, and `own` what a policy keeps where nothing is asked of it. */
+export function limits(text: string): readonly Limit[] {
+  return text.split(",").map((each): Limit => {
+    const part = each.trim();
+    if (part === "own") return OWN;
+    return part.startsWith("T=")
+      ? { target: null, recovery: share(part.slice(2)) }
+      : { target: share(part), recovery: null };
+  });
 }
 
 /** Token ids, separated by commas. */

@@ -15,15 +15,14 @@ export interface EvalReport {
   readonly firstToken: readonly FirstToken[];
 }
 
-/** What stands in a line and a column. */
-type Line = Pick<EvalResult, "policy" | "target">;
-
 /** Results of one task, and of those the lines of each policy. */
 export function byTask({ results }: EvalReport): ReadonlyMap<string, readonly EvalResult[]> {
   return grouped(results, ({ task }) => task);
 }
 
-export function byPolicy<T extends Line>(lines: readonly T[]): ReadonlyMap<string, readonly T[]> {
+export function byPolicy<T extends { readonly policy: string }>(
+  lines: readonly T[],
+): ReadonlyMap<string, readonly T[]> {
   return grouped(lines, ({ policy }) => policy);
 }
 
@@ -31,12 +30,6 @@ function grouped<T>(of: readonly T[], key: (one: T) => string): ReadonlyMap<stri
   const groups = new Map<string, T[]>();
   for (const one of of) groups.set(key(one), [...(groups.get(key(one)) ?? []), one]);
   return groups;
-}
-
-/** The targets of some results, what policies keep by themselves first. */
-export function columnsOf(lines: readonly Line[]): readonly (number | null)[] {
-  const targets = [...new Set(lines.map(({ target }) => target))];
-  return targets.sort((a, b) => (b ?? Infinity) - (a ?? Infinity));
 }
 
 /** A result whose difference from the full cache is no accident, over the whole table. */

@@ -1,8 +1,9 @@
 import { escapeMarkup } from "@winnow/profiler";
 
-import { byPolicy, byTask, columnsOf, differs, type EvalReport } from "./eval-report";
+import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
 import { headMap } from "./head-map";
 import { strokeOf, taskPlot } from "./plot";
+import { limitName, limited, limitsOf, sameLimit, type Limit } from "../limit";
 import type { EvalResult } from "../results";
 
 const STYLE = `
@@ -54,11 +55,11 @@ ${flips(report)}
 function taskSection(task: string, results: readonly EvalResult[], policies: readonly string[]): string {
   const [full] = results;
   const others = results.filter(({ policy }) => policy !== "full");
-  const targets = columnsOf(others);
+  const limits = limitsOf(others);
   const rows = [...byPolicy(others)].map(([policy, own]) => {
-    const cells = targets.map((target) =>
+    const cells = limits.map((limit) =>
       cell(
-        own.find((one) => one.target === target),
+        own.find((one) => sameLimit(one, limit)),
         others,
       ),
     );
@@ -67,8 +68,8 @@ function taskSection(task: string, results: readonly EvalResult[], policies: rea
   return `<h2>${escapeMarkup(task)}</h2>
 <p class="quiet">${full?.samples ?? 0} samples; full cache ${percent(full?.score ?? 0)}.</p>
 <figure>${taskPlot(task, results, policies)}</figure>
-<div style="overflow-x:auto"><table><thead><tr><th scope="col">Policy</th>${targets.map((target) => `<th scope="col">${target === null ? "own" : `${Math.round(100 * target)} %`}</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table></div>
-<p class="note">Scores in %; own: what a policy keeps by itself; bold: the best at this target; *: differs from the full cache (95 %, corrected by Holm over the whole report).</p>`;
+<div style="overflow-x:auto"><table><thead><tr><th scope="col">Policy</th>${headings(limits)}</tr></thead><tbody>${rows.join("")}</tbody></table></div>
+<p class="note">Scores in %; own and T: what a policy keeps by itself or for a recovery of T; bold: the best at this target; *: differs from the full cache (95 %, corrected by Holm over the whole report).</p>`;
 }
 
 function cell(result: EvalResult | undefined, results: readonly EvalResult[]): string {
@@ -81,25 +82,26 @@ function cell(result: EvalResult | undefined, results: readonly EvalResult[]): s
 
 function firstTokens({ firstToken }: EvalReport): string {
   if (firstToken.length === 0) return "";
-  const targets = columnsOf(firstToken);
+  const limits = limitsOf(firstToken);
   const rows = [...byPolicy(firstToken)].map(([policy, own]) => {
-    const cells = targets.map((target) => `<td>${own.find((one) => one.target === target)?.ms.toFixed(0) ?? ""}</td>`);
+    const cells = limits.map((limit) => `<td>${own.find((one) => sameLimit(one, limit))?.ms.toFixed(0) ?? ""}</td>`);
     return `<tr><td>${escapeMarkup(policy)}</td>${cells.join("")}</tr>`;
   });
-  const names = targets.map(
-    (target) => `<th scope="col">${target === null ? "own" : `${Math.round(100 * target)} %`}</th>`,
-  );
   return `<h2>Time to first token</h2>
 <p class="note">Reading a prompt, its probe and its cut, in ms: the median of some prompts.</p>
-<div style="overflow-x:auto"><table><thead><tr><th scope="col">Policy</th>${names.join("")}</tr></thead><tbody>${rows.join("")}</tbody></table></div>
+<div style="overflow-x:auto"><table><thead><tr><th scope="col">Policy</th>${headings(limits)}</tr></thead><tbody>${rows.join("")}</tbody></table></div>
 `;
+}
+
+function headings(limits: readonly Limit[]): string {
+  return limits.map((limit) => `<th scope="col">${limitName(limit)}</th>`).join("");
 }
 
 function headMaps(report: EvalReport): string[] {
   const cells = new Map<string, EvalResult[]>();
   for (const result of report.results) {
     if (result.policy === "full") continue;
-    const name = `${result.policy}${result.target === null ? "" : ` at ${Math.round(100 * result.target)} %`}`;
+    const name = limited(result.policy, result);
     cells.set(name, [...(cells.get(name) ?? []), result]);
   }
   return [...cells].map(([name, results]) => headMap(name, results));
@@ -109,13 +111,13 @@ function flips({ results }: EvalReport): string {
   const wrong = results.filter(({ flipped }) => flipped.length > 0);
   if (wrong.length === 0) return "<p>None.</p>";
   return wrong
-    .map(({ task, policy, target, flipped }) => {
+    .map((result) => {
+      const { task, policy, flipped } = result;
       const items = flipped.map(
         ({ sample, question, answer }) =>
           `<li><span class="quiet">${sample}</span> ${escapeMarkup(question)} — ${escapeMarkup(answer)}</li>`,
       );
-      const at = target === null ? "" : ` at ${Math.round(100 * target)} %`;
-      return `<details><summary>${escapeMarkup(`${task}, ${policy}${at}`)}: ${flipped.length}</summary><ul>${items.join("")}</ul></details>`;
+      return `<details><summary>${escapeMarkup(`${task}, ${limited(policy, result)}`)}: ${flipped.length}</summary><ul>${items.join("")}</ul></details>`;
     })
     .join("\n");
 }

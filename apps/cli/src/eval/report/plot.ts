@@ -1,6 +1,7 @@
 import { escapeMarkup } from "@winnow/profiler";
 
 import { byPolicy } from "./eval-report";
+import { limited } from "../limit";
 import type { EvalResult } from "../results";
 
 const WIDTH = 640;
@@ -49,10 +50,7 @@ export function taskPlot(task: string, results: readonly EvalResult[], policies:
     full === undefined
       ? ""
       : `<line class="full" x1="${x(0)}" x2="${x(1)}" y1="${y(full.score)}" y2="${y(full.score)}"/><text class="tick" x="${x(1) + 6}" y="${y(full.score) + 4}">full cache ${(100 * full.score).toFixed(1)}</text>`;
-  const summary = results.map(
-    ({ policy, target, score }) =>
-      `${policy}${target === null ? "" : ` at ${100 * target} %`}: ${(100 * score).toFixed(1)}`,
-  );
+  const summary = results.map((result) => `${limited(result.policy, result)}: ${(100 * result.score).toFixed(1)}`);
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeMarkup(`${task}: score by bytes kept. ${summary.join("; ")}`)}">
 ${grid.join("")}${shares.join("")}
 <text class="tick" text-anchor="middle" x="${x(0.5)}" y="${HEIGHT - 6}">bytes kept, of the full cache's</text>

@@ -1,7 +1,8 @@
-import { byPolicy, byTask, columnsOf, differs, type EvalReport } from "./eval-report";
+import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
+import { limitName, limitsOf, sameLimit, type Limit } from "../limit";
 import type { EvalResult } from "../results";
 
-/** A table for terminals: a block a task, a line a policy, a column a target; `*` marks what differs from the full cache. */
+/** A table for terminals: a block a task, a line a policy, a column a limit; `*` marks what differs from the full cache. */
 export function evalTable(report: EvalReport): string {
   const width = Math.max(8, ...report.results.map(({ policy }) => policy.length));
   const blocks = [...byTask(report)].map(([task, results]) => {
@@ -14,40 +15,36 @@ export function evalTable(report: EvalReport): string {
   if (firstToken.length > 0) {
     const head = `time to first token in ms, the median of some prompts, full cache ${wholeMs.toFixed(0)}`;
     blocks.push(
-      [head, ...block(firstToken, width, ({ ms }, target) => ms.toFixed(0).padStart(widthOf(target) - 1)), ""].join(
-        "\n",
-      ),
+      [head, ...block(firstToken, width, ({ ms }, limit) => ms.toFixed(0).padStart(widthOf(limit) - 1)), ""].join("\n"),
     );
   }
   const asked = report.question === "seen" ? "question seen" : "question not seen";
-  const foot = `scores in %, ${asked} before the cut; own: what a policy keeps by itself, with its bytes; * differs from the full cache (95 %, corrected by Holm)`;
+  const foot = `scores in %, ${asked} before the cut; own and T: what a policy keeps by itself or for a recovery of T, with its bytes; * differs from the full cache (95 %, corrected by Holm)`;
   return `${blocks.join("\n")}\n${foot}\n`;
 }
 
-/** A line a policy, the full cache apart, and a column a target. */
-function block<T extends { readonly policy: string; readonly target: number | null }>(
+/** A line a policy, the full cache apart, and a column a limit. */
+function block<T extends Limit & { readonly policy: string }>(
   all: readonly T[],
   width: number,
-  cellOf: (one: T, target: number | null) => string,
+  cellOf: (one: T, limit: Limit) => string,
 ): readonly string[] {
   const others = all.filter(({ policy }) => policy !== "full");
-  const columns = columnsOf(others);
-  const names = columns.map((target) =>
-    (target === null ? "own" : `${Math.round(target * 100)} %`).padStart(widthOf(target)),
-  );
+  const columns = limitsOf(others);
+  const names = columns.map((limit) => limitName(limit).padStart(widthOf(limit)));
   const lines = [...byPolicy(others)].map(([policy, own]) => {
-    const cells = columns.map((target) => {
-      const one = own.find((line) => line.target === target);
-      return (one === undefined ? "" : cellOf(one, target)).padEnd(widthOf(target));
+    const cells = columns.map((limit) => {
+      const one = own.find((line) => sameLimit(line, limit));
+      return (one === undefined ? "" : cellOf(one, limit)).padEnd(widthOf(limit));
     });
     return `  ${policy.padEnd(width)}${cells.join("")}`.trimEnd();
   });
   return lines.length === 0 ? [] : [`  ${"".padEnd(width)}${names.join("")}`, ...lines];
 }
 
-const widthOf = (target: number | null): number => (target === null ? 17 : 9);
+const widthOf = ({ target }: Limit): number => (target === null ? 17 : 9);
 
-function cell(result: EvalResult, target: number | null): string {
+function cell(result: EvalResult, { target }: Limit): string {
   const score = `${percent(result.score)}${differs(result) ? "*" : " "}`.padStart(9);
   return target === null ? `${score} ${`(${Math.round((100 * result.bytes) / result.fullBytes)} %)`.padEnd(7)}` : score;
 }
