@@ -1,7 +1,7 @@
 import type { Cell } from "./cells";
 import { inEveryCell, type Models, type Outcome } from "./every-cell";
 import { exampleTokens } from "./example-tokens";
-import { scoreAnswer } from "./score";
+import { referenceOf, scoreAnswer, type Reference } from "./score";
 import type { Example, Grading } from "./tasks/task";
 
 /**
@@ -18,10 +18,10 @@ export async function runExample(
   options: { readonly seen: boolean; readonly signal?: AbortSignal | undefined },
 ): Promise<readonly Outcome[]> {
   const { prompt, before, answer } = exampleTokens(models.whole, example, options.seen);
-  let full: readonly Float32Array[] | null = null;
+  let full: readonly Reference[] | null = null;
   return inEveryCell(models, prompt, cells, options.signal, async (cut) => {
     const rows = await cut.follow(before, answer);
-    full ??= rows;
+    full ??= rows.map(referenceOf);
     return scoreAnswer(grading, answer, rows, full);
   });
 }

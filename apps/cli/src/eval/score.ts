@@ -10,6 +10,23 @@ export interface AnswerScore {
   readonly agreement: number;
 }
 
+/** What the full cache says of a token of the answer. */
+export interface Reference {
+  /** The token that it takes. */
+  readonly first: number;
+  /** Of every token of the vocabulary. */
+  readonly probabilities: Float64Array;
+  /** Their logarithms. */
+  readonly logarithms: Float64Array;
+}
+
+/** @param logits [vocabulary] of the full cache. */
+export function referenceOf(logits: Float32Array): Reference {
+  const normaliser = normaliserOf(logits);
+  const logarithms = Float64Array.from(logits, (logit) => logit - normaliser);
+  return { first: firstChoice(logits), probabilities: logarithms.map(Math.exp), logarithms };
+}
+
 /**
  * @param found logits [vocabulary] for each token of the answer.
  * @param full the full cache's.
@@ -18,7 +35,7 @@ export function scoreAnswer(
   grading: Grading,
   answer: readonly number[],
   found: readonly Float32Array[],
-  full: readonly Float32Array[],
+  full: readonly Reference[],
 ): AnswerScore {
   let right = 0;
   let same = 0;
@@ -26,13 +43,15 @@ export function scoreAnswer(
   let logLikelihood = 0;
   answer.forEach((token, i) => {
     const own = found[i] ?? new Float32Array(0);
-    const whole = full[i] ?? new Float32Array(0);
+    const { first, probabilities, logarithms } = full[i] ?? NOTHING;
     const choice = firstChoice(own);
     if (choice === token) right++;
-    if (choice === firstChoice(whole)) same++;
-    const [q, p] = [logProbabilities(own), logProbabilities(whole)];
-    logLikelihood += q[token] ?? NaN;
-    for (let t = 0; t < p.length; t++) kl += Math.exp(p[t] ?? NaN) * ((p[t] ?? NaN) - (q[t] ?? NaN));
+    if (choice === first) same++;
+    const normaliser = normaliserOf(own);
+    logLikelihood += (own[token] ?? NaN) - normaliser;
+    for (let t = 0; t < probabilities.length; t++) {
+      kl += (probabilities[t] ?? 0) * ((logarithms[t] ?? NaN) - ((own[t] ?? NaN) - normaliser));
+    }
   });
   const count = Math.max(1, answer.length);
   return {
@@ -41,6 +60,8 @@ export function scoreAnswer(
     agreement: answer.length === 0 ? 1 : same / count,
   };
 }
+
+const NOTHING: Reference = { first: NaN, probabilities: new Float64Array(0), logarithms: new Float64Array(0) };
 
 function graded(grading: Grading, right: number, logLikelihood: number, count: number): number {
   switch (grading) {
@@ -62,10 +83,11 @@ function firstChoice(logits: Float32Array): number {
   return best;
 }
 
-function logProbabilities(logits: Float32Array): Float64Array {
-  const greatest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+/** ln Σ exp of some logits. */
+function normaliserOf(logits: Float32Array): number {
+  let greatest = -Infinity;
+  for (const logit of logits) greatest = Math.max(greatest, logit);
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - greatest);
-  const normaliser = greatest + Math.log(sum);
-  return Float64Array.from(logits, (logit) => logit - normaliser);
+  return greatest + Math.log(sum);
 }
