@@ -10,6 +10,7 @@ import { inspectCommand } from "./commands/inspect";
 import { modelsCommand } from "./commands/models";
 import { profileCommand } from "./commands/profile";
 import { pullCommand } from "./commands/pull";
+import { retrievalCommand } from "./commands/retrieval";
 import { rmCommand } from "./commands/rm";
 import { runCommand } from "./commands/run";
 import { serveCommand } from "./commands/serve";
@@ -30,6 +31,7 @@ export function makeProgram(): Command {
     inspectCommand(),
     evalCommand(),
     calibrateCommand(),
+    retrievalCommand(),
     estimateCommand(),
     convertCommand(),
     pullCommand(),

@@ -44,6 +44,19 @@ export async function copyHead(backend: Backend, layer: LayerCache, head: number
   return { keys: await rows(0), values: await rows(half), columns };
 }
 
+/** The positions of a head's slots: those of all tokens where it stores none, for then it has dropped nothing. */
+export async function headPositions(
+  backend: Backend,
+  layer: LayerCache,
+  head: number,
+  { pageSlots }: Pick<PageShape, "pageSlots">,
+): Promise<Uint32Array> {
+  const slots = layer.lengths[head] ?? 0;
+  if (!layer.columnsOf(head).includes("position")) return Uint32Array.from({ length: slots }, (_, slot) => slot);
+  const words = await download(backend, layer.columnPlaces(head, "position"), 0, pageSlots, slots);
+  return new Uint32Array(words.buffer);
+}
+
 /** Put slots back into a head that has their number of slots, and their columns. */
 export function pasteHead(backend: Backend, layer: LayerCache, head: number, copy: HeadCopy, shape: PageShape): void {
   const { kvType, pageSlots, heads } = shape;

@@ -62,10 +62,22 @@ describe.each(backends)("a comparison on %s", (name) => {
     }
     if (name === "cpu") expect(model.engine.backend.memory.snapshot().total).toBe(before);
     using cut = await comparison.cut(0);
+    const kept = (await cut.positions()).flat();
+    expect(kept.map((positions) => Array.from(positions))).toEqual(kept.map(() => [...PROMPT.keys()]));
     const [first] = await cut.follow([], answer);
     expectClose(first, whole[PROMPT.length - 1]);
     await expect(comparison.cut(9)).rejects.toThrow("way 9 is asked for");
   });
+});
+
+test("a cut tells the positions that it left", async () => {
+  using model = await loadModel(DEMO, { backend: await openBackend("cpu") });
+  const part = idsPart(model.tokenizer, PROMPT);
+  using comparison = await Comparison.read(model, part, [{ policy: "sink(3) | recent(20)" }]);
+  using cut = await comparison.cut(0);
+  const expected = [...PROMPT.keys()].filter((position) => position < 3 || position >= PROMPT.length - 20);
+  for (const layer of await cut.positions())
+    for (const positions of layer) expect(Array.from(positions)).toEqual(expected);
 });
 
 function expectClose(found: Float32Array | undefined, expected: ArrayLike<number> | undefined): void {

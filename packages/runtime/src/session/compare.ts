@@ -1,6 +1,7 @@
 import { WinnowError, type DeviceTensor } from "@winnow/core-tensor";
 
 import { extend } from "../cache/extend";
+import { headPositions } from "../cache/head-copy";
 import { fullSlotBytes, keptBytes } from "../cache/kept-bytes";
 import { ObservedPrompt } from "../cache/observed-prompt";
 import type { Sequence } from "../cache/sequence";
@@ -107,6 +108,25 @@ export class CutPrompt implements Disposable {
       }
     }
     return { slots, bytes, fullBytes: fullSlotBytes(layout, tokens.length), allocatedBytes: this.sequence.bytes };
+  }
+
+  /**
+   * What each head has kept: the positions of its slots, by layer and KV head.
+   *
+   * @example
+   * ```ts
+   * const [firstLayer = []] = await cut.positions();
+   * firstLayer.map((kept) => kept.length); // slots of each KV head
+   * ```
+   */
+  positions(): Promise<readonly (readonly Uint32Array[])[]> {
+    const { layers, engine } = this.sequence;
+    const { backend, store } = engine;
+    return Promise.all(
+      layers.map((layer) =>
+        Promise.all(layer.lengths.map((_, head) => headPositions(backend, layer, head, store.layout))),
+      ),
+    );
   }
 
   /**

@@ -1,31 +1,18 @@
-import { cssColour, escapeMarkup, inkOn, scaleColour } from "@winnow/profiler";
+import { cssColour, escapeMarkup, scaleColour } from "@winnow/profiler";
 
-import type { EvalResult } from "../results";
+import { headGrid, type Shares } from "./head-grid";
 
-const CELL = 34;
-const LABEL = 26;
 /** The layer's mean, beside its heads. */
-const PROFILE = 90;
+const PROFILE = { width: 90, height: 14, left: 10, top: 9 };
 
 /** What each KV head keeps, a row a layer, with the layer's mean as a bar beside it. */
-export function headMap(name: string, results: readonly EvalResult[]): string {
-  const [first] = results;
-  const layers = first?.shares ?? [];
-  const heads = layers[0]?.length ?? 0;
-  const mean = (l: number, h: number): number =>
-    results.reduce((sum, { shares }) => sum + (shares[l]?.[h] ?? 0), 0) / Math.max(1, results.length);
-  const width = LABEL + heads * CELL + 12 + PROFILE;
-  const height = layers.length * CELL;
-  const rows = layers.map((ofLayer, l) => {
-    const kept = ofLayer.map((_, h) => mean(l, h));
-    const cells = kept.map((share, h) => {
-      const colour = scaleColour(share);
-      const [x, y] = [LABEL + h * CELL, l * CELL];
-      return `<rect x="${x}" y="${y}" width="${CELL - 2}" height="${CELL - 2}" rx="3" fill="${cssColour(colour)}"/><text x="${x + CELL / 2 - 1}" y="${y + CELL / 2 + 3}" text-anchor="middle" fill="${inkOn(colour)}">${Math.round(100 * share)}</text>`;
-    });
-    const average = kept.reduce((a, b) => a + b, 0) / Math.max(1, kept.length);
-    const bar = `<rect x="${LABEL + heads * CELL + 10}" y="${l * CELL + 9}" width="${(average * PROFILE).toFixed(1)}" height="${CELL - 20}" rx="2" fill="${cssColour(scaleColour(0.7))}"><title>layer ${l}: ${Math.round(100 * average)} %</title></rect>`;
-    return `<text class="tick" x="${LABEL - 8}" y="${l * CELL + CELL / 2 + 3}" text-anchor="end">${l}</text>${cells.join("")}${bar}`;
+export function headMap(name: string, shares: Shares): string {
+  const grid = headGrid(shares);
+  const bars = shares.map((heads, l) => {
+    const average = heads.reduce((a, b) => a + b, 0) / Math.max(1, heads.length);
+    const { x, y } = grid.rowAt(l);
+    return `<rect x="${x + PROFILE.left}" y="${y + PROFILE.top}" width="${(average * PROFILE.width).toFixed(1)}" height="${PROFILE.height}" rx="2" fill="${cssColour(scaleColour(0.7))}"><title>layer ${l}: ${Math.round(100 * average)} %</title></rect>`;
   });
-  return `<figure><figcaption class="quiet">${escapeMarkup(name)}</figcaption><svg style="width:${width}px" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeMarkup(`share kept by layer and KV head, ${name}`)}">${rows.join("")}</svg></figure>`;
+  const width = grid.width + PROFILE.left + PROFILE.width;
+  return `<figure><figcaption class="quiet">${escapeMarkup(name)}</figcaption><svg style="width:${width}px" viewBox="0 0 ${width} ${grid.height}" role="img" aria-label="${escapeMarkup(`share kept by layer and KV head, ${name}`)}">${grid.markup}${bars.join("")}</svg></figure>`;
 }

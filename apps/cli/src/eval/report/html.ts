@@ -104,7 +104,11 @@ function headMaps(report: EvalReport): string[] {
     const name = limited(result.policy, result);
     cells.set(name, [...(cells.get(name) ?? []), result]);
   }
-  return [...cells].map(([name, results]) => headMap(name, results));
+  return [...cells].map(([name, results]) => {
+    const mean = (l: number, h: number): number =>
+      results.reduce((sum, { shares }) => sum + (shares[l]?.[h] ?? 0), 0) / results.length;
+    return headMap(name, results[0]?.shares.map((heads, l) => heads.map((_, h) => mean(l, h))) ?? []);
+  });
 }
 
 function flips({ results }: EvalReport): string {

@@ -1,0 +1,145 @@
+import { formatPlan } from "@winnow/profiler";
+import { parsePolicy } from "@winnow/kv-policies";
+import { Command, Option } from "commander";
+
+import { cellsOf } from "../eval/cells";
+import { limited, type Limit } from "../eval/limit";
+import { measureRetrieval, type Retrieval } from "../eval/retrieval";
+import { byRetrieval, meanOver, planAround, type Head } from "../eval/retrieval-heads";
+import type { Shares } from "../eval/report/head-grid";
+import { retrievalSvg } from "../eval/report/retrieval-svg";
+import { exampleSeed } from "../eval/seeds";
+import { TASKS, tasksOf } from "../eval/tasks/tasks";
+import { Draw } from "../eval/world/draw";
+import { abortOnInterrupt } from "../interrupt";
+import { loadPlugins } from "../options/cache";
+import { openModel, withModel, type ModelFlags } from "../options/model";
+import { collect, limits, whole } from "../options/numbers";
+import { outputFile } from "../output/output-file";
+import { progressBar } from "../output/progress";
+import { printJson } from "../output/result";
+
+interface RetrievalFlags extends ModelFlags {
+  readonly tasks: string;
+  readonly policies: string;
+  readonly targets: readonly Limit[];
+  readonly samples: number;
+  readonly seed: number;
+  readonly question: "seen" | "unseen";
+  readonly tokens: number;
+  readonly plugin: readonly string[];
+  readonly heads?: number;
+  readonly svg?: string;
+  readonly plan?: string;
+  readonly spare: "most" | "least";
+  readonly others: string;
+}
+
+const EXAMPLES = `
+Examples:
+  winnow retrieval --model models/demo --svg retrieval.svg
+  winnow retrieval --model models/demo --policies "" --heads 6 --plan lookup.json --others "sink(4) | recent(10%)"
+  winnow eval --model models/demo --tasks needle --policies full --plan lookup.json`;
+
+export function retrievalCommand(): Command {
+  return withModel(
+    new Command("retrieval").description(
+      "Show which heads look answers up in the prompt, and whether policies leave the answers to them.",
+    ),
+  )
+    .option("--tasks <names>", "tasks whose answers stand in their documents", "needle,keys")
+    .option("--policies <names>", "policies to compare, separated by commas", "fastgen,heavy-hitter,snapkv,adaptive")
+    .addOption(
+      new Option("--targets <shares>", "what they are held to, as for winnow eval")
+        .argParser(limits)
+        .default(limits("50%"), "50%"),
+    )
+    .option("--samples <n>", "examples of each task, none of them held out", whole(1), 25)
+    .option("--seed <n>", "what the examples are drawn from", whole(0), 1)
+    .addOption(
+      new Option("--question <when>", "whether the question is read before the cut")
+        .choices(["seen", "unseen"])
+        .default("unseen"),
+    )
+    .option("--tokens <n>", "the most tokens of a context", whole(16), 256)
+    .option("--plugin <file>", "a module of policies, statistics or strategies; may be repeated", collect, [])
+    .option("--heads <n>", "how many KV heads count as those that look up (default: a quarter)", whole(1))
+    .option("--svg <file>", "write heat maps as a picture")
+    .option("--plan <file>", "write a plan that leaves these heads whole and cuts the others (DuoAttention)")
+    .addOption(
+      new Option(
+        "--spare <which>",
+        "whether a plan spares the heads that look up most, or least: to tell what they are worth",
+      )
+        .choices(["most", "least"])
+        .default("most"),
+    )
+    .option("--others <policy>", "the policy of a plan's other heads", "sink(4) | recent(25%)")
+    .option("--json", "print one JSON object and nothing else")
+    .addHelpText("after", EXAMPLES)
+    .action(run);
+}
+
+async function run(flags: RetrievalFlags): Promise<void> {
+  const tasks = tasksOf(flags.tasks);
+  const registry = await loadPlugins(flags.plugin);
+  const cells = cellsOf(flags.policies, flags.targets, registry).filter(
+    ({ policy, quantised }) => policy !== "full" && !quantised,
+  );
+  const others = parsePolicy(flags.others, registry).text;
+  const svg = flags.svg === undefined ? null : await outputFile(flags.svg, "--svg");
+  const plan = flags.plan === undefined ? null : await outputFile(flags.plan, "--plan");
+  const { signal, stop } = abortOnInterrupt();
+  using model = await openModel(flags, signal);
+  const { seed, tokens, samples } = flags;
+  const size = { tokens, count: (text: string) => model.tokenizer.encode(text, { addSpecial: false }).length };
+  const examples = tasks.flatMap((task) =>
+    Array.from({ length: samples }, (_, i) =>
+      task.example(new Draw(exampleSeed(seed, TASKS.indexOf(task), i, "calibration")), size),
+    ),
+  );
+  const bar = progressBar("looking up", flags.json === true);
+  try {
+    const found = await measureRetrieval(model, examples, cells, {
+      seen: flags.question === "seen",
+      signal,
+      onProgress: bar.update,
+    });
+    bar.stop();
+    const ranked = byRetrieval(found.scores);
+    const count = Math.min(ranked.length, flags.heads ?? Math.ceil(ranked.length / 4));
+    const heads = ranked.slice(0, count);
+    await svg?.write(
+      retrievalSvg(found, `${flags.model}, question ${flags.question === "seen" ? "seen" : "not seen"}`),
+    );
+    const spared = flags.spare === "most" ? heads : ranked.slice(-count);
+    await plan?.write(formatPlan(planAround(model.fingerprint, found.scores, spared, others)));
+    if (flags.json === true) printJson({ model: flags.model, question: flags.question, heads, ...found });
+    else process.stdout.write(tableOf(found, heads, ranked.slice(count)));
+  } finally {
+    bar.stop();
+    stop();
+  }
+}
+
+function tableOf({ samples, scores, kept }: Retrieval, heads: readonly Head[], rest: readonly Head[]): string {
+  const width = Math.max(8, ...kept.map((one) => limited(one.policy, one).length));
+  const cell = (share: number): string => (100 * share).toFixed(1).padStart(9);
+  const line = (name: string, of: readonly [string, string, string, string]): string =>
+    `  ${name.padEnd(width)}${of.join("")}`;
+  const halves = (shares: Shares): [string, string] => [cell(meanOver(shares, heads)), cell(meanOver(shares, rest))];
+  return [
+    `share of the attention of an answer's rows that falls on the answer in the prompt, in %, ${samples} samples:`,
+    ...scores.map((layer, l) => `layer ${String(l).padStart(2)} ${layer.map(cell).join("")}`),
+    `${heads.length} of ${heads.length + rest.length} heads look up: ${heads.map(({ layer, head }) => `${layer}.${head}`).join(", ")}`,
+    ...(kept.length === 0
+      ? []
+      : [
+          "",
+          "what is kept, in %, by heads that look up and by the others:",
+          line("", ["  answer,".padStart(9), "others".padStart(9), "all,".padStart(9), "others".padStart(9)]),
+          ...kept.map((one) => line(limited(one.policy, one), [...halves(one.answer), ...halves(one.all)])),
+        ]),
+    "",
+  ].join("\n");
+}

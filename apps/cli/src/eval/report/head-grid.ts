@@ -1,0 +1,37 @@
+import { cssColour, inkOn, scaleColour } from "@winnow/profiler";
+
+/** By layer and KV head, each in [0, 1]. */
+export type Shares = readonly (readonly number[])[];
+
+const CELL = 34;
+const LABEL = 26;
+
+/** Layers × KV heads as cells coloured by their share, for a picture whose texts are 11 pixels high. */
+export interface HeadGrid {
+  readonly width: number;
+  readonly height: number;
+  readonly markup: string;
+  /** Where a layer's row begins, and where its cells end. */
+  readonly rowAt: (layer: number) => { readonly x: number; readonly y: number };
+}
+
+/**
+ * @param most the share at which the colours end.
+ */
+export function headGrid(shares: Shares, most = 1): HeadGrid {
+  const width = LABEL + (shares[0]?.length ?? 0) * CELL;
+  const rows = shares.map((heads, l) => {
+    const cells = heads.map((share, h) => {
+      const colour = scaleColour(share / most);
+      const [x, y] = [LABEL + h * CELL, l * CELL];
+      return `<rect x="${x}" y="${y}" width="${CELL - 2}" height="${CELL - 2}" rx="3" fill="${cssColour(colour)}"/><text x="${x + CELL / 2 - 1}" y="${y + CELL / 2 + 3}" text-anchor="middle" style="fill:${inkOn(colour)}">${Math.round(100 * share)}</text>`;
+    });
+    return `<text class="tick" x="${LABEL - 8}" y="${l * CELL + CELL / 2 + 3}" text-anchor="end">${l}</text>${cells.join("")}`;
+  });
+  return {
+    width,
+    height: shares.length * CELL,
+    markup: rows.join(""),
+    rowAt: (layer) => ({ x: width, y: layer * CELL }),
+  };
+}
