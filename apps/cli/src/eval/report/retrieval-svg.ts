@@ -7,6 +7,9 @@ import { headGrid, type HeadGrid } from "./head-grid";
 const GAP = 28;
 const TITLE = 44;
 const COLUMNS = 4;
+const HEADER = 76;
+/** What the lines of the header need. */
+const LEAST_WIDTH = 500;
 
 /** Where answers are looked up, and what policies keep there, as one picture. */
 export function retrievalSvg({ scores, kept, samples }: Retrieval, title: string): string {
@@ -20,11 +23,11 @@ export function retrievalSvg({ scores, kept, samples }: Retrieval, title: string
     height: Math.max(...maps.map(({ grid }) => grid.height)) + TITLE,
   };
   const columns = Math.min(COLUMNS, maps.length);
-  const width = columns * cell.width + GAP;
-  const height = 56 + Math.ceil(maps.length / columns) * cell.height;
+  const width = Math.max(LEAST_WIDTH, columns * cell.width + GAP);
+  const height = HEADER + Math.ceil(maps.length / columns) * cell.height;
   const placed = maps.map(({ name, grid }, i) => {
     const x = GAP + (i % columns) * cell.width;
-    const y = 56 + Math.floor(i / columns) * cell.height;
+    const y = HEADER + Math.floor(i / columns) * cell.height;
     return `<g transform="translate(${x} ${y})"><text class="name" x="0" y="14">${escapeMarkup(name)}</text><g transform="translate(0 22)">${grid.markup}</g></g>`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escapeMarkup(`${title}: which heads look answers up, and the share of the answer that policies keep in each`)}">
@@ -37,7 +40,8 @@ text { font: 11px ui-sans-serif, system-ui, sans-serif; fill: #1b1f24 }
 </style>
 <rect class="page" width="${width}" height="${height}"/>
 <text class="name" x="${GAP}" y="22">${escapeMarkup(title)}</text>
-<text class="quiet" x="${GAP}" y="40">In %, ${samples} answers; a row a layer, a column a KV head. Left: of the attention of an answer's rows. Others: of the answer's slots, those kept.</text>
+<text class="quiet" x="${GAP}" y="40">In %, ${samples} answers; a row a layer, a column a KV head.</text>
+<text class="quiet" x="${GAP}" y="56">The first map: of the attention of an answer's rows. The others: of the answer's slots, those kept.</text>
 ${placed.join("\n")}
 </svg>
 `;
