@@ -16,7 +16,7 @@ export { normRunsOf, type NormRuns } from "./norm-runs";
 export { expectOutput } from "./output-check";
 export * from "./page-pool";
 export { plainElements } from "./plain-elements";
-export * from "./q8";
+export * from "./quantised-kv";
 export * from "./quantised-row";
 export * from "./ragged";
 export * from "./select-program";

@@ -2,6 +2,7 @@ import {
   WinnowError,
   createCpuBackend,
   fitsKvType,
+  kvRow,
   type Backend,
   type KvType,
   type SamplingParams,
@@ -39,7 +40,7 @@ export interface LoadOptions {
   readonly context?: number | undefined;
   /** Slots a page: a power of two from 8 to 256. Default: 16 for contexts up to 4,096 tokens, 64 above. */
   readonly pageSlots?: number | undefined;
-  /** How the cache stores keys and values. Default: f16 on WebGPU, where heads allow it, and f32 on the CPU. f16 and q8 need WebGPU. */
+  /** How the cache stores keys and values. Default: f16 on WebGPU, where heads allow it, and f32 on the CPU. f16 needs WebGPU. */
   readonly kvType?: KvType | undefined;
   /**
    * Bytes that the caches of all sessions may take together. Prompts wait for room; where answers have none for their next
@@ -221,13 +222,12 @@ export class Model implements Disposable {
 function resolveKvType(asked: KvType | undefined, backend: Backend, headDim: number): KvType {
   if (asked === undefined) return backend.name === "webgpu" && fitsKvType("f16", headDim) ? "f16" : "f32";
   if (asked === "f16" && backend.name === "cpu") {
-    throw new WinnowError("usage", "a cache in f16 needs WebGPU; the CPU backend stores f32 and q8");
+    throw new WinnowError("usage", "a cache in f16 needs WebGPU; the CPU backend stores f32, q8 and q4");
   }
-  if (!fitsKvType(asked, headDim)) {
-    throw new WinnowError(
-      "usage",
-      `a cache in ${asked} needs heads whose size is a multiple of four, and the model's have ${headDim} elements; use f32`,
-    );
+  try {
+    kvRow(asked, headDim);
+  } catch (cause) {
+    throw new WinnowError("usage", cause instanceof Error ? cause.message : String(cause), { cause });
   }
   return asked;
 }

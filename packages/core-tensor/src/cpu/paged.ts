@@ -3,8 +3,8 @@ import type { DeviceTensor } from "../device-tensor";
 import { WinnowError } from "../errors";
 import { ColumnReader } from "./column-reader";
 import { f32Of, u32Of, u32Rows } from "./cpu-tensor";
-import { kvRow } from "../kv-type";
-import { dequantiseRows, quantiseRows } from "../q8";
+import { isQuantisedKv, kvRow, kvTypeOfRow, type QuantisedKvType } from "../kv-type";
+import { dequantiseRows, quantiseRows } from "../quantised-kv";
 
 /** Slots that lie one behind the other: part of one page. */
 export interface SlotRun {
@@ -17,10 +17,10 @@ export interface SlotRun {
   readonly count: number;
 }
 
-/** A layer's pages as the CPU's kernels walk them. What they store in q8 is read as the numbers that it stands for. */
+/** A layer's pages as the CPU's kernels walk them. What they store in q8 or q4 is read as the numbers that it stands for. */
 export class PagedReader extends ColumnReader {
   readonly lengths: Uint32Array;
-  /** By page: keys, then values, of pages in q8 that were read. */
+  /** By page: keys, then values, of quantised pages that were read. */
   readonly #read = new Map<number, Float32Array>();
   readonly #table: Uint32Array;
   readonly #tableWidth: number;
@@ -56,9 +56,14 @@ export class PagedReader extends ColumnReader {
   slot(head: number, slot: number): { readonly slab: Float32Array; readonly k: number; readonly v: number } {
     const { pageSlots, pagesPerSlab } = this.kv;
     const { page, slab } = this.#page(head, slot);
-    const first = slab.dtype === "u32" ? 0 : (page % pagesPerSlab) * 2 * pageSlots;
+    const quantised = this.#quantised(slab);
+    const first = quantised === null ? (page % pagesPerSlab) * 2 * pageSlots : 0;
     const k = (first + (slot % pageSlots)) * this.headDim;
-    return { slab: slab.dtype === "u32" ? this.#decoded(page, slab) : f32Of(slab), k, v: k + pageSlots * this.headDim };
+    return {
+      slab: quantised === null ? f32Of(slab) : this.#decoded(page, slab, quantised),
+      k,
+      v: k + pageSlots * this.headDim,
+    };
   }
 
   /** Store a slot's key and value, `headDim` elements from `kAt` and `vAt` on. */
@@ -68,13 +73,14 @@ export class PagedReader extends ColumnReader {
     const [k, v] = this.#rows(page, slot, slab);
     const key = keys.subarray(kAt, kAt + headDim);
     const value = values.subarray(vAt, vAt + headDim);
-    if (slab.dtype !== "u32") {
+    const quantised = this.#quantised(slab);
+    if (quantised === null) {
       f32Of(slab).set(key, k);
       f32Of(slab).set(value, v);
       return;
     }
-    u32Of(slab).set(quantiseRows(key, headDim), k);
-    u32Of(slab).set(quantiseRows(value, headDim), v);
+    u32Of(slab).set(quantiseRows(quantised, key, headDim), k);
+    u32Of(slab).set(quantiseRows(quantised, value, headDim), v);
     this.#read.delete(page);
   }
 
@@ -107,17 +113,25 @@ export class PagedReader extends ColumnReader {
   }
 
   /** Elements of a row. */
-  #width({ dtype }: DeviceTensor): number {
-    return dtype === "u32" ? kvRow("q8", this.headDim).width : this.headDim;
+  #width(slab: DeviceTensor): number {
+    const quantised = this.#quantised(slab);
+    return quantised === null ? this.headDim : kvRow(quantised, this.headDim).width;
   }
 
-  #decoded(page: number, slab: DeviceTensor): Float32Array {
+  /** How a slab's rows are quantised; null where they are not. */
+  #quantised({ dtype, shape }: DeviceTensor): QuantisedKvType | null {
+    if (dtype !== "u32") return null;
+    const kvType = kvTypeOfRow({ dtype, width: shape.at(-1) ?? 0 }, this.headDim);
+    return isQuantisedKv(kvType) ? kvType : null;
+  }
+
+  #decoded(page: number, slab: DeviceTensor, quantised: QuantisedKvType): Float32Array {
     const known = this.#read.get(page);
     if (known !== undefined) return known;
     const { pageSlots } = this.kv;
     const [start] = this.#rows(page, 0, slab);
     const words = u32Of(slab).subarray(start, start + 2 * pageSlots * this.#width(slab));
-    const decoded = dequantiseRows(words, this.headDim);
+    const decoded = dequantiseRows(quantised, words, this.headDim);
     this.#read.set(page, decoded);
     return decoded;
   }

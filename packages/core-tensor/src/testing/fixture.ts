@@ -2,8 +2,8 @@ import type { Backend } from "../backend";
 import type { DeviceTensor } from "../device-tensor";
 import { randomUnit } from "../expr";
 import { numberToF16 } from "../half";
-import { kvRow, type KvType } from "../kv-type";
-import { dequantiseRows, quantiseRows } from "../q8";
+import { isQuantisedKv, kvRow, kvTypeOfRow, type KvType } from "../kv-type";
+import { dequantiseRows, quantiseRows } from "../quantised-kv";
 import type { QuantisedType } from "../quantised-row";
 import type { Shape } from "../shape";
 import { elementCount } from "../shape";
@@ -77,7 +77,9 @@ export class Fixture implements Disposable {
     const data = await this.backend.download(slab);
     if (data instanceof Float32Array) return data;
     if (headDim === null) throw new TypeError(`the slab "${slab.label}" holds words, and columns are f32`);
-    return dequantiseRows(data, headDim);
+    const kvType = kvTypeOfRow({ dtype: slab.dtype, width: slab.shape.at(-1) ?? 0 }, headDim);
+    if (!isQuantisedKv(kvType)) throw new TypeError(`the slab "${slab.label}" holds words, and is of ${kvType}`);
+    return dequantiseRows(kvType, data, headDim);
   }
 
   u32(shape: Shape, values?: ArrayLike<number>): DeviceTensor {
@@ -104,9 +106,11 @@ export class Fixture implements Disposable {
         return tensor("f32", shape, Float32Array.from(values));
       case "f16":
         return tensor("f16", shape, Uint16Array.from(values, numberToF16));
-      case "q8": {
+      case "q8":
+      case "q4": {
         const headDim = shape.at(-1) ?? 0;
-        return tensor("u32", [...shape.slice(0, -1), kvRow("q8", headDim).width], quantiseRows(values, headDim));
+        const { width } = kvRow(this.kvType, headDim);
+        return tensor("u32", [...shape.slice(0, -1), width], quantiseRows(this.kvType, values, headDim));
       }
     }
   }

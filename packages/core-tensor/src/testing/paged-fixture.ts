@@ -30,12 +30,16 @@ export interface PageOptions {
 
 const PAGES_PER_SLAB = 3;
 
-/** Random slots at positions 0, 1, …; a cache of every type holds them exactly. */
+/**
+ * Random slots at positions 0, 1, …; a cache holds them exactly: one in q4 where heads are of 32 elements or a multiple, one of
+ * any other type where they are not.
+ */
 export function randomSlots(seed: number, count: number, headDim: number): Slot[] {
-  // Bytes times 1/128; one of each row is the greatest, which makes that its scale. No byte is -0.
+  const { group, most } = headDim % 32 === 0 ? { group: 32, most: 7 } : { group: headDim, most: 127 };
+  // Whole numbers times 1/(most + 1); one of each group is the greatest, which makes that its scale. None is -0.
   const numbers = randoms(seed, count * headDim * 2).map((value, i) => {
-    const byte = (i + seed) % headDim === 0 ? 127 * Math.sign(value) : Math.round(value * 127) + 0;
-    return byte / 128;
+    const whole = (i + seed) % group === 0 ? most * Math.sign(value) : Math.round(value * most) + 0;
+    return whole / (most + 1);
   });
   return Array.from({ length: count }, (_, i) => ({
     key: Array.from(numbers.subarray(2 * i * headDim, (2 * i + 1) * headDim)),

@@ -31,6 +31,8 @@ export class SuiteContext {
   readonly runs: { readonly numRuns: number };
   /** Half the size of a head. Few sizes, of twos and of fours: a device compiles a kernel for each. */
   readonly halves: fc.Arbitrary<number>;
+  /** The size of a head where one will do: one that the cache allows. */
+  readonly headDim: number;
   readonly #lawTolerance: Tolerance;
   #fixture: Fixture | null = null;
 
@@ -40,7 +42,13 @@ export class SuiteContext {
     this.scratch = kvType === "f32" ? this.tolerance : TOLERANCES.f16;
     this.stored = kvType === "f32" ? this.tolerance : TOLERANCES[kvType];
     // What shares a word is written by one thread, so the other types have heads of fours only.
-    this.halves = kvType === "f32" ? fc.constantFrom(1, 2, 3, 8) : fc.constantFrom(2, 8);
+    this.halves =
+      kvType === "f32"
+        ? fc.constantFrom(1, 2, 3, 8)
+        : kvType === "q4"
+          ? fc.constantFrom(16, 32)
+          : fc.constantFrom(2, 8);
+    this.headDim = kvType === "q4" ? 32 : 4;
     this.runs = { numRuns: options.numRuns ?? 20 };
     this.#lawTolerance = (options.bitEqual ?? true) ? { rtol: 0, atol: 0 } : this.tolerance;
     beforeAll(async () => {

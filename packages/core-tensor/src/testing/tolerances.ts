@@ -14,4 +14,6 @@ export const TOLERANCES = {
   bf16: { rtol: 2e-2, atol: 2e-2 },
   // Half of max|x|/127, where elements of size one are turned by pairs: none is greater than the root of two.
   q8: { rtol: 1e-5, atol: Math.SQRT2 / 254 + 1e-5 },
+  // The same of max|x|/7.
+  q4: { rtol: 1e-5, atol: Math.SQRT2 / 14 + 1e-5 },
 } as const satisfies Record<string, Tolerance>;

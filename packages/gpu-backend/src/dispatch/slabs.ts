@@ -19,6 +19,6 @@ export function slabsOf(name: string, slabs: readonly (DeviceTensor | null)[]): 
 }
 
 /** How the slabs store keys and values; all of a cache do it alike. */
-export function storageOf([first]: readonly Slab[]): KvType {
-  return first === undefined ? "f32" : kvTypeOf(first.tensor);
+export function storageOf([first]: readonly Slab[], headDim: number): KvType {
+  return first === undefined ? "f32" : kvTypeOf(first.tensor, headDim);
 }

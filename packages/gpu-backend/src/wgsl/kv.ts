@@ -1,26 +1,29 @@
-import { WinnowError, type DType, type KvType } from "@winnow/core-tensor";
+import {
+  QUANTISED_KV_FORMS,
+  WinnowError,
+  isQuantisedKv,
+  kvTypeOfRow,
+  type DType,
+  type KvType,
+  type QuantisedKvType,
+} from "@winnow/core-tensor";
 
 import type { GpuTensor } from "../buffers/gpu-tensor";
 import { scalarReader } from "./elements";
-import { unpackedQ8 } from "./q8";
+import { foursOf, unpackedFour } from "./quantised-kv";
 
-/** What slabs hold: floats, or the words of rows in q8. */
+/** What slabs hold: floats, or the words of quantised rows. */
 export const SLAB_TYPES = ["f32", "f16", "u32"] as const satisfies readonly DType[];
 
 /** Types of a cache whose elements are stored one by one. */
-export type PlainKvType = Exclude<KvType, "q8">;
+export type PlainKvType = Exclude<KvType, QuantisedKvType>;
 
-/** @throws WinnowError `dtype` for what is no type of a cache. */
-export function kvTypeOf({ dtype, label }: GpuTensor): KvType {
-  switch (dtype) {
-    case "f32":
-    case "f16":
-      return dtype;
-    case "u32":
-      return "q8";
-    default:
-      throw new WinnowError("dtype", `slab "${label}" holds ${dtype}, expected ${SLAB_TYPES.join(" or ")}`);
-  }
+/**
+ * @param slab its last dimension is a row.
+ * @throws WinnowError `dtype` for what is no type of a cache.
+ */
+export function kvTypeOf({ dtype, shape }: GpuTensor, headDim: number): KvType {
+  return kvTypeOfRow({ dtype, width: shape.at(-1) ?? 0 }, headDim);
 }
 
 /** Types of a scratch. */
@@ -33,15 +36,15 @@ export function scratchTypeOf({ dtype, label }: GpuTensor): PlainKvType {
   throw new WinnowError("dtype", `scratch "${label}" holds ${dtype}, expected ${SCRATCH_TYPES.join(" or ")}`);
 }
 
-/** How a kernel reads the rows of pages, vector by vector: what it reads is multiplied by the row's scale. */
+/** How a kernel reads the rows of pages, vector by vector: what it reads is multiplied by the row's scale, where it has one. */
 export interface KvVectors {
   /** The variable's WGSL type. */
   readonly type: string;
-  /** Vectors from one row to the next. */
+  /** Elements of the variable from one row to the next. */
   readonly stride: number;
-  /** An expression: vector number `index` in f32, before its row's scale. */
-  readonly read: (index: string) => string;
-  /** An expression: the scale of the row that begins at vector `row`. */
+  /** An expression: vector number `unit` of the row that begins at element `row`, in f32, before the row's scale. */
+  readonly read: (row: string, unit: string) => string;
+  /** An expression: the scale of the row that begins at element `row`. */
   readonly scale: (row: string) => string;
 }
 
@@ -51,16 +54,23 @@ export interface KvVectors {
  * @throws WinnowError `dtype` where vectors of this width do not fill whole words.
  */
 export function kvVectors(variable: string, kvType: KvType, width: 1 | 2 | 4, units: number): KvVectors {
-  if (kvType !== "q8") {
+  if (!isQuantisedKv(kvType)) {
     const { type, read } = plainVectors(variable, kvType, width);
-    return { type, stride: units, read, scale: () => "1.0" };
+    return { type, stride: units, read: (row, unit) => read(`${row} + ${unit}`), scale: () => "1.0" };
   }
   if (width !== 4) throw wholeWords(kvType);
+  const { perWord, perScale } = foursOf(kvType);
+  const words = units / perWord;
+  const four = (row: string, unit: string): string =>
+    unpackedFour(kvType, `${variable}[${row} + (${unit}) / ${perWord}u]`, unit);
+  const scale = (at: string): string => `bitcast<f32>(${variable}[${at}])`;
+  if (perScale === null)
+    return { type: "array<u32>", stride: words + 1, read: four, scale: (row) => scale(`${row} + ${words}u`) };
   return {
     type: "array<u32>",
-    stride: units + 1,
-    read: (index) => unpackedQ8(`${variable}[${index}]`),
-    scale: (row) => `bitcast<f32>(${variable}[${row} + ${units}u])`,
+    stride: words + units / perScale,
+    read: (row, unit) => `(${four(row, unit)} * ${scale(`${row} + ${words}u + (${unit}) / ${perScale}u`)})`,
+    scale: () => "1.0",
   };
 }
 
@@ -115,7 +125,7 @@ export interface KvElements {
 }
 
 export function kvElements(variable: string, kvType: KvType): KvElements {
-  if (kvType !== "q8") {
+  if (!isQuantisedKv(kvType)) {
     const reader = scalarReader(variable, kvType);
     return {
       type: reader.type,
@@ -124,13 +134,16 @@ export function kvElements(variable: string, kvType: KvType): KvElements {
       read: (begin, element) => reader.read(`${begin} + ${element}`),
     };
   }
+  const { bits, group } = QUANTISED_KV_FORMS[kvType];
+  const perWord = 32 / bits;
   return {
     type: "array<u32>",
     declarations: `fn ${variable}_at(row: u32, element: u32) -> f32 {
-  let byte = extractBits(bitcast<i32>(${variable}[row + element / 4u]), element % 4u * 8u, 8u);
-  return f32(byte) * bitcast<f32>(${variable}[row + params.head_dim / 4u]);
+  let whole = extractBits(bitcast<i32>(${variable}[row + element / ${perWord}u]), element % ${perWord}u * ${bits}u, ${bits}u);
+  return f32(whole) * bitcast<f32>(${variable}[row + params.head_dim / ${perWord}u${group === null ? "" : ` + element / ${group}u`}]);
 }`,
-    begin: (row) => `(${row}) * (params.head_dim / 4u + 1u)`,
+    begin: (row) =>
+      `(${row}) * (params.head_dim / ${perWord}u + ${group === null ? "1u" : `params.head_dim / ${group}u`})`,
     read: (begin, element) => `${variable}_at(${begin}, ${element})`,
   };
 }

@@ -2,6 +2,7 @@ import {
   STORED_COLUMNS,
   WAITING,
   dequantiseRows,
+  isQuantisedKv,
   kvRow,
   quantiseRows,
   type Backend,
@@ -39,7 +40,7 @@ export async function copyHead(backend: Backend, layer: LayerCache, head: number
   if (layer.pending) addWaiting(columns);
   const rows = async (skip: number): Promise<Float32Array> => {
     const stored = await download(backend, places, skip, half, slots * width);
-    return kvType === "q8" ? dequantiseRows(new Uint32Array(stored.buffer), heads.headDim) : stored;
+    return isQuantisedKv(kvType) ? dequantiseRows(kvType, new Uint32Array(stored.buffer), heads.headDim) : stored;
   };
   return { keys: await rows(0), values: await rows(half), columns };
 }
@@ -63,7 +64,7 @@ export function pasteHead(backend: Backend, layer: LayerCache, head: number, cop
   const half = pageSlots * kvRow(kvType, heads.headDim).width;
   const places = layer.kvPlaces(head);
   const stored = (rows: Float32Array): Float32Array | Uint32Array =>
-    kvType === "q8" ? quantiseRows(rows, heads.headDim) : rows;
+    isQuantisedKv(kvType) ? quantiseRows(kvType, rows, heads.headDim) : rows;
   upload(backend, places, 0, half, stored(copy.keys));
   upload(backend, places, half, half, stored(copy.values));
   for (const column of layer.columnsOf(head)) {

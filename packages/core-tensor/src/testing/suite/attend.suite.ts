@@ -168,9 +168,9 @@ export function attendSuite(context: SuiteContext): void {
     });
 
     it("gives zeros where a head has no slot left and the row is not its own", async () => {
-      const { backend, fixture } = context;
-      const heads = { queryHeads: 2, kvHeads: 2, headDim: 4 };
-      const slots = randomSlots(3, 5, 4);
+      const { backend, fixture, headDim } = context;
+      const heads = { queryHeads: 2, kvHeads: 2, headDim };
+      const slots = randomSlots(3, 5, headDim);
       const cache = new PagedFixture(
         fixture,
         [
@@ -178,35 +178,43 @@ export function attendSuite(context: SuiteContext): void {
           { slots, columns: [] },
         ],
         {
-          headDim: 4,
+          headDim,
           pageSlots: 8,
           capacity: 8,
           seed: 1,
         },
       );
-      const qkv = randoms(4, 24);
-      const out = fixture.f32([1, 8], new Float32Array(8).fill(5));
+      const qkv = randoms(4, 6 * headDim);
+      const out = fixture.f32([1, 2 * headDim], new Float32Array(2 * headDim).fill(5));
       const attend = (groups: AttendGroup[]): void => {
-        backend.attend({ heads, scale: 1, qkv: rows(fixture.f32([1, 24], qkv)), out: rows(out), groups });
+        backend.attend({ heads, scale: 1, qkv: rows(fixture.f32([1, 6 * headDim], qkv)), out: rows(out), groups });
       };
       attend([{ start: 0, count: 1, paged: { kv: cache.kv, appended: 0 } }]);
       const second = naiveAttention(
-        Array.from(qkv.subarray(4, 8)),
+        Array.from(qkv.subarray(headDim, 2 * headDim)),
         slots.map((s) => s.key),
         slots.map((s) => s.value),
         1,
       ).out;
-      expect(await fixture.read(out)).toBeAllclose([0, 0, 0, 0, ...second], context.tolerance);
+      expect(await fixture.read(out)).toBeAllclose(
+        [...new Array<number>(headDim).fill(0), ...second],
+        context.tolerance,
+      );
 
-      const own = scratchOf(fixture, [randomSlots(8, 1, 4), randomSlots(9, 1, 4)], 4);
+      const own = scratchOf(fixture, [randomSlots(8, 1, headDim), randomSlots(9, 1, headDim)], headDim);
       attend([{ start: 0, count: 1, paged: { kv: cache.kv, appended: 0 }, own: { scratch: own, start: 0 } }]);
-      expect((await fixture.read(out)).slice(0, 4)).toBeAllclose(at(randomSlots(8, 1, 4), 0).value, context.tolerance);
+      expect((await fixture.read(out)).slice(0, headDim)).toBeAllclose(
+        at(randomSlots(8, 1, headDim), 0).value,
+        context.tolerance,
+      );
     });
 
     it("lets no later row's numbers into an earlier row", async () => {
-      const heads = { queryHeads: 1, kvHeads: 1, headDim: 4 };
-      const fresh = randomSlots(1, 4, 4).map((slot, i) =>
-        i < 3 ? slot : { ...slot, key: [NaN, 0, 0, 0], value: [Infinity, NaN, -Infinity, 0] },
+      const { headDim } = context;
+      const heads = { queryHeads: 1, kvHeads: 1, headDim };
+      const zeros = new Array<number>(headDim).fill(0);
+      const fresh = randomSlots(1, 4, headDim).map((slot, i) =>
+        i < 3 ? slot : { ...slot, key: [NaN, ...zeros.slice(1)], value: [Infinity, NaN, -Infinity, ...zeros.slice(3)] },
       );
       const scene: Scene = {
         heads,
@@ -215,29 +223,30 @@ export function attendSuite(context: SuiteContext): void {
         fresh: [fresh],
         context: 0,
         count: 4,
-        qkv: randoms(2, 48),
+        qkv: randoms(2, 12 * headDim),
         seed: 1,
       };
       const stage = new Stage(context, scene);
       stage.attend();
       const found = await stage.read();
-      expect(found.slice(0, 12)).toBeAllclose(
+      expect(found.slice(0, 3 * headDim)).toBeAllclose(
         [0, 1, 2].flatMap((row) => naive(scene, row, 0).out),
         context.tolerance,
       );
-      expect(found.slice(12)).toEqual([NaN, NaN, NaN, NaN]);
+      expect(found.slice(3 * headDim)).toEqual(zeros.map(() => NaN));
     });
 
     it("keeps weights that would overflow before the greatest score is taken off", async () => {
-      const heads = { queryHeads: 1, kvHeads: 1, headDim: 4 };
+      const { headDim } = context;
+      const heads = { queryHeads: 1, kvHeads: 1, headDim };
       const scene: Scene = {
         heads,
         scale: 1e4,
         kept: [[]],
-        fresh: [randomSlots(1, 9, 4)],
+        fresh: [randomSlots(1, 9, headDim)],
         context: 0,
         count: 9,
-        qkv: randoms(2, 108),
+        qkv: randoms(2, 27 * headDim),
         seed: 1,
       };
       const stage = new Stage(context, scene);

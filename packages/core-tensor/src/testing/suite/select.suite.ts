@@ -179,7 +179,7 @@ export function selectSuite(context: SuiteContext): void {
             const cache = new PagedFixture(
               fixture,
               rows.map((slots, row) => ({ slots, columns: at(heads, row).columns })),
-              { headDim: 4, pageSlots: 8, capacity: CAPACITY, seed, pending },
+              { headDim: context.headDim, pageSlots: 8, capacity: CAPACITY, seed, pending },
             );
             const table = rows.map((slots, row): TableRow => {
               const { columns } = at(heads, row);

@@ -188,11 +188,11 @@ export function slotsSuite(context: SuiteContext): void {
     });
 
     it("refuses what does not fit", async () => {
-      const { backend, fixture } = context;
-      const heads = { queryHeads: 1, kvHeads: 1, headDim: 4 };
-      const slots = randomSlots(1, 9, 4);
+      const { backend, fixture, headDim } = context;
+      const heads = { queryHeads: 1, kvHeads: 1, headDim };
+      const slots = randomSlots(1, 9, headDim);
       const cache = new PagedFixture(fixture, [{ slots, columns: [] }], {
-        headDim: 4,
+        headDim,
         pageSlots: 8,
         capacity: 16,
         seed: 1,
@@ -215,7 +215,7 @@ export function slotsSuite(context: SuiteContext): void {
       await expect(
         fill(16, { recorded: [{ name: "mass", reduce: "sum", from: fixture.f32([1, 8]) }] }),
       ).rejects.toMatchObject(refused);
-      const kv = scratchOf(fixture, [slots], 4);
+      const kv = scratchOf(fixture, [slots], headDim);
       await expect(fill(32, { scratch: { kv, start: 0, count: 9 } })).rejects.toMatchObject(refused);
       await expect(fill(16, { firstRow: 1 })).rejects.toMatchObject({ ...refused, code: "range" });
       await fill(16, {});
@@ -323,7 +323,7 @@ export function slotsSuite(context: SuiteContext): void {
 
     it.each([256, 700, 1100])("move the slots of a head of %i where they lie", async (count) => {
       const { backend, fixture } = context;
-      const headDim = 4;
+      const { headDim } = context;
       const columns = ["position", "mass", "lastMass"] as const;
       const heads: Head[] = [count, 300].map((length, head) => ({
         columns: head === 0 ? columns : [],
@@ -413,21 +413,22 @@ export function slotsSuite(context: SuiteContext): void {
     });
 
     it("leave, of a sequence whose prefix is evicted, dense attention over the suffix at its true positions", async () => {
-      const { backend, fixture } = context;
-      const heads = { queryHeads: 2, kvHeads: 1, headDim: 4 };
+      const { backend, fixture, headDim } = context;
+      const heads = { queryHeads: 2, kvHeads: 1, headDim };
+      const width = 4 * headDim;
       const [count, cut] = [14, 9];
-      const options = { headDim: 4, pageSlots: 8, capacity: 16, seed: 1 };
-      const qkv = randoms(1, count * 16);
-      const angle = (position: number): number[] => [position, position / 10];
+      const options = { headDim, pageSlots: 8, capacity: 16, seed: 1 };
+      const qkv = randoms(1, count * width);
+      const angle = (position: number): number[] => Array.from({ length: headDim / 2 }, (_, i) => position / 10 ** i);
       const read = (cache: PagedFixture, from: number, to: number): void => {
         const positions = Array.from({ length: to - from }, (_, i) => from + i);
         const angles = positions.map(angle);
         backend.append({
           heads,
-          qkv: rows(fixture.f32([to - from, 16], qkv.slice(from * 16, to * 16))),
+          qkv: rows(fixture.f32([to - from, width], qkv.slice(from * width, to * width))),
           rotation: rows(
             fixture.f32(
-              [to - from, 4],
+              [to - from, headDim],
               angles.flatMap((of) => [...of.map(Math.cos), ...of.map(Math.sin)]),
             ),
           ),
@@ -456,7 +457,7 @@ export function slotsSuite(context: SuiteContext): void {
       });
       const suffix = new PagedFixture(fixture, [{ slots: [], columns: ["position"] }], { ...options, seed: 5 });
       read(suffix, cut, count);
-      const query = randoms(2, 16);
+      const query = randoms(2, width);
       expect(await attendOne(heads, evicted, query)).toBeAllclose(
         await attendOne(heads, suffix, query),
         context.lawTolerance,

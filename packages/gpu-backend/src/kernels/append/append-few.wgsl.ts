@@ -1,9 +1,9 @@
-import type { KvType } from "@winnow/core-tensor";
+import { isQuantisedKv, type KvType } from "@winnow/core-tensor";
 
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { paramBlock } from "../../dispatch/params";
 import { SLOT_PLACES } from "../../wgsl/paged";
-import { Q8_THREADS } from "../../wgsl/q8";
+import { QUANTISE_THREADS } from "../../wgsl/quantised-kv";
 import { slabFields, slabStorage, type SlabGroup } from "../../wgsl/slab-group";
 import type { Vector } from "../../wgsl/vector";
 import { APPEND_COLUMN } from "./append-columns.wgsl";
@@ -55,7 +55,7 @@ export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
       rotation: { access: "read", type },
       page_table: { access: "read", type: "array<u32>" },
       lengths: { access: "write", type: "array<u32>" },
-      ...slabStorage(slabs, storage === "q8" ? "array<u32>" : storedType({ vector, storage })),
+      ...slabStorage(slabs, isQuantisedKv(storage) ? "array<u32>" : storedType({ vector, storage })),
       ...(variant.columns
         ? ({
             column_table: { access: "read", type: "array<u32>" },
@@ -66,27 +66,29 @@ export const appendFewKernel = kernelVariants((variant: AppendFewVariant) => {
     },
     code: `
 ${
-  storage === "q8"
-    ? [appendVectorWgsl({ vector, into: "queries", storage: "f32" }), SLOT_PLACES, appendRowWgsl(vector, slabs)].join(
-        "\n",
-      )
+  isQuantisedKv(storage)
+    ? [
+        appendVectorWgsl({ vector, into: "queries", storage: "f32" }),
+        SLOT_PLACES,
+        appendRowWgsl(vector, storage, slabs),
+      ].join("\n")
     : appendVectorWgsl({ vector, into: "slab", storage }, slabs)
 }
 ${variant.columns ? APPEND_COLUMN : ""}
 
-@compute @workgroup_size(${Q8_THREADS})
+@compute @workgroup_size(${QUANTISE_THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let head = group.x;
   let queries = params.query_heads / params.kv_heads;
-  let vectors = queries${storage === "q8" ? "" : " + 2u"};
-  for (var i = thread; i < params.rows * vectors * params.half; i += ${Q8_THREADS}u) {
+  let vectors = queries${isQuantisedKv(storage) ? "" : " + 2u"};
+  for (var i = thread; i < params.rows * vectors * params.half; i += ${QUANTISE_THREADS}u) {
     let vector = i / params.half % vectors;
     var index = head * queries + vector;
     if (vector >= queries) { index = params.query_heads + (vector - queries) * params.kv_heads + head; }
     append_vector(i / (vectors * params.half), index, i % params.half);
   }
   ${
-    storage === "q8"
+    isQuantisedKv(storage)
       ? `for (var first = 0u; first < params.rows * 2u; first += ROWS) {
     let i = first + thread / LANES;
     append_row(i < params.rows * 2u, i / 2u, params.query_heads + i % 2u * params.kv_heads + head, thread);
@@ -95,7 +97,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   ${
     variant.columns
-      ? `for (var i = thread; i < params.rows * COLUMNS; i += ${Q8_THREADS}u) { append_column(i / COLUMNS, head, i % COLUMNS); }`
+      ? `for (var i = thread; i < params.rows * COLUMNS; i += ${QUANTISE_THREADS}u) { append_column(i / COLUMNS, head, i % COLUMNS); }`
       : ""
   }
   storageBarrier();

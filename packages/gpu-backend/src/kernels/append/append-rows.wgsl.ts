@@ -1,18 +1,24 @@
+import type { QuantisedKvType } from "@winnow/core-tensor";
+
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
 import { SLOT_PLACES } from "../../wgsl/paged";
-import { Q8_ROWS_WGSL, Q8_THREADS } from "../../wgsl/q8";
+import { QUANTISE_THREADS, quantiseRowWgsl, quantiseWgsl, quantisedStride } from "../../wgsl/quantised-kv";
 import type { Vector } from "../../wgsl/vector";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 import { inSlab, slabStorage } from "../../wgsl/slab-group";
 import { APPEND_PARAMS, ONE_SLAB } from "./append.wgsl";
 
+export interface AppendRowsVariant {
+  /** Divides half a head, and is no single element. */
+  readonly vector: Vector;
+  readonly storage: QuantisedKvType;
+}
+
 /**
- * Puts turned keys and values into those slots behind the kept ones whose pages lie in one slab, in q8: a few threads a
+ * Puts turned keys and values into those slots behind the kept ones whose pages lie in one slab, quantised: a few threads a
  * key or value. Queries are left alone.
- *
- * @param vector divides half a head, and is no single element.
  */
-export const appendRowsKernel = kernelVariants((vector: Vector) => {
+export const appendRowsKernel = kernelVariants(({ vector, storage }: AppendRowsVariant) => {
   const type = `array<${vector.type}>`;
   return defineKernel({
     label: "append.rows",
@@ -26,9 +32,9 @@ export const appendRowsKernel = kernelVariants((vector: Vector) => {
     },
     code: `${FLAT_WORKGROUP}
 ${SLOT_PLACES}
-${appendRowWgsl(vector)}
+${appendRowWgsl(vector, storage)}
 
-@compute @workgroup_size(${Q8_THREADS})
+@compute @workgroup_size(${QUANTISE_THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let i = flat_workgroup(group, groups) * ROWS + thread / LANES;
   let heads = 2u * params.kv_heads;
@@ -43,8 +49,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
  *
  * @param slabs those that keys and values may go to.
  */
-export function appendRowWgsl({ type, width }: Vector, slabs = ONE_SLAB): string {
-  return `${Q8_ROWS_WGSL}
+export function appendRowWgsl({ type, width }: Vector, storage: QuantisedKvType, slabs = ONE_SLAB): string {
+  return `${quantiseWgsl(storage)}
 fn put_word(slab: u32, at: u32, word: u32) {
   ${inSlab(slabs, "slab", (name) => `${name}[at] = word;`)}
 }
@@ -66,19 +72,19 @@ fn elements(row: u32, index: u32, i: u32) -> vec4f {
 
 /// In uniform control flow only.
 fn append_row(present: bool, row: u32, index: u32, thread: u32) {
-  let words = params.half${width === 4 ? " * 2u" : ""};
-  var greatest = 0u;
-  for (var i = thread % LANES; present && i < words; i += LANES) { greatest = max(greatest, magnitude(elements(row, index, i))); }
-  let scale = row_scale(greatest, thread);
-  if (!present) { return; }
+  let fours = params.half${width === 4 ? " * 2u" : ""};
   let is_value = index >= params.query_heads + params.kv_heads;
   let head = index - params.query_heads - select(0u, params.kv_heads, is_value);
   let slot = lengths[head] + row;
   let page = slot_page(head, slot);
   let slab = page / params.pages_per_slab;
-  let to = (slot_place(page, slot) + select(0u, params.page_slots, is_value)) * (words + 1u);
-  let inverse = row_inverse(scale);
-  for (var i = thread % LANES; i < words; i += LANES) { put_word(slab, to + i, row_word(elements(row, index, i), inverse)); }
-  if (thread % LANES == 0u) { put_word(slab, to + words, scale); }
+  let to = (slot_place(page, slot) + select(0u, params.page_slots, is_value)) * ${quantisedStride(storage, "fours")};
+  ${quantiseRowWgsl(storage, {
+    present: "present",
+    fours: "fours",
+    read: (four) => `elements(row, index, ${four})`,
+    to: "to",
+    write: (at, word) => `put_word(slab, ${at}, ${word});`,
+  })}
 }`;
 }

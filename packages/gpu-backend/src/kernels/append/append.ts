@@ -1,4 +1,4 @@
-import { STORED_COLUMNS, WinnowError, expectShape, kvRow, type AppendSpec } from "@winnow/core-tensor";
+import { STORED_COLUMNS, WinnowError, expectShape, isQuantisedKv, kvRow, type AppendSpec } from "@winnow/core-tensor";
 
 import type { GpuCapabilities } from "../../device/capabilities";
 import type { GpuLimits } from "../../device/limits";
@@ -7,7 +7,7 @@ import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { flatGrid } from "../../dispatch/grid";
 import { boundRows, rowOperand, tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf } from "../../dispatch/slabs";
-import { Q8_ROWS } from "../../wgsl/q8";
+import { QUANTISE_ROWS } from "../../wgsl/quantised-kv";
 import { SCRATCH_TYPES, scratchTypeOf } from "../../wgsl/kv";
 import { slabBindings, slabGroup, slabNumbers } from "../../wgsl/slab-group";
 import { vectorOf } from "../../wgsl/vector";
@@ -91,7 +91,7 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
   if (slabs.length === 0) {
     throw new WinnowError("range", "append: the KV cache has no slab for new slots; resize the row first");
   }
-  const storage = storageOf(slabs);
+  const storage = storageOf(slabs, headDim);
   kvRow(storage, headDim);
   const source = rowOperand("qkv", qkv, ["f32"]).tensor;
   const angles = rowOperand("rotation", rotation, ["f32"]).tensor;
@@ -136,10 +136,10 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
     grid: flatGrid(Math.ceil((qkv.count * headDim * queryHeads) / 2 / vector.width / APPEND_THREADS), limits),
   };
   return [
-    ...(storage === "q8" ? [queries] : []),
+    ...(isQuantisedKv(storage) ? [queries] : []),
     ...slabs.map(({ number, tensor }, pass): Dispatch => {
       // Queries turn in place: once.
-      const turned = pass === 0 && storage !== "q8" ? queryHeads : 0;
+      const turned = pass === 0 && !isQuantisedKv(storage) ? queryHeads : 0;
       const params = {
         ...shared(spec, turned),
         slab_0: number,
@@ -147,12 +147,13 @@ function planPages(spec: AppendSpec, { paged, positions }: Into<"pages">, limits
         pages_per_slab: paged.pagesPerSlab,
         table_width: paged.table.shape[1] ?? 0,
       };
-      const groups =
-        storage === "q8"
-          ? (qkv.count * 2 * kvHeads) / Q8_ROWS
-          : (qkv.count * (turned + 2 * kvHeads) * params.half) / APPEND_THREADS;
+      const groups = isQuantisedKv(storage)
+        ? (qkv.count * 2 * kvHeads) / QUANTISE_ROWS
+        : (qkv.count * (turned + 2 * kvHeads) * params.half) / APPEND_THREADS;
       return {
-        kernel: storage === "q8" ? appendRowsKernel(vector) : appendKernel({ vector, into: "slab", storage }),
+        kernel: isQuantisedKv(storage)
+          ? appendRowsKernel({ vector, storage })
+          : appendKernel({ vector, into: "slab", storage }),
         params: APPEND_PARAMS.pack(params),
         bindings: { qkv: whole(source), rotation: whole(angles), page_table: table, lengths, slab_0: whole(tensor) },
         grid: flatGrid(Math.ceil(groups), limits),

@@ -119,7 +119,7 @@ function attendRecordWgsl(variant: AttendRecordVariant): string {
   return `
 alias V = ${type};
 const UNITS = ${units}u;
-// Vectors of the source from one row to the next.
+// Elements of the source from one row to the next.
 const STRIDE = ${keys.stride}u;
 
 @compute @workgroup_size(${RECORD_COLUMNS})
@@ -152,7 +152,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (column >= params.columns) { return; }
   let key_scale = ${keys.scale("at")};
   var key: array<V, UNITS>;
-  for (var i = 0u; i < UNITS; i++) { key[i] = ${keys.read("at + i")} * key_scale; }
+  for (var i = 0u; i < UNITS; i++) { key[i] = ${keys.read("at", "i")} * key_scale; }
   ${columns.map((_, i) => `var total${i} = 0.0;`).join("\n  ")}
   for (var g = 0u; g < per_group; g++) {
     let query_head = head * per_group + g;

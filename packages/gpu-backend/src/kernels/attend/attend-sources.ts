@@ -39,11 +39,11 @@ export interface AttendSources {
 }
 
 /** @throws WinnowError `backend`, `disposed`, `dtype` */
-export function sourcesOf({ kvHeads }: HeadShape, group: AttendGroup): AttendSources {
-  return { paged: pagedOf(kvHeads, group), scratch: scratchOf(group) };
+export function sourcesOf(heads: HeadShape, group: AttendGroup): AttendSources {
+  return { paged: pagedOf(heads, group), scratch: scratchOf(group) };
 }
 
-function pagedOf(kvHeads: number, { paged }: AttendGroup): PagedSource | null {
+function pagedOf({ kvHeads, headDim }: HeadShape, { paged }: AttendGroup): PagedSource | null {
   if (paged === undefined) return null;
   const { kv, appended } = paged;
   const bounds = kv.bounds.slice(0, kvHeads);
@@ -53,7 +53,7 @@ function pagedOf(kvHeads: number, { paged }: AttendGroup): PagedSource | null {
   return {
     kv,
     slabs,
-    storage: storageOf(slabs),
+    storage: storageOf(slabs, headDim),
     table: tensorOperand("page table", kv.table, ["u32"]),
     lengths: tensorOperand("lengths", kv.lengths, ["u32"]),
     tableWidth: kv.table.shape[1] ?? 0,

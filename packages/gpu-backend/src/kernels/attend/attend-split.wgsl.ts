@@ -94,7 +94,7 @@ function attendSplitWgsl(variant: AttendSplitVariant): string {
   return `
 alias V = ${type};
 const UNITS = ${units}u;
-// Vectors of a slab from one row to the next.
+// Elements of a slab from one row to the next.
 const STRIDE = ${slab.stride}u;
 const KEYS = ${keys}u;
 const VECTORS = ${vectors}u;
@@ -145,7 +145,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       values_at[thread] = k_at + params.page_slots * STRIDE;
       key_scale = ${slab.scale("k_at")};
       for (var i = 0u; i < UNITS; i++) {
-        let key = ${slab.read("k_at + i")};
+        let key = ${slab.read("k_at", "i")};
         for (var v = 0u; v < VECTORS; v++) { products[v] += queries[v * UNITS + i] * key; }
       }
       ${windowed ? "let position = positions[params.slot_positions + head * params.slots + slot];" : ""}
@@ -191,7 +191,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var k = unit / UNITS; k < KEYS; k += SLICES) {
       let by = seen_by[k];
       if (by == 0u) { continue; }
-      let value = ${slab.read("values_at[k] + unit % UNITS")};
+      let value = ${slab.read("values_at[k]", "unit % UNITS")};
       for (var v = 0u; v < VECTORS; v++) {
         // A key that is not seen must not even be multiplied by 0: it may not be a number.
         if ((by & (1u << v)) != 0u) { sums[v] += scores[k * VECTORS + v] * value; }

@@ -57,8 +57,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let key = slot_place(page, slot) * STRIDE;
     let value = key + params.page_slots * STRIDE;
     let at = (group.y * params.capacity + slot) * UNITS + i % UNITS;
-    keys[at] = ${slab.read("key + i % UNITS")} * ${slab.scale("key")};
-    values[at] = ${slab.read("value + i % UNITS")} * ${slab.scale("value")};
+    keys[at] = ${slab.read("key", "i % UNITS")} * ${slab.scale("key")};
+    values[at] = ${slab.read("value", "i % UNITS")} * ${slab.scale("value")};
   }
 }
 `,

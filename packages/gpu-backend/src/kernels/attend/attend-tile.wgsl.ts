@@ -94,7 +94,7 @@ function attendTileWgsl(variant: AttendTileVariant): string {
   return `
 alias V = ${type};
 const UNITS = ${units}u;
-// Vectors of the source from one row to the next.
+// Elements of the source from one row to the next.
 const STRIDE = ${keyData.stride}u;
 const VECTORS = ${TILE_VECTORS}u;
 const KEYS = ${keys}u;
@@ -146,8 +146,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let row = ${row};
         // Of the heads that are staged, the place is counted from the first.
         let at = ((head - params.first_head) * params.capacity + row) * STRIDE;
-        tile_k[i] = ${keyData.read("at + i % UNITS")} * ${keyData.scale("at")};
-        tile_v[i] = ${valueData.read("at + i % UNITS")} * ${valueData.scale("at")};
+        tile_k[i] = ${keyData.read("at", "i % UNITS")} * ${keyData.scale("at")};
+        tile_v[i] = ${valueData.read("at", "i % UNITS")} * ${valueData.scale("at")};
       }
     }
     workgroupBarrier();

@@ -37,7 +37,7 @@ export function planCompact(spec: CompactSpec, { limits }: GpuCapabilities): Pla
 
 /** Slots move as words, whatever they mean. */
 function wordsOfHead({ heads: { headDim } }: CompactSpec, slabs: readonly Slab[]): number {
-  return kvRowBytes(storageOf(slabs), headDim) / 4;
+  return kvRowBytes(storageOf(slabs, headDim), headDim) / 4;
 }
 
 /** Everything at once: slabs can be bound together, and nothing is written that was not there before. */

@@ -1,16 +1,19 @@
+import type { QuantisedKvType } from "@winnow/core-tensor";
+
 import { defineKernel, kernelVariants } from "../../dispatch/kernel";
-import { plainVectors, type PlainKvType, type PlainVectors } from "../../wgsl/kv";
+import { plainVectors, type PlainKvType } from "../../wgsl/kv";
 import { SLOT_PLACES } from "../../wgsl/paged";
-import { Q8_ROWS_WGSL, Q8_THREADS } from "../../wgsl/q8";
+import { QUANTISE_THREADS, quantiseRowWgsl, quantiseWgsl, quantisedStride } from "../../wgsl/quantised-kv";
 import { KEPT_LISTS } from "../move-slots/kept-lists.wgsl";
 import { GATHER_PARAMS } from "./gather.wgsl";
 
 export interface GatherRowsVariant {
   readonly scratch: PlainKvType;
+  readonly storage: QuantisedKvType;
 }
 
-/** What `gatherKernel` does, into slabs in q8: a few threads a slot. */
-export const gatherRowsKernel = kernelVariants(({ scratch }: GatherRowsVariant) =>
+/** What `gatherKernel` does, into quantised slabs: a few threads a slot. */
+export const gatherRowsKernel = kernelVariants(({ scratch, storage }: GatherRowsVariant) =>
   defineKernel({
     label: "gather.rows",
     params: GATHER_PARAMS,
@@ -23,8 +26,8 @@ export const gatherRowsKernel = kernelVariants(({ scratch }: GatherRowsVariant) 
     },
     code: `${KEPT_LISTS}
 ${SLOT_PLACES}
-${Q8_ROWS_WGSL}
-@compute @workgroup_size(${Q8_THREADS})
+${quantiseWgsl(storage)}
+@compute @workgroup_size(${QUANTISE_THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let head = group.y;
   let kept = kept_count(head);
@@ -37,23 +40,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let source = (head * params.capacity + row) * params.units;
     let place = slot_place(page, slot);
     ${(["keys", "values"] as const)
-      .map((of) => quantiseWgsl(plainVectors(of, scratch, 4), of === "keys" ? "place" : "(place + params.page_slots)"))
+      .map((of) => {
+        const { read } = plainVectors(of, scratch, 4);
+        const at = of === "keys" ? "place" : "(place + params.page_slots)";
+        return quantiseRowWgsl(storage, {
+          present: "here",
+          fours: "params.units",
+          read: (four) => read(`source + ${four}`),
+          to: `${at} * ${quantisedStride(storage, "params.units")}`,
+          write: (to, word) => `slab[${to}] = ${word};`,
+        });
+      })
       .join("\n    ")}
   }
 }
 `,
   }),
 );
-
-/** Copy a row of the scratch to its place, where that is in the slab. */
-function quantiseWgsl({ read }: PlainVectors, place: string): string {
-  return `{
-      var greatest = 0u;
-      for (var i = thread % LANES; here && i < params.units; i += LANES) { greatest = max(greatest, magnitude(${read("source + i")})); }
-      let scale = row_scale(greatest, thread);
-      let inverse = row_inverse(scale);
-      let to = ${place} * (params.units + 1u);
-      for (var i = thread % LANES; here && i < params.units; i += LANES) { slab[to + i] = row_word(${read("source + i")}, inverse); }
-      if (here && thread % LANES == 0u) { slab[to + params.units] = scale; }
-    }`;
-}

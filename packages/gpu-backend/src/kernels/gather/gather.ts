@@ -1,11 +1,11 @@
-import { kvRow, type GatherSpec } from "@winnow/core-tensor";
+import { isQuantisedKv, kvRow, type GatherSpec } from "@winnow/core-tensor";
 
 import type { GpuCapabilities } from "../../device/capabilities";
 import { whole } from "../../dispatch/binding";
 import type { Dispatch, Plan } from "../../dispatch/dispatch";
 import { tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf } from "../../dispatch/slabs";
-import { Q8_ROWS } from "../../wgsl/q8";
+import { QUANTISE_ROWS } from "../../wgsl/quantised-kv";
 import { SCRATCH_TYPES, scratchTypeOf } from "../../wgsl/kv";
 import { vectorOf } from "../../wgsl/vector";
 import { keptLists, listKept } from "../move-slots/kept-lists";
@@ -23,20 +23,19 @@ export function planGather(spec: GatherSpec, { limits }: GpuCapabilities): Plan 
   const pageTable = whole(tensorOperand("page table", paged.table, ["u32"]));
   if (count === 0) return [];
   const slabs = slabsOf("slab", paged.slabs);
-  const storage = storageOf(slabs);
+  const storage = storageOf(slabs, headDim);
   kvRow(storage, headDim);
   const lists = keptLists(heads, count);
   const vector = vectorOf(headDim);
   const units = headDim / vector.width;
-  const needed = storage === "q8" ? count / Q8_ROWS : (count * units) / GATHER_THREADS;
+  const needed = isQuantisedKv(storage) ? count / QUANTISE_ROWS : (count * units) / GATHER_THREADS;
   const groups = Math.min(limits.maxComputeWorkgroupsPerDimension, Math.ceil(needed));
   return [
     listKept(spec, lists, slots.counts),
     ...slabs.map(({ number, tensor }): Dispatch => ({
-      kernel:
-        storage === "q8"
-          ? gatherRowsKernel({ scratch: scratchType })
-          : gatherKernel({ vector, storage, scratch: scratchType }),
+      kernel: isQuantisedKv(storage)
+        ? gatherRowsKernel({ scratch: scratchType, storage })
+        : gatherKernel({ vector, storage, scratch: scratchType }),
       params: GATHER_PARAMS.pack({
         room: lists.room,
         units,

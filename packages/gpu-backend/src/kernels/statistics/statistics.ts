@@ -284,7 +284,7 @@ function keyPlaces({ spec, fresh }: Layer): KeyPlace[] {
           };
           return {
             source: "slab",
-            storage: kvTypeOf(tensor),
+            storage: kvTypeOf(tensor, spec.heads.headDim),
             params: {
               ...nowhere,
               slab: number,

@@ -1,7 +1,15 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 
-import { NO_PAGE, STORED_COLUMNS, rows, type PagedKv } from "@winnow/core-tensor";
+import {
+  NO_PAGE,
+  QUANTISED_KV_FORMS,
+  STORED_COLUMNS,
+  kvRow,
+  rows,
+  type PagedKv,
+  type QuantisedKvType,
+} from "@winnow/core-tensor";
 
 import { at, type Fixture } from "../../../core-tensor/src/testing/fixture";
 import { slotTableOf, keepBits } from "../../../core-tensor/src/testing/slot-table";
@@ -10,11 +18,12 @@ import { describeOnDevices, randoms } from "../testing/on-gpu";
 const PAGE_SLOTS = 8;
 
 /** An empty cache of one KV head with room for 32 slots, in one slab or in several. */
-function emptyCache(fixture: Fixture, headDim: number, slabs: number): PagedKv {
+function emptyCache(fixture: Fixture, kvType: QuantisedKvType, headDim: number, slabs: number): PagedKv {
   const pagesPerSlab = 4 / slabs;
-  const shape = [pagesPerSlab, 2, PAGE_SLOTS, headDim / 4 + 1];
+  const { width } = kvRow(kvType, headDim);
+  const shape = [pagesPerSlab, 2, PAGE_SLOTS, width];
   // What is left in pages must not show.
-  const words = new Uint32Array(pagesPerSlab * 2 * PAGE_SLOTS * (headDim / 4 + 1)).fill(0xdeadbeef);
+  const words = new Uint32Array(pagesPerSlab * 2 * PAGE_SLOTS * width).fill(0xdeadbeef);
   return {
     slabs: Array.from({ length: slabs }, () => fixture.u32(shape, words)),
     pagesPerSlab,
@@ -33,50 +42,69 @@ function emptyCache(fixture: Fixture, headDim: number, slabs: number): PagedKv {
   };
 }
 
-interface Row {
-  readonly bytes: readonly number[];
+/** Elements that share a scale. */
+interface Group {
+  readonly whole: readonly number[];
   readonly scale: number;
 }
 
 /** The keys (or values) of the first slots, bit by bit. */
-async function stored(fixture: Fixture, cache: PagedKv, part: 0 | 1, headDim: number, slots: number): Promise<Row[]> {
+async function stored(
+  fixture: Fixture,
+  cache: PagedKv,
+  kvType: QuantisedKvType,
+  { part, headDim, slots }: { readonly part: 0 | 1; readonly headDim: number; readonly slots: number },
+): Promise<(readonly Group[])[]> {
   const words = (await fixture.backend.downloadAll(cache.slabs.filter((slab) => slab !== null))).flatMap((slab) => [
     ...slab,
   ]);
-  const width = headDim / 4 + 1;
+  const { width } = kvRow(kvType, headDim);
+  const { bits } = QUANTISED_KV_FORMS[kvType];
+  const size = groupOf(kvType, headDim);
   return Array.from({ length: slots }, (_, slot) => {
     const page = at([2, 0, 3, 1], Math.floor(slot / PAGE_SLOTS));
     const row = ((page * 2 + part) * PAGE_SLOTS + (slot % PAGE_SLOTS)) * width;
     const view = new DataView(Uint32Array.from(words.slice(row, row + width)).buffer);
-    return {
-      bytes: Array.from({ length: headDim }, (__, i) => view.getInt8(i)),
-      scale: view.getFloat32(headDim, true),
-    };
+    const wholeAt = (element: number): number =>
+      bits === 8 ? view.getInt8(element) : (view.getUint8(element >> 1) << (element % 2 === 0 ? 28 : 24)) >> 28;
+    return Array.from({ length: headDim / size }, (__, g) => ({
+      whole: Array.from({ length: size }, (___, i) => wholeAt(g * size + i)),
+      scale: view.getFloat32((headDim * bits) / 8 + 4 * g, true),
+    }));
   });
 }
 
-/** The scale in plain numbers: a 127th of the greatest, to 17 significant bits. */
-function scaleOf(vector: readonly number[]): number {
-  const share = Math.fround(Math.max(...vector.map(Math.abs)) * Math.fround(1 / 127));
+const groupOf = (kvType: QuantisedKvType, headDim: number): number => QUANTISED_KV_FORMS[kvType].group ?? headDim;
+
+/** The scale in plain numbers: the greatest by the greatest whole number, to 17 significant bits. */
+function scaleOf(vector: readonly number[], most: number): number {
+  const share = Math.fround(Math.max(...vector.map(Math.abs)) * Math.fround(1 / most));
   if (share < 2 ** -127) return 0;
   const step = 2 ** (Math.floor(Math.log2(share)) - 16);
   const scale = Math.floor(share / step + 0.5) * step;
   return scale < 2 ** -126 ? 0 : scale;
 }
 
-function expectQuantised(found: readonly Row[], vectors: readonly (readonly number[])[]): void {
-  found.forEach(({ bytes, scale }, slot) => {
-    const vector = at(vectors, slot);
-    expect(scale).toBe(scaleOf(vector));
-    bytes.forEach((byte, i) => {
-      if (scale === 0) {
-        expect(byte).toBe(0);
-        return;
-      }
-      const share = at(vector, i) / scale;
-      expect(Math.abs(byte)).toBeLessThanOrEqual(127);
-      // The nearest; a device divides with an error of a few units in the last place, so near a tie it is either.
-      expect(Math.abs(share - byte)).toBeLessThanOrEqual(0.5 + 1e-4);
+function expectQuantised(
+  kvType: QuantisedKvType,
+  found: readonly (readonly Group[])[],
+  vectors: readonly (readonly number[])[],
+): void {
+  const { most } = QUANTISED_KV_FORMS[kvType];
+  found.forEach((groups, slot) => {
+    groups.forEach(({ whole, scale }, g) => {
+      const vector = at(vectors, slot).slice(g * whole.length, (g + 1) * whole.length);
+      expect(scale).toBe(scaleOf(vector, most));
+      whole.forEach((number, i) => {
+        if (scale === 0) {
+          expect(number).toBe(0);
+          return;
+        }
+        const share = at(vector, i) / scale;
+        expect(Math.abs(number)).toBeLessThanOrEqual(most);
+        // The nearest; a device divides with an error of a few units in the last place, so near a tie it is either.
+        expect(Math.abs(share - number)).toBeLessThanOrEqual(0.5 + 1e-4);
+      });
     });
   });
 }
@@ -103,20 +131,25 @@ function vectorOf(kind: (typeof kinds)[number], headDim: number, seed: number): 
   }
 }
 
+// Halves of 2, 4, 10 and 32: of twos and of fours. Those of q4 are of one group, and of two.
+const kvTypes = fc.oneof(
+  fc.record({ kvType: fc.constant("q8" as const), headDim: fc.constantFrom(4, 8, 20, 64) }),
+  fc.record({ kvType: fc.constant("q4" as const), headDim: fc.constantFrom(32, 64) }),
+);
+
 const cases = fc.record({
-  // A half of 2, 4, 10 and 32: of twos and of fours.
-  headDim: fc.constantFrom(4, 8, 20, 64),
+  form: kvTypes,
   slots: fc.array(fc.tuple(fc.constantFrom(...kinds), fc.constantFrom(...kinds)), { minLength: 1, maxLength: 19 }),
   slabs: fc.constantFrom(1, 2),
   seed: fc.integer({ min: 1, max: 1e6 }),
 });
 
 function slotsOf({
-  headDim,
+  form: { headDim },
   slots,
   seed,
 }: {
-  headDim: number;
+  form: { headDim: number };
   slots: readonly (readonly [Kind, Kind])[];
   seed: number;
 }) {
@@ -128,14 +161,14 @@ function slotsOf({
 
 type Kind = (typeof kinds)[number];
 
-describeOnDevices("rows in q8", (context) => {
+describeOnDevices("quantised rows", (context) => {
   it("are what their elements and their greatest magnitude say, appended", async () => {
     await fc.assert(
       fc.asyncProperty(cases, async (made) => {
         const { backend, fixture } = context;
-        const { headDim } = made;
+        const { kvType, headDim } = made.form;
         const slots = slotsOf(made);
-        const cache = emptyCache(fixture, headDim, made.slabs);
+        const cache = emptyCache(fixture, kvType, headDim, made.slabs);
         const count = slots.length;
         const unturned = Array.from({ length: count }, () =>
           Array.from({ length: headDim }, (_, i) => +(i < headDim / 2)),
@@ -153,15 +186,17 @@ describeOnDevices("rows in q8", (context) => {
         });
         expect(await fixture.read(cache.lengths)).toEqual([count]);
         expectQuantised(
-          await stored(fixture, cache, 0, headDim, count),
+          kvType,
+          await stored(fixture, cache, kvType, { part: 0, headDim, slots: count }),
           slots.map(({ key }) => key),
         );
         expectQuantised(
-          await stored(fixture, cache, 1, headDim, count),
+          kvType,
+          await stored(fixture, cache, kvType, { part: 1, headDim, slots: count }),
           slots.map(({ value }) => value),
         );
       }),
-      { numRuns: 12 },
+      { numRuns: 16 },
     );
   });
 
@@ -169,9 +204,9 @@ describeOnDevices("rows in q8", (context) => {
     await fc.assert(
       fc.asyncProperty(cases, async (made) => {
         const { backend, fixture } = context;
-        const { headDim, slabs } = made;
+        const { kvType, headDim } = made.form;
         const slots = slotsOf(made);
-        const cache = emptyCache(fixture, headDim, slabs);
+        const cache = emptyCache(fixture, kvType, headDim, made.slabs);
         const count = slots.length;
         const kept = slots.map((_, i) => i % 3 !== 1);
         backend.gather({
@@ -200,21 +235,23 @@ describeOnDevices("rows in q8", (context) => {
         });
         const left = slots.filter((_, i) => kept[i]);
         expectQuantised(
-          await stored(fixture, cache, 0, headDim, left.length),
+          kvType,
+          await stored(fixture, cache, kvType, { part: 0, headDim, slots: left.length }),
           left.map(({ key }) => key),
         );
         expectQuantised(
-          await stored(fixture, cache, 1, headDim, left.length),
+          kvType,
+          await stored(fixture, cache, kvType, { part: 1, headDim, slots: left.length }),
           left.map(({ value }) => value),
         );
       }),
-      { numRuns: 12 },
+      { numRuns: 16 },
     );
   });
 
-  it("have the bytes of known numbers, ties to even", async () => {
+  it("in q8 have the bytes of known numbers, ties to even", async () => {
     const { backend, fixture } = context;
-    const cache = emptyCache(fixture, 4, 1);
+    const cache = emptyCache(fixture, "q8", 4, 1);
     const key = [-254, 2, 3, 5];
     const value = [0, 0.25, -127, 63.6];
     backend.append({
@@ -223,20 +260,23 @@ describeOnDevices("rows in q8", (context) => {
       rotation: rows(fixture.f32([1, 4], [1, 1, 0, 0])),
       into: { kind: "pages", paged: cache, positions: rows(fixture.u32([1])) },
     });
-    expect(await stored(fixture, cache, 0, 4, 1)).toEqual([{ bytes: [-127, 1, 2, 2], scale: 2 }]);
-    expect(await stored(fixture, cache, 1, 4, 1)).toEqual([{ bytes: [0, 0, -127, 64], scale: 1 }]);
+    const of = { headDim: 4, slots: 1 };
+    expect(await stored(fixture, cache, "q8", { part: 0, ...of })).toEqual([[{ whole: [-127, 1, 2, 2], scale: 2 }]]);
+    expect(await stored(fixture, cache, "q8", { part: 1, ...of })).toEqual([[{ whole: [0, 0, -127, 64], scale: 1 }]]);
   });
 
   it("have a scale that is not finite where an element is not", async () => {
     const { backend, fixture } = context;
-    const cache = emptyCache(fixture, 4, 1);
+    const cache = emptyCache(fixture, "q8", 4, 1);
     backend.append({
       heads: { queryHeads: 1, kvHeads: 1, headDim: 4 },
       qkv: rows(fixture.f32([1, 12], [0, 0, 0, 0, 1, NaN, 2, 3, 1, 2, -Infinity, 3])),
       rotation: rows(fixture.f32([1, 4], [1, 1, 0, 0])),
       into: { kind: "pages", paged: cache, positions: rows(fixture.u32([1])) },
     });
-    expect((await stored(fixture, cache, 0, 4, 1)).map(({ scale }) => scale)).toEqual([NaN]);
-    expect((await stored(fixture, cache, 1, 4, 1)).map(({ scale }) => scale)).toEqual([Infinity]);
+    const scales = async (part: 0 | 1): Promise<number[]> =>
+      (await stored(fixture, cache, "q8", { part, headDim: 4, slots: 1 })).flat().map(({ scale }) => scale);
+    expect(await scales(0)).toEqual([NaN]);
+    expect(await scales(1)).toEqual([Infinity]);
   });
 });
