@@ -1,15 +1,16 @@
 import { basename } from "node:path";
 
-import { WinnowError } from "@winnow/core-tensor";
+import { WinnowError, type QuantisedKvType } from "@winnow/core-tensor";
 import type { Model, PromptPart } from "@winnow/runtime";
 import { Command, Option } from "commander";
 
-import { cellsOf, DEFAULT_POLICIES, planCells } from "../eval/cells";
+import { cellsOf, DEFAULT_POLICIES, planCells, type Cell } from "../eval/cells";
 import { digestOf } from "../eval/digest";
 import { evalHtml } from "../eval/report/html";
 import type { EvalReport } from "../eval/report/eval-report";
 import { evalTable } from "../eval/report/table";
 import { evaluate } from "../eval/evaluate";
+import type { Models } from "../eval/every-cell";
 import type { FileTask } from "../eval/files/file-task";
 import { readFileTask } from "../eval/files/read-file-task";
 import { timeFirstTokens } from "../eval/first-token";
@@ -59,7 +60,11 @@ export function evalCommand(): Command {
     new Command("eval").description("Answer questions under many policies, and compare them with the full cache."),
   )
     .option("--tasks <names>", "all, none, or some of needle,keys,rows,hops,second,instructions,story,ppl", "all")
-    .option("--policies <names>", "policies to compare, separated by commas", DEFAULT_POLICIES)
+    .option(
+      "--policies <names>",
+      "policies to compare, separated by commas; @q8 or @q4 behind one: its cache in this type",
+      DEFAULT_POLICIES,
+    )
     .addOption(
       new Option(
         "--targets <shares>",
@@ -110,8 +115,8 @@ async function run(flags: EvalFlags): Promise<void> {
   );
   const page = flags.html === undefined ? null : await outputFile(flags.html, "--html");
   const { signal, stop } = abortOnInterrupt();
-  using model = await openModel(flags, signal);
-  using quantised = cells.some((cell) => cell.quantised) ? await openModel({ ...flags, kvType: "q8" }, signal) : null;
+  using models = await openModels(flags, cells, signal);
+  const { whole: model } = models;
   const kind = flags.calibration === true ? "calibration" : "held-out";
   const { seed, samples, tokens, question } = flags;
   const settings = {
@@ -123,7 +128,6 @@ async function run(flags: EvalFlags): Promise<void> {
   };
   const saved = flags.save === undefined ? null : await SavedAnswers.open(flags.save, settings);
   const bar = progressBar("answering", flags.json === true);
-  const models = { whole: model, quantised };
   try {
     const prompts = timedPrompts(model, tasks, files, flags);
     const firstToken = prompts.length === 0 ? [] : await timeFirstTokens(models, prompts, cells, signal);
@@ -157,6 +161,29 @@ async function run(flags: EvalFlags): Promise<void> {
   } finally {
     bar.stop();
     stop();
+  }
+}
+
+/** The model, once for each way to store its cache that some cell has. */
+async function openModels(flags: EvalFlags, cells: readonly Cell[], signal: AbortSignal): Promise<Models & Disposable> {
+  const opened: Model[] = [];
+  const open = async (options: ModelFlags): Promise<Model> => {
+    const model = await openModel(options, signal);
+    opened.push(model);
+    return model;
+  };
+  const close = (): void => {
+    for (const model of opened) model[Symbol.dispose]();
+  };
+  try {
+    const whole = await open(flags);
+    const quantised = new Map<QuantisedKvType, Model>();
+    for (const kvType of new Set(cells.flatMap((cell) => cell.kvType ?? [])))
+      quantised.set(kvType, await open({ ...flags, kvType }));
+    return { whole, quantised, [Symbol.dispose]: close };
+  } catch (error) {
+    close();
+    throw error;
   }
 }
 

@@ -84,7 +84,7 @@ async function run(flags: RetrievalFlags): Promise<void> {
   const tasks = tasksOf(flags.tasks);
   const registry = await loadPlugins(flags.plugin);
   const cells = cellsOf(flags.policies, flags.targets, registry).filter(
-    ({ policy, quantised }) => policy !== "full" && !quantised,
+    ({ policy, kvType }) => policy !== "full" && kvType === null,
   );
   const others = parsePolicy(flags.others, registry).text;
   const svg = flags.svg === undefined ? null : await outputFile(flags.svg, "--svg");

@@ -37,6 +37,17 @@ test("every policy of the default list exists and meets targets", () => {
   expect(cells).toHaveLength(DEFAULT_POLICIES.split(",").length);
 });
 
+test("a policy's cache can be of fewer bits", () => {
+  const cells = cellsOf("full-q4,adaptive@q8,top(mass, 30%) | recent(8)@q4", limits("50%"), new PolicyRegistry());
+  expect(cells.map(({ policy, kvType, session }) => [policy, kvType, session.policy])).toEqual([
+    ["full", null, "full"],
+    ["full-q4", "q4", "full"],
+    ["adaptive@q8", "q8", "adaptive"],
+    ["top(mass, 30%) | recent(8)@q4", "q4", "top(mass, 30%) | recent(8)"],
+  ]);
+  expect(() => lines("adaptive@q5", "50%")).toThrow("@");
+});
+
 test("what is no policy or no share is refused", () => {
   expect(() => lines("snapvk", "50%")).toThrow('unknown policy "snapvk"');
   expect(() => limits("50%,120%")).toThrow("Expected a share above 0");

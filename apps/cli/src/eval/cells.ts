@@ -1,3 +1,4 @@
+import { KV_TYPES, isQuantisedKv, type QuantisedKvType } from "@winnow/core-tensor";
 import { resolvePolicy, type PolicyRegistry } from "@winnow/kv-policies";
 import type { HeadPlan } from "@winnow/profiler";
 import type { SessionOptions } from "@winnow/runtime";
@@ -11,12 +12,12 @@ export type Cell = Limit & {
   readonly id: string;
   readonly policy: string;
   readonly session: SessionOptions;
-  /** Whether the cache is stored in q8: the model is then loaded a second time. */
-  readonly quantised: boolean;
+  /** How its cache is stored, where that is not the model's own way: the model is then loaded once more. */
+  readonly kvType: QuantisedKvType | null;
 };
 
-/** The full cache in q8: the rival at half the bytes. */
-export const FULL_Q8 = "full-q8";
+/** The full cache in fewer bits: the rivals at a half and at a third of the bytes. */
+const FULL_QUANTISED: Readonly<Record<string, QuantisedKvType>> = { "full-q8": "q8", "full-q4": "q4" };
 
 /** Policies that are compared unless told otherwise. */
 export const DEFAULT_POLICIES =
@@ -25,14 +26,17 @@ export const DEFAULT_POLICIES =
 /**
  * Every policy at every limit that it can be held to; by its own rule where that is none. The full cache comes first, whether it was asked for or not: others are compared with it.
  *
- * @param policies names or expressions, separated by commas outside of parentheses.
+ * @param policies names or expressions, separated by commas outside of parentheses; `@q8` or `@q4` behind one has its cache
+ * stored so.
  * @throws PolicySyntaxError for a text that is no policy.
  */
 export function cellsOf(policies: string, limits: readonly Limit[], registry: PolicyRegistry): readonly Cell[] {
   const names = [...new Set(["full", ...splitOutside(policies)])];
   return names.flatMap((policy): Cell[] => {
-    if (policy === FULL_Q8) return [{ ...OWN, id: policy, policy, session: { policy: "full" }, quantised: true }];
-    const resolved = resolvePolicy(policy, registry);
+    const whole = FULL_QUANTISED[policy];
+    if (whole !== undefined) return [{ ...OWN, id: policy, policy, session: { policy: "full" }, kvType: whole }];
+    const { text, kvType } = withoutType(policy);
+    const resolved = resolvePolicy(text, registry);
     const hasBudget = (resolved.kind === "strategy" ? resolved.strategy : resolved.preset).withBudget !== null;
     const hasThreshold = resolved.kind !== "strategy" && resolved.preset.threshold !== null;
     const met = limits.filter(({ target, recovery }) =>
@@ -42,8 +46,8 @@ export function cellsOf(policies: string, limits: readonly Limit[], registry: Po
       ...limit,
       id: idOf(policy, limit),
       policy,
-      session: { policy, registry, ...optionsOf(limit) },
-      quantised: false,
+      session: { policy: text, registry, ...optionsOf(limit) },
+      kvType,
     }));
   });
 }
@@ -52,8 +56,14 @@ export function cellsOf(policies: string, limits: readonly Limit[], registry: Po
 export function planCells(files: readonly (readonly [name: string, plan: HeadPlan])[]): readonly Cell[] {
   return files.map(([name, plan]) => {
     const policy = `plan ${name}`;
-    return { ...OWN, id: `${policy} ${digestOf(plan)}`, policy, session: { plan }, quantised: false };
+    return { ...OWN, id: `${policy} ${digestOf(plan)}`, policy, session: { plan }, kvType: null };
   });
+}
+
+function withoutType(policy: string): { readonly text: string; readonly kvType: QuantisedKvType | null } {
+  const at = policy.lastIndexOf("@");
+  const kvType = KV_TYPES.filter(isQuantisedKv).find((type) => at >= 0 && policy.slice(at + 1).trim() === type);
+  return kvType === undefined ? { text: policy, kvType: null } : { text: policy.slice(0, at).trim(), kvType };
 }
 
 function idOf(policy: string, { target, recovery }: Limit): string {

@@ -81,7 +81,7 @@ describe("an example's tokens", () => {
 describe("an evaluation", () => {
   test("gives each policy the full cache's own score where it keeps everything, and its bytes where it does not", async () => {
     const results = await evaluate(
-      { whole: model, quantised: null },
+      { whole: model, quantised: new Map() },
       { ...options(), cells: cellsOf("kvzip(100%)", limits("1"), new PolicyRegistry()) },
     );
     for (const { policy, score, kl, agreement, flips, bytes, fullBytes } of results) {
@@ -104,7 +104,7 @@ describe("an evaluation", () => {
     const score = (written: string, [answer = ""]: readonly string[]): number => (written.includes(answer) ? 1 : 0);
     const files = [{ name: "facts", examples, score }];
     const results = await evaluate(
-      { whole: model, quantised: null },
+      { whole: model, quantised: new Map() },
       { ...options(), tasks: [], files, cells: cellsOf("kvzip(100%),random", limits("1,0.2"), new PolicyRegistry()) },
     );
     const [full, whole] = results;
@@ -114,22 +114,30 @@ describe("an evaluation", () => {
     expect(results.at(-1)?.kl).toBeGreaterThan(0.01);
   });
 
-  test("counts a cache in q8 at its own size", async () => {
-    using quantised = await loadModel(DEMO, { backend: await openBackend("cpu"), kvType: "q8" });
-    const cells = cellsOf("full-q8", limits("0.5"), new PolicyRegistry());
-    const results = await evaluate({ whole: model, quantised }, { ...options(), cells });
-    for (const { policy, bytes, fullBytes, kl } of results) {
-      // 32 bytes and a scale of four for 32 elements.
+  test("counts caches in q8 and q4 at their own size, cut or whole", async () => {
+    using q8 = await loadModel(DEMO, { backend: await openBackend("cpu"), kvType: "q8" });
+    using q4 = await loadModel(DEMO, { backend: await openBackend("cpu"), kvType: "q4" });
+    const cells = cellsOf("full-q8,full-q4,adaptive@q8", limits("0.3"), new PolicyRegistry());
+    const models = { whole: model, quantised: new Map([["q8", q8] as const, ["q4", q4] as const]) };
+    const results = await evaluate(models, { ...options(), cells });
+    const names = ["full", "full-q8", "full-q4", "adaptive@q8"];
+    expect(results.map(({ policy }) => policy)).toEqual([...names, ...names]);
+    for (const { policy, bytes, fullBytes, slots, kl } of results) {
+      // 32 bytes and a scale of four for 32 elements; half of them in q4.
       if (policy === "full-q8") expect(bytes / fullBytes).toBeCloseTo(36 / 64, 10);
-      expect(kl).toBeLessThan(0.01);
+      if (policy === "full-q4") expect(bytes / fullBytes).toBeCloseTo(20 / 64, 10);
+      if (policy === "adaptive@q8") {
+        expect(bytes / fullBytes).toBeLessThanOrEqual(0.3);
+        expect(slots).toBeGreaterThan(0);
+      } else expect(kl).toBeLessThan(policy === "full-q4" ? 1 : 0.01);
     }
-    await expect(evaluate({ whole: model, quantised: null }, { ...options(), cells })).rejects.toThrow(
+    await expect(evaluate({ whole: model, quantised: new Map() }, { ...options(), cells })).rejects.toThrow(
       "its cache in q8",
     );
   });
 
   test("meets the targets, and goes on from what was saved", async () => {
-    const first = await evaluate({ whole: model, quantised: null }, options());
+    const first = await evaluate({ whole: model, quantised: new Map() }, options());
     for (const { policy, bytes, fullBytes, low, score, high } of first) {
       if (policy !== "full") expect(bytes).toBeLessThanOrEqual(0.5 * fullBytes);
       expect(low).toBeLessThanOrEqual(score);
@@ -137,14 +145,14 @@ describe("an evaluation", () => {
     }
     const path = join(dir, "answers.jsonl");
     await evaluate(
-      { whole: model, quantised: null },
+      { whole: model, quantised: new Map() },
       { ...options(), samples: 1, saved: await SavedAnswers.open(path, "settings") },
     );
     // As if it had been interrupted in the middle of a line.
     await writeFile(path, `${await readFile(path, "utf8")}{"task": "needle", "asked"`);
     let answered = 0;
     const again = await evaluate(
-      { whole: model, quantised: null },
+      { whole: model, quantised: new Map() },
       {
         ...options(),
         saved: await SavedAnswers.open(path, "settings"),
@@ -157,7 +165,9 @@ describe("an evaluation", () => {
     let seen = 0;
     const third = { ...options(), saved: await SavedAnswers.open(path, "settings"), samples: 2 };
     const put = vi.spyOn(third.saved, "put");
-    expect(await evaluate({ whole: model, quantised: null }, { ...third, onProgress: () => seen++ })).toEqual(first);
+    expect(await evaluate({ whole: model, quantised: new Map() }, { ...third, onProgress: () => seen++ })).toEqual(
+      first,
+    );
     expect(put).not.toHaveBeenCalled();
     expect(seen).toBe(4);
     // Another policy and another sample are all that a longer run asks for.
@@ -168,8 +178,8 @@ describe("an evaluation", () => {
     };
     const saved = await SavedAnswers.open(path, "settings");
     const asked = vi.spyOn(saved, "put");
-    expect(await evaluate({ whole: model, quantised: null }, { ...longer, saved })).toEqual(
-      await evaluate({ whole: model, quantised: null }, longer),
+    expect(await evaluate({ whole: model, quantised: new Map() }, { ...longer, saved })).toEqual(
+      await evaluate({ whole: model, quantised: new Map() }, longer),
     );
     expect(asked.mock.calls.map(([, { sample }, outcomes]) => [sample, outcomes.map(([id]) => id)])).toEqual(
       ["needle", "story"].flatMap(() => [

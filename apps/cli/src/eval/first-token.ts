@@ -1,7 +1,7 @@
 import type { PromptPart } from "@winnow/runtime";
 
 import type { Cell } from "./cells";
-import type { Models } from "./every-cell";
+import { modelOf, type Models } from "./every-cell";
 import { limitOf, type Limit } from "./limit";
 
 /** How long a policy takes before an answer begins. */
@@ -16,7 +16,7 @@ export type FirstToken = Limit & {
  * is shared among them.
  */
 export async function timeFirstTokens(
-  { whole, quantised }: Models,
+  models: Models,
   prompts: readonly PromptPart[],
   cells: readonly Cell[],
   signal?: AbortSignal,
@@ -25,12 +25,12 @@ export async function timeFirstTokens(
   const [first] = prompts;
   // What only the first prompt of all waits for is nobody's.
   if (first !== undefined) {
-    using warm = whole.createSession({ policy: "full" });
+    using warm = models.whole.createSession({ policy: "full" });
     await warm.read([first], { signal });
   }
   for (const prompt of prompts) {
     for (const [c, cell] of cells.entries()) {
-      using session = (cell.quantised ? (quantised ?? whole) : whole).createSession(cell.session);
+      using session = modelOf(models, cell).createSession(cell.session);
       const { promptMs } = await session.read([prompt], { signal });
       times[c]?.push(promptMs);
     }
