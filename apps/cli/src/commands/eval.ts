@@ -43,6 +43,7 @@ interface EvalFlags extends ModelFlags {
   readonly file: readonly string[];
   readonly maxTokens: number;
   readonly time: number;
+  readonly versus: string;
   readonly save?: string;
   readonly html?: string;
 }
@@ -81,6 +82,7 @@ export function evalCommand(): Command {
     )
     .option("--max-tokens <n>", "the most tokens of an answer to a file's question", whole(1), 64)
     .option("--time <n>", "time the first token of so many prompts under every policy", whole(0), 0)
+    .option("--versus <policy>", "a policy that is compared with each of the others at the same target", "adaptive")
     .option("--samples <n>", "examples of each task", whole(1), 50)
     .option("--seed <n>", "what the examples are drawn from", whole(0), 1)
     .addOption(
@@ -131,7 +133,7 @@ async function run(flags: EvalFlags): Promise<void> {
   try {
     const prompts = timedPrompts(model, tasks, files, flags);
     const firstToken = prompts.length === 0 ? [] : await timeFirstTokens(models, prompts, cells, signal);
-    const results = await evaluate(models, {
+    const { results, versus } = await evaluate(models, {
       tasks,
       files,
       maxTokens: flags.maxTokens,
@@ -141,6 +143,7 @@ async function run(flags: EvalFlags): Promise<void> {
       tokens,
       kind,
       seen: question === "seen",
+      versus: flags.versus,
       saved,
       signal,
       onProgress: bar.update,
@@ -152,6 +155,7 @@ async function run(flags: EvalFlags): Promise<void> {
       seed,
       tokens,
       results,
+      versus,
       firstToken,
     };
     await page?.write(evalHtml(report));

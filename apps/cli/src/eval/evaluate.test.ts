@@ -12,6 +12,7 @@ import { limits } from "../options/numbers";
 import { cellsOf } from "./cells";
 import { evaluate, type EvaluateOptions } from "./evaluate";
 import { exampleTokens } from "./example-tokens";
+import type { EvalResult } from "./results";
 import { SavedAnswers } from "./saved-answers";
 import { TASKS, tasksOf } from "./tasks/tasks";
 import { Draw } from "./world/draw";
@@ -42,6 +43,9 @@ const options = (): EvaluateOptions => ({
   seen: false,
   saved: null,
 });
+
+const resultsFor = async (...asked: Parameters<typeof evaluate>): Promise<readonly EvalResult[]> =>
+  (await evaluate(...asked)).results;
 
 describe("an example's tokens", () => {
   test.each(TASKS.map((task) => [task.name, task] as const))(
@@ -80,7 +84,7 @@ describe("an example's tokens", () => {
 
 describe("an evaluation", () => {
   test("gives each policy the full cache's own score where it keeps everything, and its bytes where it does not", async () => {
-    const results = await evaluate(
+    const results = await resultsFor(
       { whole: model, quantised: new Map() },
       { ...options(), cells: cellsOf("kvzip(100%)", limits("1"), new PolicyRegistry()) },
     );
@@ -103,7 +107,7 @@ describe("an evaluation", () => {
     ];
     const score = (written: string, [answer = ""]: readonly string[]): number => (written.includes(answer) ? 1 : 0);
     const files = [{ name: "facts", examples, score }];
-    const results = await evaluate(
+    const results = await resultsFor(
       { whole: model, quantised: new Map() },
       { ...options(), tasks: [], files, cells: cellsOf("kvzip(100%),random", limits("1,0.2"), new PolicyRegistry()) },
     );
@@ -119,7 +123,7 @@ describe("an evaluation", () => {
     using q4 = await loadModel(DEMO, { backend: await openBackend("cpu"), kvType: "q4" });
     const cells = cellsOf("full-q8,full-q4,adaptive@q8", limits("0.3"), new PolicyRegistry());
     const models = { whole: model, quantised: new Map([["q8", q8] as const, ["q4", q4] as const]) };
-    const results = await evaluate(models, { ...options(), cells });
+    const results = await resultsFor(models, { ...options(), cells });
     const names = ["full", "full-q8", "full-q4", "adaptive@q8"];
     expect(results.map(({ policy }) => policy)).toEqual([...names, ...names]);
     for (const { policy, bytes, fullBytes, slots, kl } of results) {
@@ -131,27 +135,27 @@ describe("an evaluation", () => {
         expect(slots).toBeGreaterThan(0);
       } else expect(kl).toBeLessThan(policy === "full-q4" ? 1 : 0.01);
     }
-    await expect(evaluate({ whole: model, quantised: new Map() }, { ...options(), cells })).rejects.toThrow(
+    await expect(resultsFor({ whole: model, quantised: new Map() }, { ...options(), cells })).rejects.toThrow(
       "its cache in q8",
     );
   });
 
   test("meets the targets, and goes on from what was saved", async () => {
-    const first = await evaluate({ whole: model, quantised: new Map() }, options());
+    const first = await resultsFor({ whole: model, quantised: new Map() }, options());
     for (const { policy, bytes, fullBytes, low, score, high } of first) {
       if (policy !== "full") expect(bytes).toBeLessThanOrEqual(0.5 * fullBytes);
       expect(low).toBeLessThanOrEqual(score);
       expect(high).toBeGreaterThanOrEqual(score);
     }
     const path = join(dir, "answers.jsonl");
-    await evaluate(
+    await resultsFor(
       { whole: model, quantised: new Map() },
       { ...options(), samples: 1, saved: await SavedAnswers.open(path, "settings") },
     );
     // As if it had been interrupted in the middle of a line.
     await writeFile(path, `${await readFile(path, "utf8")}{"task": "needle", "asked"`);
     let answered = 0;
-    const again = await evaluate(
+    const again = await resultsFor(
       { whole: model, quantised: new Map() },
       {
         ...options(),
@@ -165,7 +169,7 @@ describe("an evaluation", () => {
     let seen = 0;
     const third = { ...options(), saved: await SavedAnswers.open(path, "settings"), samples: 2 };
     const put = vi.spyOn(third.saved, "put");
-    expect(await evaluate({ whole: model, quantised: new Map() }, { ...third, onProgress: () => seen++ })).toEqual(
+    expect(await resultsFor({ whole: model, quantised: new Map() }, { ...third, onProgress: () => seen++ })).toEqual(
       first,
     );
     expect(put).not.toHaveBeenCalled();
@@ -178,8 +182,8 @@ describe("an evaluation", () => {
     };
     const saved = await SavedAnswers.open(path, "settings");
     const asked = vi.spyOn(saved, "put");
-    expect(await evaluate({ whole: model, quantised: new Map() }, { ...longer, saved })).toEqual(
-      await evaluate({ whole: model, quantised: new Map() }, longer),
+    expect(await resultsFor({ whole: model, quantised: new Map() }, { ...longer, saved })).toEqual(
+      await resultsFor({ whole: model, quantised: new Map() }, longer),
     );
     expect(asked.mock.calls.map(([, { sample }, outcomes]) => [sample, outcomes.map(([id]) => id)])).toEqual(
       ["needle", "story"].flatMap(() => [

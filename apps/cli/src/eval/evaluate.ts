@@ -9,6 +9,7 @@ import type { SavedAnswers } from "./saved-answers";
 import { exampleSeed } from "./seeds";
 import type { Grading, Task } from "./tasks/task";
 import { TASKS } from "./tasks/tasks";
+import { versusOf, type Versus } from "./versus";
 import { Draw } from "./world/draw";
 
 export interface EvaluateOptions {
@@ -25,9 +26,18 @@ export interface EvaluateOptions {
   readonly tokens: number;
   readonly kind: "held-out" | "calibration";
   readonly seen: boolean;
+  /** A policy that is compared with each of the others. Default: adaptive. */
+  readonly versus?: string | undefined;
   readonly saved: SavedAnswers | null;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** What an evaluation found. */
+export interface Evaluation {
+  readonly results: readonly EvalResult[];
+  /** One policy beside the others; null where there is nothing to compare. */
+  readonly versus: Versus | null;
 }
 
 /** What samples are asked of. */
@@ -46,7 +56,7 @@ interface Asking {
  *
  * @throws WinnowError `aborted`
  */
-export async function evaluate(models: Models, options: EvaluateOptions): Promise<readonly EvalResult[]> {
+export async function evaluate(models: Models, options: EvaluateOptions): Promise<Evaluation> {
   const { cells, saved } = options;
   const all = [
     ...options.tasks.map((task) => ofTask(models, task, options)),
@@ -63,7 +73,10 @@ export async function evaluate(models: Models, options: EvaluateOptions): Promis
     }
     answered.push(samples);
   }
-  return resultsOf(all, cells, answered);
+  return {
+    results: resultsOf(all, cells, answered),
+    versus: versusOf(options.versus ?? "adaptive", all, cells, answered),
+  };
 }
 
 /** Ask what is not known yet: the full cache always, where anything is, for others are compared with it. */

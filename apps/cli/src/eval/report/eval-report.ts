@@ -1,5 +1,6 @@
 import type { FirstToken } from "../first-token";
 import type { EvalResult } from "../results";
+import type { Versus } from "../versus";
 
 /** Everything that an evaluation found. */
 export interface EvalReport {
@@ -11,6 +12,8 @@ export interface EvalReport {
   /** The most tokens of a context. */
   readonly tokens: number;
   readonly results: readonly EvalResult[];
+  /** One policy beside the others; null where there is nothing to compare. */
+  readonly versus: Versus | null;
   /** How long policies take before an answer begins; empty where it was not asked for. */
   readonly firstToken: readonly FirstToken[];
 }

@@ -2,6 +2,7 @@ import { escapeMarkup } from "@winnow/profiler";
 
 import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
 import { headMap } from "./head-map";
+import { versusText } from "./versus-text";
 import { strokeOf, taskPlot } from "./plot";
 import { limitName, limited, limitsOf, sameLimit, type Limit } from "../limit";
 import type { EvalResult } from "../results";
@@ -43,7 +44,7 @@ export function evalHtml(report: EvalReport): string {
 <p>${asked} Contexts of at most ${report.tokens} tokens, seed ${report.seed}, on ${escapeMarkup(report.backend)}. Bytes are those of the kept slots and their columns, keys and values counted in f16.</p>
 <ul class="legend">${legend.join("")}</ul>
 ${tasks.join("\n")}
-${firstTokens(report)}<h2>What heads keep</h2>
+${versusSection(report)}${firstTokens(report)}<h2>What heads keep</h2>
 <p class="note">The share of the prompt that each KV head keeps, a mean over all samples of all tasks: a row a layer, a column a head.</p>
 <div class="maps">${headMaps(report).join("")}</div>
 <h2>Right with the full cache, wrong without</h2>
@@ -78,6 +79,13 @@ function cell(result: EvalResult | undefined, results: readonly EvalResult[]): s
   const isBest = result.target !== null && result.score >= Math.max(...rivals.map(({ score }) => score));
   const title = `${percent(result.low)} to ${percent(result.high)}; KL ${result.kl.toFixed(3)}; ${percent(result.agreement)} of first choices; ${percent(result.bytes / result.fullBytes)} of the bytes`;
   return `<td${isBest ? ' class="best"' : ""} title="${escapeMarkup(title)}">${percent(result.score)}${differs(result) ? "*" : ""}</td>`;
+}
+
+function versusSection({ versus }: EvalReport): string {
+  if (versus === null) return "";
+  return `<h2>${escapeMarkup(versus.policy)} against the others</h2>
+<p style="white-space:pre-line">${escapeMarkup(versusText(versus))}.</p>
+`;
 }
 
 function firstTokens({ firstToken }: EvalReport): string {

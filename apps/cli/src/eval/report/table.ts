@@ -1,6 +1,7 @@
 import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
 import { limitName, limitsOf, sameLimit, type Limit } from "../limit";
 import type { EvalResult } from "../results";
+import { versusText } from "./versus-text";
 
 /** A table for terminals: a block a task, a line a policy, a column a limit; `*` marks what differs from the full cache. */
 export function evalTable(report: EvalReport): string {
@@ -20,7 +21,8 @@ export function evalTable(report: EvalReport): string {
   }
   const asked = report.question === "seen" ? "question seen" : "question not seen";
   const foot = `scores in %, ${asked} before the cut; own and T: what a policy keeps by itself or for a recovery of T, with its bytes; * differs from the full cache (95 %, corrected by Holm)`;
-  return `${blocks.join("\n")}\n${foot}\n`;
+  const versus = report.versus === null ? "" : `${versusText(report.versus)}\n`;
+  return `${blocks.join("\n")}\n${foot}\n${versus}`;
 }
 
 /** A line a policy, the full cache apart, and a column a limit. */
