@@ -204,10 +204,10 @@ describe("something else is wrong: one line, exit code 1", () => {
   });
 
   test("a type of cache that there is not", async () => {
-    const outcome = await winnow(["run", "--model", DEMO, ...HELLO, "--kv-type", "q4"]);
+    const outcome = await winnow(["run", "--model", DEMO, ...HELLO, "--kv-type", "q5"]);
     expect(outcome.code).toBe(2);
     expectOneLine(outcome);
-    expect(outcome.stderr).toMatch(/f32, f16, q8/);
+    expect(outcome.stderr).toMatch(/f32, f16, q8, q4/);
   });
 
   test("an estimate for a page that no cache has", async () => {
