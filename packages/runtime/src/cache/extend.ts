@@ -38,7 +38,8 @@ export async function extend(
   options: ReadOptions,
 ): Promise<ExtendReport> {
   const decision = cutDecision(sequence, ids.length);
-  const wanted = decision.measures ? sequence.policy.rows : "prompt";
+  const profiles = decision.kind !== "given" && decision.kind !== "carryOn";
+  const wanted = profiles ? sequence.policy.rows : "prompt";
   const room = sequence.engine.context - sequence.tokens.length - ids.length;
   const chunks = wanted === "probe" && probe !== null ? probeChunks(probe, room) : [];
   const probeRows = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
@@ -50,7 +51,7 @@ export async function extend(
     () => cutFor(new CutJudge(sequence, decision, profiled), ids.length),
     options,
   );
-  const rows = decision.measures ? { source: profiled.source, note: profiled.note } : { source: "none", note: null };
+  const rows = profiles ? { source: profiled.source, note: profiled.note } : { source: "none", note: null };
   return { rows, profileMs: report.profileMs };
 }
 

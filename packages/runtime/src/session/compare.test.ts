@@ -18,6 +18,7 @@ const WAYS = [
   { policy: "adaptive", target: 0.5 },
   { policy: "heavy-hitter", target: 0.5, interval: 7 },
   { policy: "snapkv", target: 0.6 },
+  { policy: "kvzip", target: 0.5 },
 ];
 
 describe.each(backends)("a comparison on %s", (name) => {
