@@ -35,6 +35,16 @@ export function fitsKvType(kvType: KvType, headDim: number): boolean {
   return headDim % stepOf(kvType) === 0;
 }
 
+/** @throws WinnowError with this code for heads that do not allow the type. */
+export function expectKvType(kvType: KvType, headDim: number, code: "dtype" | "usage"): void {
+  if (fitsKvType(kvType, headDim)) return;
+  const step = stepOf(kvType) === 4 ? "four" : String(stepOf(kvType));
+  throw new WinnowError(
+    code,
+    `a cache in ${kvType} needs heads whose size is a multiple of ${step}, and these have ${headDim} elements; use f32`,
+  );
+}
+
 /** How a slab holds the key of a slot, or its value: a row. */
 export interface KvRow {
   readonly dtype: PlainType;
@@ -48,13 +58,7 @@ export interface KvRow {
  * @example kvRow("q4", 64) // { dtype: "u32", width: 10 }
  */
 export function kvRow(kvType: KvType, headDim: number): KvRow {
-  if (!fitsKvType(kvType, headDim)) {
-    const step = stepOf(kvType) === 4 ? "four" : String(stepOf(kvType));
-    throw new WinnowError(
-      "dtype",
-      `a cache in ${kvType} needs heads whose size is a multiple of ${step}, and these have ${headDim} elements; use f32`,
-    );
-  }
+  expectKvType(kvType, headDim, "dtype");
   if (!isQuantisedKv(kvType)) return { dtype: kvType, width: headDim };
   const { bits, group } = QUANTISED_KV_FORMS[kvType];
   return { dtype: "u32", width: (headDim * bits) / 32 + headDim / (group ?? headDim) };

@@ -22,10 +22,7 @@ const bits = new DataView(new ArrayBuffer(4));
  * @example quantiseRows("q8", Float32Array.of(127, -1, 0, 63.6), 4) // [0x4000ff7f, 0x3f800000]
  */
 export function quantiseRows(kvType: QuantisedKvType, values: Float32Array, headDim: number): Uint32Array {
-  const { width } = kvRow(kvType, headDim);
-  const { bits: size, most } = QUANTISED_KV_FORMS[kvType];
-  const group = QUANTISED_KV_FORMS[kvType].group ?? headDim;
-  const perWord = 32 / size;
+  const { width, size, most, group, perWord } = layoutOf(kvType, headDim);
   const rows = values.length / headDim;
   const words = new Uint32Array(rows * width);
   for (let row = 0; row < rows; row++) {
@@ -56,10 +53,7 @@ export function quantiseRows(kvType: QuantisedKvType, values: Float32Array, head
  * @throws WinnowError `dtype` for heads that do not allow the type.
  */
 export function dequantiseRows(kvType: QuantisedKvType, words: Uint32Array, headDim: number): Float32Array {
-  const { width } = kvRow(kvType, headDim);
-  const { bits: size } = QUANTISED_KV_FORMS[kvType];
-  const group = QUANTISED_KV_FORMS[kvType].group ?? headDim;
-  const perWord = 32 / size;
+  const { width, size, group, perWord } = layoutOf(kvType, headDim);
   const rows = words.length / width;
   const values = new Float32Array(rows * headDim);
   for (let row = 0; row < rows; row++) {
@@ -73,6 +67,12 @@ export function dequantiseRows(kvType: QuantisedKvType, words: Uint32Array, head
     }
   }
   return values;
+}
+
+/** Words of a row, bits of a whole number and the greatest of them, elements that share a scale, elements of a word. */
+function layoutOf(kvType: QuantisedKvType, headDim: number) {
+  const { bits: size, most, group } = QUANTISED_KV_FORMS[kvType];
+  return { width: kvRow(kvType, headDim).width, size, most, group: group ?? headDim, perWord: 32 / size };
 }
 
 /** The scale of a group whose greatest magnitude is `greatest`. */

@@ -1,8 +1,8 @@
 import {
   WinnowError,
   createCpuBackend,
+  expectKvType,
   fitsKvType,
-  kvRow,
   type Backend,
   type KvType,
   type SamplingParams,
@@ -224,10 +224,6 @@ function resolveKvType(asked: KvType | undefined, backend: Backend, headDim: num
   if (asked === "f16" && backend.name === "cpu") {
     throw new WinnowError("usage", "a cache in f16 needs WebGPU; the CPU backend stores f32, q8 and q4");
   }
-  try {
-    kvRow(asked, headDim);
-  } catch (cause) {
-    throw new WinnowError("usage", cause instanceof Error ? cause.message : String(cause), { cause });
-  }
+  expectKvType(asked, headDim, "usage");
   return asked;
 }

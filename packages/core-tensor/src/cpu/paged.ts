@@ -22,6 +22,10 @@ export class PagedReader extends ColumnReader {
   readonly lengths: Uint32Array;
   /** By page: keys, then values, of quantised pages that were read. */
   readonly #read = new Map<number, Float32Array>();
+  /** How rows are quantised; null where they are not. */
+  readonly #quantised: QuantisedKvType | null;
+  /** Elements of a row. */
+  readonly #width: number;
   readonly #table: Uint32Array;
   readonly #tableWidth: number;
 
@@ -36,6 +40,8 @@ export class PagedReader extends ColumnReader {
       table: u32Rows("paged", "column table", kv.columnTable),
       tableWidth: kv.columnTable.tensor.shape[2] ?? 0,
     });
+    this.#quantised = quantisedTypeOf(kv.slabs, headDim);
+    this.#width = this.#quantised === null ? headDim : kvRow(this.#quantised, headDim).width;
     this.lengths = u32Of(kv.lengths);
     this.#table = u32Of(kv.table);
     this.#tableWidth = kv.table.shape[1] ?? 0;
@@ -56,7 +62,7 @@ export class PagedReader extends ColumnReader {
   slot(head: number, slot: number): { readonly slab: Float32Array; readonly k: number; readonly v: number } {
     const { pageSlots, pagesPerSlab } = this.kv;
     const { page, slab } = this.#page(head, slot);
-    const quantised = this.#quantised(slab);
+    const quantised = this.#quantised;
     const first = quantised === null ? (page % pagesPerSlab) * 2 * pageSlots : 0;
     const k = (first + (slot % pageSlots)) * this.headDim;
     return {
@@ -70,10 +76,10 @@ export class PagedReader extends ColumnReader {
   put(head: number, slot: number, keys: Float32Array, kAt: number, values: Float32Array, vAt: number): void {
     const { headDim } = this;
     const { page, slab } = this.#page(head, slot);
-    const [k, v] = this.#rows(page, slot, slab);
+    const [k, v] = this.#rows(page, slot);
     const key = keys.subarray(kAt, kAt + headDim);
     const value = values.subarray(vAt, vAt + headDim);
-    const quantised = this.#quantised(slab);
+    const quantised = this.#quantised;
     if (quantised === null) {
       f32Of(slab).set(key, k);
       f32Of(slab).set(value, v);
@@ -88,11 +94,11 @@ export class PagedReader extends ColumnReader {
   move(head: number, from: number, to: number): void {
     const source = this.#page(head, from);
     const target = this.#page(head, to);
-    const [fromK, fromV] = this.#rows(source.page, from, source.slab);
-    const [toK, toV] = this.#rows(target.page, to, target.slab);
-    const width = this.#width(source.slab);
+    const [fromK, fromV] = this.#rows(source.page, from);
+    const [toK, toV] = this.#rows(target.page, to);
+    const width = this.#width;
     const [read, written] =
-      source.slab.dtype === "u32" ? [u32Of(source.slab), u32Of(target.slab)] : [f32Of(source.slab), f32Of(target.slab)];
+      this.#quantised !== null ? [u32Of(source.slab), u32Of(target.slab)] : [f32Of(source.slab), f32Of(target.slab)];
     written.set(read.subarray(fromK, fromK + width), toK);
     written.set(read.subarray(fromV, fromV + width), toV);
     this.#read.delete(target.page);
@@ -105,36 +111,30 @@ export class PagedReader extends ColumnReader {
   }
 
   /** Elements of a slab before a slot's key and value. */
-  #rows(page: number, slot: number, slab: DeviceTensor): readonly [k: number, v: number] {
+  #rows(page: number, slot: number): readonly [k: number, v: number] {
     const { pageSlots, pagesPerSlab } = this.kv;
-    const width = this.#width(slab);
-    const k = ((page % pagesPerSlab) * 2 * pageSlots + (slot % pageSlots)) * width;
-    return [k, k + pageSlots * width];
-  }
-
-  /** Elements of a row. */
-  #width(slab: DeviceTensor): number {
-    const quantised = this.#quantised(slab);
-    return quantised === null ? this.headDim : kvRow(quantised, this.headDim).width;
-  }
-
-  /** How a slab's rows are quantised; null where they are not. */
-  #quantised({ dtype, shape }: DeviceTensor): QuantisedKvType | null {
-    if (dtype !== "u32") return null;
-    const kvType = kvTypeOfRow({ dtype, width: shape.at(-1) ?? 0 }, this.headDim);
-    return isQuantisedKv(kvType) ? kvType : null;
+    const k = ((page % pagesPerSlab) * 2 * pageSlots + (slot % pageSlots)) * this.#width;
+    return [k, k + pageSlots * this.#width];
   }
 
   #decoded(page: number, slab: DeviceTensor, quantised: QuantisedKvType): Float32Array {
     const known = this.#read.get(page);
     if (known !== undefined) return known;
     const { pageSlots } = this.kv;
-    const [start] = this.#rows(page, 0, slab);
-    const words = u32Of(slab).subarray(start, start + 2 * pageSlots * this.#width(slab));
+    const [start] = this.#rows(page, 0);
+    const words = u32Of(slab).subarray(start, start + 2 * pageSlots * this.#width);
     const decoded = dequantiseRows(quantised, words, this.headDim);
     this.#read.set(page, decoded);
     return decoded;
   }
+}
+
+/** All slabs of a cache are alike. */
+function quantisedTypeOf(slabs: readonly (DeviceTensor | null)[], headDim: number): QuantisedKvType | null {
+  const slab = slabs.find((one) => one !== null) ?? null;
+  if (slab?.dtype !== "u32") return null;
+  const kvType = kvTypeOfRow({ dtype: slab.dtype, width: slab.shape.at(-1) ?? 0 }, headDim);
+  return isQuantisedKv(kvType) ? kvType : null;
 }
 
 function slabOf(slabs: readonly (DeviceTensor | null)[], number: number, page: number): DeviceTensor {

@@ -109,6 +109,20 @@ function expectQuantised(
   });
 }
 
+/** Both halves of a cache's first slots. */
+async function expectStored(
+  fixture: Fixture,
+  cache: PagedKv,
+  { kvType, headDim }: { readonly kvType: QuantisedKvType; readonly headDim: number },
+  slots: readonly { readonly key: readonly number[]; readonly value: readonly number[] }[],
+): Promise<void> {
+  const of = { headDim, slots: slots.length };
+  const keys = slots.map(({ key }) => key);
+  const values = slots.map(({ value }) => value);
+  expectQuantised(kvType, await stored(fixture, cache, kvType, { part: 0, ...of }), keys);
+  expectQuantised(kvType, await stored(fixture, cache, kvType, { part: 1, ...of }), values);
+}
+
 const kinds = ["random", "zeros", "extremes", "one", "tiny", "subnormal", "large"] as const;
 
 function vectorOf(kind: (typeof kinds)[number], headDim: number, seed: number): number[] {
@@ -185,16 +199,7 @@ describeOnDevices("quantised rows", (context) => {
           into: { kind: "pages", paged: cache, positions: rows(fixture.u32([count])) },
         });
         expect(await fixture.read(cache.lengths)).toEqual([count]);
-        expectQuantised(
-          kvType,
-          await stored(fixture, cache, kvType, { part: 0, headDim, slots: count }),
-          slots.map(({ key }) => key),
-        );
-        expectQuantised(
-          kvType,
-          await stored(fixture, cache, kvType, { part: 1, headDim, slots: count }),
-          slots.map(({ value }) => value),
-        );
+        await expectStored(fixture, cache, made.form, slots);
       }),
       { numRuns: 16 },
     );
@@ -234,16 +239,7 @@ describeOnDevices("quantised rows", (context) => {
           firstRow: 0,
         });
         const left = slots.filter((_, i) => kept[i]);
-        expectQuantised(
-          kvType,
-          await stored(fixture, cache, kvType, { part: 0, headDim, slots: left.length }),
-          left.map(({ key }) => key),
-        );
-        expectQuantised(
-          kvType,
-          await stored(fixture, cache, kvType, { part: 1, headDim, slots: left.length }),
-          left.map(({ value }) => value),
-        );
+        await expectStored(fixture, cache, made.form, left);
       }),
       { numRuns: 16 },
     );
