@@ -203,6 +203,17 @@ describe("something else is wrong: one line, exit code 1", () => {
     expect(outcome.stderr).toContain("a cache in f16 needs WebGPU");
   });
 
+  test.each([
+    ["eval", ["--versus", "adaptve"], /"adaptve" is not among the policies; expected one of full, snapkv/],
+    ["eval", ["--targets", "T=120%"], /--targets.*T=120%/],
+    ["retrieval", ["--policies", "adaptive@q4"], /slots are counted here and not bits/],
+  ] as const)("%s %s", async (command, mistake, message) => {
+    const outcome = await winnow([command, "--model", DEMO, "--policies", "snapkv", "--samples", "1", ...mistake]);
+    expect(outcome.code).toBe(2);
+    expectOneLine(outcome);
+    expect(outcome.stderr).toMatch(message);
+  });
+
   test("a type of cache that there is not", async () => {
     const outcome = await winnow(["run", "--model", DEMO, ...HELLO, "--kv-type", "q5"]);
     expect(outcome.code).toBe(2);

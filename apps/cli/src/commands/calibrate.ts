@@ -1,15 +1,15 @@
-import type { Expr } from "@winnow/core-tensor";
+import { WinnowError, type Expr } from "@winnow/core-tensor";
 import { formatScore, parseScore } from "@winnow/kv-policies";
 import { formatPlan } from "@winnow/profiler";
 import { idsPart } from "@winnow/runtime";
 import { Command, Option } from "commander";
 
 import { calibrate, type Calibration } from "../eval/calibrate";
+import { drawExample } from "../eval/draw-example";
 import { exampleTokens } from "../eval/example-tokens";
 import { exampleSeed } from "../eval/seeds";
 import { TASKS } from "../eval/tasks/tasks";
 import { readTexts } from "../eval/texts";
-import { Draw } from "../eval/world/draw";
 import { abortOnInterrupt } from "../interrupt";
 import { openModel, withModel, type ModelFlags } from "../options/model";
 import { share, whole } from "../options/numbers";
@@ -90,10 +90,9 @@ function documentOf(
   document: number,
 ): ReturnType<typeof exampleTokens>["prompt"] {
   const tasks = TASKS.filter(({ name }) => name !== "story");
-  const task = tasks[document % tasks.length] ?? TASKS[0];
-  const size = { tokens, count: (text: string) => model.tokenizer.encode(text, { addSpecial: false }).length };
-  const draw = new Draw(exampleSeed(seed, 31, document, "calibration"));
-  const example = task?.example(draw, size) ?? { system: null, context: "", turns: [] };
+  const task = tasks[document % tasks.length];
+  if (task === undefined) throw new WinnowError("range", "there is no task to draw a document of");
+  const example = drawExample(model, task, exampleSeed(seed, 31, document, "calibration"), tokens);
   return exampleTokens(model, example, false).prompt;
 }
 

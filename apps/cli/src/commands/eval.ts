@@ -6,6 +6,7 @@ import { Command, Option } from "commander";
 
 import { cellsOf, DEFAULT_POLICIES, planCells, type Cell } from "../eval/cells";
 import { digestOf } from "../eval/digest";
+import { drawExample } from "../eval/draw-example";
 import { evalHtml } from "../eval/report/html";
 import type { EvalReport } from "../eval/report/eval-report";
 import { evalTable } from "../eval/report/table";
@@ -20,30 +21,26 @@ import type { Limit } from "../eval/limit";
 import { SavedAnswers } from "../eval/saved-answers";
 import type { Task } from "../eval/tasks/task";
 import { tasksOf } from "../eval/tasks/tasks";
-import { Draw } from "../eval/world/draw";
 import { abortOnInterrupt } from "../interrupt";
 import { loadPlugins, readPlan, readText } from "../options/cache";
+import { withExamples, type ExampleFlags } from "../options/examples";
 import { openModel, withModel, type ModelFlags } from "../options/model";
 import { collect, limits, whole } from "../options/numbers";
 import { outputFile } from "../output/output-file";
 import { progressBar } from "../output/progress";
 import { printJson } from "../output/result";
 
-interface EvalFlags extends ModelFlags {
+interface EvalFlags extends ModelFlags, ExampleFlags {
   readonly tasks: string;
   readonly policies: string;
   readonly targets: readonly Limit[];
   readonly samples: number;
-  readonly seed: number;
-  readonly question: "seen" | "unseen";
-  readonly tokens: number;
   readonly calibration?: boolean;
-  readonly plugin: readonly string[];
   readonly plan: readonly string[];
   readonly file: readonly string[];
   readonly maxTokens: number;
   readonly time: number;
-  readonly versus: string;
+  readonly versus?: string;
   readonly save?: string;
   readonly html?: string;
 }
@@ -57,9 +54,10 @@ Examples:
   winnow eval --model models/demo --tasks all --samples 200 --save answers.jsonl --html report.html`;
 
 export function evalCommand(): Command {
-  return withModel(
-    new Command("eval").description("Answer questions under many policies, and compare them with the full cache."),
-  )
+  const command = new Command("eval").description(
+    "Answer questions under many policies, and compare them with the full cache.",
+  );
+  return withExamples(withModel(command))
     .option("--tasks <names>", "all, none, or some of needle,keys,rows,hops,second,instructions,story,ppl", "all")
     .option(
       "--policies <names>",
@@ -82,17 +80,12 @@ export function evalCommand(): Command {
     )
     .option("--max-tokens <n>", "the most tokens of an answer to a file's question", whole(1), 64)
     .option("--time <n>", "time the first token of so many prompts under every policy", whole(0), 0)
-    .option("--versus <policy>", "a policy that is compared with each of the others at the same target", "adaptive")
-    .option("--samples <n>", "examples of each task", whole(1), 50)
-    .option("--seed <n>", "what the examples are drawn from", whole(0), 1)
-    .addOption(
-      new Option("--question <when>", "whether the question is read before the cut")
-        .choices(["seen", "unseen"])
-        .default("unseen"),
+    .option(
+      "--versus <policy>",
+      "one of them, to be compared with each of the others at the same target (default: adaptive)",
     )
-    .option("--tokens <n>", "the most tokens of a context", whole(16), 256)
+    .option("--samples <n>", "examples of each task", whole(1), 50)
     .option("--calibration", "draw examples that are never held out, for tuning")
-    .option("--plugin <file>", "a module of policies, statistics or strategies; may be repeated", collect, [])
     .option("--plan <file>", "a plan to compare, of winnow calibrate or profile; may be repeated", collect, [])
     .option("--save <file>", "keep every answer there, and go on from it where a run was interrupted")
     .option("--html <file>", "write everything as one page with plots")
@@ -107,6 +100,10 @@ async function run(flags: EvalFlags): Promise<void> {
   const registry = await loadPlugins(flags.plugin);
   const plans = await Promise.all(flags.plan.map(async (file) => [basename(file), await readPlan(file)] as const));
   const cells = [...cellsOf(flags.policies, flags.targets, registry), ...planCells(plans)];
+  if (flags.versus !== undefined && !cells.some(({ policy }) => policy === flags.versus)) {
+    const names = [...new Set(cells.map(({ policy }) => policy))].join(", ");
+    throw new WinnowError("usage", `--versus "${flags.versus}" is not among the policies; expected one of ${names}`);
+  }
   expectDistinct(
     [...tasks, ...files].map(({ name }) => name),
     "--file: two tasks",
@@ -206,10 +203,11 @@ function timedPrompts(
   { time, seed, tokens, question }: EvalFlags,
 ): readonly PromptPart[] {
   const [task] = tasks;
-  const size = { tokens, count: (text: string) => model.tokenizer.encode(text, { addSpecial: false }).length };
   const examples =
     task === undefined
       ? (files[0]?.examples ?? []).map((one) => ({ ...one, system: null, turns: [{ ...one, answer: "" }] }))
-      : Array.from({ length: time }, (_, i) => task.example(new Draw(exampleSeed(seed, 30, i, "calibration")), size));
+      : Array.from({ length: time }, (_, i) =>
+          drawExample(model, task, exampleSeed(seed, 30, i, "calibration"), tokens),
+        );
   return examples.slice(0, time).map((example) => exampleTokens(model, example, question === "seen").prompt);
 }

@@ -1,33 +1,31 @@
+import { WinnowError } from "@winnow/core-tensor";
 import { formatPlan } from "@winnow/profiler";
 import { parsePolicy } from "@winnow/kv-policies";
 import { Command, Option } from "commander";
 
 import { cellsOf } from "../eval/cells";
+import { drawExample } from "../eval/draw-example";
 import { limited, type Limit } from "../eval/limit";
 import { measureRetrieval, type Retrieval } from "../eval/retrieval";
 import { byRetrieval, meanOver, planAround, type Head } from "../eval/retrieval-heads";
-import type { Shares } from "../eval/report/head-grid";
 import { retrievalSvg } from "../eval/report/retrieval-svg";
 import { exampleSeed } from "../eval/seeds";
+import type { Shares } from "../eval/shares";
 import { TASKS, tasksOf } from "../eval/tasks/tasks";
-import { Draw } from "../eval/world/draw";
 import { abortOnInterrupt } from "../interrupt";
 import { loadPlugins } from "../options/cache";
+import { withExamples, type ExampleFlags } from "../options/examples";
 import { openModel, withModel, type ModelFlags } from "../options/model";
-import { collect, limits, whole } from "../options/numbers";
+import { limits, whole } from "../options/numbers";
 import { outputFile } from "../output/output-file";
 import { progressBar } from "../output/progress";
 import { printJson } from "../output/result";
 
-interface RetrievalFlags extends ModelFlags {
+interface RetrievalFlags extends ModelFlags, ExampleFlags {
   readonly tasks: string;
   readonly policies: string;
   readonly targets: readonly Limit[];
   readonly samples: number;
-  readonly seed: number;
-  readonly question: "seen" | "unseen";
-  readonly tokens: number;
-  readonly plugin: readonly string[];
   readonly heads?: number;
   readonly svg?: string;
   readonly plan?: string;
@@ -42,11 +40,10 @@ Examples:
   winnow eval --model models/demo --tasks needle --policies full --plan lookup.json`;
 
 export function retrievalCommand(): Command {
-  return withModel(
-    new Command("retrieval").description(
-      "Show which heads look answers up in the prompt, and whether policies leave the answers to them.",
-    ),
-  )
+  const command = new Command("retrieval").description(
+    "Show which heads look answers up in the prompt, and whether policies leave the answers to them.",
+  );
+  return withExamples(withModel(command))
     .option("--tasks <names>", "tasks whose answers stand in their documents", "needle,keys")
     .option("--policies <names>", "policies to compare, separated by commas", "fastgen,heavy-hitter,snapkv,adaptive")
     .addOption(
@@ -55,14 +52,6 @@ export function retrievalCommand(): Command {
         .default(limits("50%"), "50%"),
     )
     .option("--samples <n>", "examples of each task, none of them held out", whole(1), 25)
-    .option("--seed <n>", "what the examples are drawn from", whole(0), 1)
-    .addOption(
-      new Option("--question <when>", "whether the question is read before the cut")
-        .choices(["seen", "unseen"])
-        .default("unseen"),
-    )
-    .option("--tokens <n>", "the most tokens of a context", whole(16), 256)
-    .option("--plugin <file>", "a module of policies, statistics or strategies; may be repeated", collect, [])
     .option("--heads <n>", "how many KV heads count as those that look up (default: a quarter)", whole(1))
     .option("--svg <file>", "write heat maps as a picture")
     .option("--plan <file>", "write a plan that leaves these heads whole and cuts the others (DuoAttention)")
@@ -83,19 +72,23 @@ export function retrievalCommand(): Command {
 async function run(flags: RetrievalFlags): Promise<void> {
   const tasks = tasksOf(flags.tasks);
   const registry = await loadPlugins(flags.plugin);
-  const cells = cellsOf(flags.policies, flags.targets, registry).filter(
-    ({ policy, kvType }) => policy !== "full" && kvType === null,
-  );
+  const cells = cellsOf(flags.policies, flags.targets, registry).filter(({ policy }) => policy !== "full");
+  const quantised = cells.find(({ kvType }) => kvType !== null);
+  if (quantised !== undefined) {
+    throw new WinnowError(
+      "usage",
+      `--policies "${quantised.policy}": slots are counted here and not bits; name the policy without its cache's type`,
+    );
+  }
   const others = parsePolicy(flags.others, registry).text;
   const svg = flags.svg === undefined ? null : await outputFile(flags.svg, "--svg");
   const plan = flags.plan === undefined ? null : await outputFile(flags.plan, "--plan");
   const { signal, stop } = abortOnInterrupt();
   using model = await openModel(flags, signal);
   const { seed, tokens, samples } = flags;
-  const size = { tokens, count: (text: string) => model.tokenizer.encode(text, { addSpecial: false }).length };
   const examples = tasks.flatMap((task) =>
     Array.from({ length: samples }, (_, i) =>
-      task.example(new Draw(exampleSeed(seed, TASKS.indexOf(task), i, "calibration")), size),
+      drawExample(model, task, exampleSeed(seed, TASKS.indexOf(task), i, "calibration"), tokens),
     ),
   );
   const bar = progressBar("looking up", flags.json === true);

@@ -4,9 +4,7 @@ import type { HeadPlan } from "@winnow/profiler";
 import { Comparison, type Model, type PromptPart } from "@winnow/runtime";
 
 import { throwIfInterrupted } from "../interrupt";
-
-/** A plan's shares, by layer and KV head. */
-type Shares = readonly (readonly number[])[];
+import { meanShares, type Shares } from "./shares";
 
 export interface Calibration {
   readonly plan: Omit<HeadPlan, "format" | "version">;
@@ -54,14 +52,11 @@ export async function calibrate(
     found.push(kept.map((heads) => heads.map((slots) => slots / text.ids.length)));
     options.onProgress?.(++done, total);
   }
-  const over = (of: (shares: Shares, l: number, h: number) => number): Shares =>
-    (found[0] ?? []).map((heads, l) =>
-      heads.map((_, h) => found.reduce((sum, shares) => sum + of(shares, l, h), 0) / found.length),
-    );
-  const shares = over((of, l, h) => of[l]?.[h] ?? 0);
-  const deviations = over((of, l, h) => ((of[l]?.[h] ?? 0) - (shares[l]?.[h] ?? 0)) ** 2).map((heads) =>
-    heads.map(Math.sqrt),
+  const shares = meanShares(found);
+  const squares = found.map((of) =>
+    of.map((heads, l) => heads.map((share, h) => (share - (shares[l]?.[h] ?? 0)) ** 2)),
   );
+  const deviations = meanShares(squares).map((heads) => heads.map(Math.sqrt));
   let scale = 1;
   let plan = planOf(model, shares, scale, options);
   let kept = 1;

@@ -45,7 +45,7 @@ test("a policy's cache can be of fewer bits", () => {
     ["adaptive@q8", "q8", "adaptive"],
     ["top(mass, 30%) | recent(8)@q4", "q4", "top(mass, 30%) | recent(8)"],
   ]);
-  expect(() => lines("adaptive@q5", "50%")).toThrow("@");
+  expect(() => lines("adaptive@q5", "50%")).toThrow('"adaptive@q5": a cache in q5; expected q8 or q4');
 });
 
 test("what is no policy or no share is refused", () => {

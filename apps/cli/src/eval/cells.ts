@@ -1,4 +1,4 @@
-import { KV_TYPES, isQuantisedKv, type QuantisedKvType } from "@winnow/core-tensor";
+import { KV_TYPES, WinnowError, isQuantisedKv, type QuantisedKvType } from "@winnow/core-tensor";
 import { resolvePolicy, type PolicyRegistry } from "@winnow/kv-policies";
 import type { HeadPlan } from "@winnow/profiler";
 import type { SessionOptions } from "@winnow/runtime";
@@ -60,10 +60,18 @@ export function planCells(files: readonly (readonly [name: string, plan: HeadPla
   });
 }
 
+/** @throws WinnowError `usage` for a type that no cell can have. */
 function withoutType(policy: string): { readonly text: string; readonly kvType: QuantisedKvType | null } {
-  const at = policy.lastIndexOf("@");
-  const kvType = KV_TYPES.filter(isQuantisedKv).find((type) => at >= 0 && policy.slice(at + 1).trim() === type);
-  return kvType === undefined ? { text: policy, kvType: null } : { text: policy.slice(0, at).trim(), kvType };
+  const [, text, asked] = /^(.*)@(\w+)$/s.exec(policy) ?? [];
+  if (text === undefined) return { text: policy, kvType: null };
+  const types = KV_TYPES.filter(isQuantisedKv);
+  const kvType = types.find((type) => type === asked);
+  if (kvType === undefined)
+    throw new WinnowError(
+      "usage",
+      `"${policy}": a cache in ${asked ?? ""}; expected ${types.join(" or ")} behind the @`,
+    );
+  return { text: text.trim(), kvType };
 }
 
 function idOf(policy: string, { target, recovery }: Limit): string {

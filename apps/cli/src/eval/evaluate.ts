@@ -1,5 +1,6 @@
 import type { Cell } from "./cells";
 import { digestOf } from "./digest";
+import { drawExample } from "./draw-example";
 import { resultsOf, type AnsweredSample, type EvalResult } from "./results";
 import type { FileTask } from "./files/file-task";
 import type { Models } from "./every-cell";
@@ -10,7 +11,6 @@ import { exampleSeed } from "./seeds";
 import type { Grading, Task } from "./tasks/task";
 import { TASKS } from "./tasks/tasks";
 import { versusOf, type Versus } from "./versus";
-import { Draw } from "./world/draw";
 
 export interface EvaluateOptions {
   readonly tasks: readonly Task[];
@@ -99,15 +99,13 @@ async function answerOnce(
 
 function ofTask(models: Models, task: Task, options: EvaluateOptions): Asking {
   const { samples, seed, kind, tokens } = options;
-  const size = { tokens, count: (text: string) => models.whole.tokenizer.encode(text, { addSpecial: false }).length };
   return {
     name: task.name,
     grading: task.grading,
     key: task.name,
     samples,
     async ask(sample, cells) {
-      const draw = new Draw(exampleSeed(seed, TASKS.indexOf(task), sample, kind));
-      const example = task.example(draw, size);
+      const example = drawExample(models.whole, task, exampleSeed(seed, TASKS.indexOf(task), sample, kind), tokens);
       const { question = "", answer = "" } = example.turns.at(-1) ?? {};
       const outcomes = await runExample(models, example, task.grading, cells, options);
       return { asked: { sample, question, answer }, outcomes };

@@ -4,11 +4,12 @@ import { Comparison, type CutPrompt, type CutSize, type Model, type PromptPart }
 import { throwIfInterrupted } from "../interrupt";
 import type { Cell } from "./cells";
 import type { AnswerScore } from "./score";
+import type { Shares } from "./shares";
 
 /** What became of an example under one policy at one target. */
 export interface Outcome extends AnswerScore, CutSize {
   /** Kept slots of each layer's KV heads, as a share of the prompt. */
-  readonly shares: readonly (readonly number[])[];
+  readonly shares: Shares;
 }
 
 /** A model, and the same once more for each other way to store its cache that some cell has. */

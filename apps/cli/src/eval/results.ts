@@ -1,6 +1,7 @@
 import type { Cell } from "./cells";
 import type { Outcome } from "./every-cell";
 import { limitOf, type Limit } from "./limit";
+import { meanShares, type Shares } from "./shares";
 import { holm } from "./statistics/holm";
 import { pairedDifference } from "./statistics/paired";
 import { wilson } from "./statistics/wilson";
@@ -45,8 +46,8 @@ export type EvalResult = Limit & {
   readonly flipped: readonly Asked[];
   /** Of no difference from the full cache, corrected by Holm over the whole table; null for the full cache. */
   readonly p: number | null;
-  /** By layer and KV head: the share of the prompt's slots that is kept. */
-  readonly shares: readonly (readonly number[])[];
+  /** Of the prompt's slots, those that are kept. */
+  readonly shares: Shares;
 };
 
 /**
@@ -91,7 +92,6 @@ function resultOf(
     task.grading === "exact"
       ? samples.filter(({ outcomes }) => outcomes[0]?.score === 1 && outcomes[c]?.score === 0).map(({ asked }) => asked)
       : [];
-  const [first] = own;
   return {
     task: task.name,
     policy: cell.policy,
@@ -108,8 +108,6 @@ function resultOf(
     flips: flipped.length,
     flipped,
     p: difference?.p ?? null,
-    shares: (first?.shares ?? []).map((heads, l) =>
-      heads.map((_, h) => mean((outcome) => outcome.shares[l]?.[h] ?? 0)),
-    ),
+    shares: meanShares(own.map((outcome) => outcome.shares)),
   };
 }

@@ -1,6 +1,6 @@
 import type { HeadPlan, ModelFingerprint } from "@winnow/profiler";
 
-import type { Shares } from "./report/head-grid";
+import type { Shares } from "./shares";
 
 /** A KV head of a layer. */
 export interface Head {

@@ -6,7 +6,7 @@ import { throwIfInterrupted } from "../interrupt";
 import type { Cell } from "./cells";
 import { exampleTokens, type ExampleTokens } from "./example-tokens";
 import { limitOf, type Limit } from "./limit";
-import type { Shares } from "./report/head-grid";
+import { meanShares, type Shares } from "./shares";
 import type { Example } from "./tasks/task";
 
 /** What a policy leaves each head of what answers are copied from. */
@@ -79,12 +79,12 @@ export async function measureRetrieval(
   }
   return {
     samples: scores.length,
-    scores: mean(scores),
+    scores: meanShares(scores),
     kept: cells.map((cell, c) => ({
       ...limitOf(cell),
       policy: cell.policy,
-      answer: mean(answers[c] ?? []),
-      all: mean(alls[c] ?? []),
+      answer: meanShares(answers[c] ?? []),
+      all: meanShares(alls[c] ?? []),
     })),
   };
 }
@@ -138,11 +138,5 @@ async function massesOf(model: Model, ids: readonly number[], { start, end }: Pl
 function sharesOf(positions: readonly (readonly Uint32Array[])[], { start, end }: Place): Shares {
   return positions.map((heads) =>
     heads.map((kept) => kept.filter((position) => position >= start && position < end).length / (end - start)),
-  );
-}
-
-function mean(all: readonly Shares[]): Shares {
-  return (all[0] ?? []).map((heads, l) =>
-    heads.map((_, h) => all.reduce((sum, shares) => sum + (shares[l]?.[h] ?? 0), 0) / all.length),
   );
 }

@@ -5,7 +5,7 @@ import { holm } from "./statistics/holm";
 import { pairedDifference } from "./statistics/paired";
 
 /** A policy beside another one that is held to the same. */
-export type Comparison = Limit & {
+export type Rivalry = Limit & {
   readonly task: string;
   readonly other: string;
   /** Of the scores, on the same examples: above 0 where the policy is better. */
@@ -19,7 +19,7 @@ export type Comparison = Limit & {
 /** How a policy fares against all others. */
 export interface Versus {
   readonly policy: string;
-  readonly comparisons: readonly Comparison[];
+  readonly comparisons: readonly Rivalry[];
 }
 
 /**
@@ -42,7 +42,7 @@ export function versusOf(
   );
   if (pairs.length === 0) return null;
   const found = tasks.flatMap(({ name }, t) =>
-    pairs.map(({ own, o, other, r }): Comparison => {
+    pairs.map(({ own, o, other, r }): Rivalry => {
       const scores = (cell: number): number[] =>
         (answered[t] ?? []).map(({ outcomes }) => outcomes[cell]?.score ?? NaN);
       const { mean, low, high, p } = pairedDifference(scores(o), scores(r));

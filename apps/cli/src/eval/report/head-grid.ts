@@ -1,7 +1,6 @@
 import { cssColour, inkOn, scaleColour } from "@winnow/profiler";
 
-/** By layer and KV head, each in [0, 1]. */
-export type Shares = readonly (readonly number[])[];
+import type { Shares } from "../shares";
 
 const CELL = 34;
 const LABEL = 26;
@@ -10,9 +9,9 @@ const LABEL = 26;
 export interface HeadGrid {
   readonly width: number;
   readonly height: number;
+  /** From one layer to the next. */
+  readonly rowHeight: number;
   readonly markup: string;
-  /** Where a layer's row begins, and where its cells end. */
-  readonly rowAt: (layer: number) => { readonly x: number; readonly y: number };
 }
 
 /**
@@ -28,10 +27,5 @@ export function headGrid(shares: Shares, most = 1): HeadGrid {
     });
     return `<text class="tick" x="${LABEL - 8}" y="${l * CELL + CELL / 2 + 3}" text-anchor="end">${l}</text>${cells.join("")}`;
   });
-  return {
-    width,
-    height: shares.length * CELL,
-    markup: rows.join(""),
-    rowAt: (layer) => ({ x: width, y: layer * CELL }),
-  };
+  return { width, height: shares.length * CELL, rowHeight: CELL, markup: rows.join("") };
 }

@@ -2,6 +2,7 @@ import { escapeMarkup } from "@winnow/profiler";
 
 import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
 import { headMap } from "./head-map";
+import { meanShares } from "../shares";
 import { versusText } from "./versus-text";
 import { strokeOf, taskPlot } from "./plot";
 import { limitName, limited, limitsOf, sameLimit, type Limit } from "../limit";
@@ -112,11 +113,7 @@ function headMaps(report: EvalReport): string[] {
     const name = limited(result.policy, result);
     cells.set(name, [...(cells.get(name) ?? []), result]);
   }
-  return [...cells].map(([name, results]) => {
-    const mean = (l: number, h: number): number =>
-      results.reduce((sum, { shares }) => sum + (shares[l]?.[h] ?? 0), 0) / results.length;
-    return headMap(name, results[0]?.shares.map((heads, l) => heads.map((_, h) => mean(l, h))) ?? []);
-  });
+  return [...cells].map(([name, results]) => headMap(name, meanShares(results.map(({ shares }) => shares))));
 }
 
 function flips({ results }: EvalReport): string {

@@ -1,5 +1,5 @@
 import { limitName } from "../limit";
-import type { Comparison, Versus } from "../versus";
+import type { Rivalry, Versus } from "../versus";
 
 const SIGNIFICANT = 0.05;
 
@@ -18,7 +18,7 @@ export function versusText({ policy, comparisons }: Versus): string {
   return [head, ...lines, last].join("\n");
 }
 
-function described(one: Comparison): string {
+function described(one: Rivalry): string {
   return `${one.other} in ${one.task} at ${limitName(one)}: ${percent(one.difference)}`;
 }
 

@@ -1,0 +1,24 @@
+import { Option, type Command } from "commander";
+
+import { collect, whole } from "./numbers";
+
+/** What examples are drawn, and how they are asked. */
+export interface ExampleFlags {
+  readonly seed: number;
+  /** The most tokens of a context. */
+  readonly tokens: number;
+  readonly question: "seen" | "unseen";
+  readonly plugin: readonly string[];
+}
+
+export function withExamples(command: Command): Command {
+  return command
+    .option("--seed <n>", "what the examples are drawn from", whole(0), 1)
+    .option("--tokens <n>", "the most tokens of a context", whole(16), 256)
+    .addOption(
+      new Option("--question <when>", "whether the question is read before the cut")
+        .choices(["seen", "unseen"])
+        .default("unseen"),
+    )
+    .option("--plugin <file>", "a module of policies, statistics or strategies; may be repeated", collect, []);
+}
