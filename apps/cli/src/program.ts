@@ -10,6 +10,7 @@ import { inspectCommand } from "./commands/inspect";
 import { modelsCommand } from "./commands/models";
 import { profileCommand } from "./commands/profile";
 import { pullCommand } from "./commands/pull";
+import { reproduceCommand } from "./commands/reproduce";
 import { retrievalCommand } from "./commands/retrieval";
 import { rmCommand } from "./commands/rm";
 import { runCommand } from "./commands/run";
@@ -32,6 +33,7 @@ export function makeProgram(): Command {
     evalCommand(),
     calibrateCommand(),
     retrievalCommand(),
+    reproduceCommand(),
     estimateCommand(),
     convertCommand(),
     pullCommand(),

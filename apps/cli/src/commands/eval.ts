@@ -23,14 +23,14 @@ import type { Task } from "../eval/tasks/task";
 import { tasksOf } from "../eval/tasks/tasks";
 import { abortOnInterrupt } from "../interrupt";
 import { loadPlugins, readPlan, readText } from "../options/cache";
-import { withExamples, type ExampleFlags } from "../options/examples";
+import { withExamples, withPlugins, type ExampleFlags, type PluginFlags } from "../options/examples";
 import { openModel, withModel, type ModelFlags } from "../options/model";
 import { collect, limits, whole } from "../options/numbers";
 import { outputFile } from "../output/output-file";
 import { progressBar } from "../output/progress";
 import { printJson } from "../output/result";
 
-interface EvalFlags extends ModelFlags, ExampleFlags {
+interface EvalFlags extends ModelFlags, ExampleFlags, PluginFlags {
   readonly tasks: string;
   readonly policies: string;
   readonly targets: readonly Limit[];
@@ -57,7 +57,7 @@ export function evalCommand(): Command {
   const command = new Command("eval").description(
     "Answer questions under many policies, and compare them with the full cache.",
   );
-  return withExamples(withModel(command))
+  return withPlugins(withExamples(withModel(command)))
     .option("--tasks <names>", "all, none, or some of needle,keys,rows,hops,second,instructions,story,ppl", "all")
     .option(
       "--policies <names>",

@@ -14,14 +14,14 @@ import type { Shares } from "../eval/shares";
 import { TASKS, tasksOf } from "../eval/tasks/tasks";
 import { abortOnInterrupt } from "../interrupt";
 import { loadPlugins } from "../options/cache";
-import { withExamples, type ExampleFlags } from "../options/examples";
+import { withExamples, withPlugins, type ExampleFlags, type PluginFlags } from "../options/examples";
 import { openModel, withModel, type ModelFlags } from "../options/model";
 import { limits, whole } from "../options/numbers";
 import { outputFile } from "../output/output-file";
 import { progressBar } from "../output/progress";
 import { printJson } from "../output/result";
 
-interface RetrievalFlags extends ModelFlags, ExampleFlags {
+interface RetrievalFlags extends ModelFlags, ExampleFlags, PluginFlags {
   readonly tasks: string;
   readonly policies: string;
   readonly targets: readonly Limit[];
@@ -43,7 +43,7 @@ export function retrievalCommand(): Command {
   const command = new Command("retrieval").description(
     "Show which heads look answers up in the prompt, and whether policies leave the answers to them.",
   );
-  return withExamples(withModel(command))
+  return withPlugins(withExamples(withModel(command)))
     .option("--tasks <names>", "tasks whose answers stand in their documents", "needle,keys")
     .option("--policies <names>", "policies to compare, separated by commas", "fastgen,heavy-hitter,snapkv,adaptive")
     .addOption(

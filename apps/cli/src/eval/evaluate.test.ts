@@ -14,6 +14,7 @@ import { evaluate, type EvaluateOptions } from "./evaluate";
 import { exampleTokens } from "./example-tokens";
 import type { EvalResult } from "./results";
 import { SavedAnswers } from "./saved-answers";
+import { needle } from "./tasks/needle";
 import { TASKS, tasksOf } from "./tasks/tasks";
 import { Draw } from "./world/draw";
 
@@ -80,6 +81,15 @@ describe("an example's tokens", () => {
       }
     },
   );
+});
+
+describe("an example that is too long", () => {
+  test("is refused by the option that says how long it is", () => {
+    const example = needle.example(new Draw(1), { ...size(), tokens: 1024 });
+    expect(() => exampleTokens(model, example, true)).toThrow(
+      /^an example with its question and answer has 10\d\d tokens, and the context holds 1024; give fewer with --tokens$/,
+    );
+  });
 });
 
 describe("an evaluation", () => {

@@ -51,12 +51,32 @@ interface Asking {
   ask(sample: number, cells: readonly Cell[]): Promise<AnsweredSample>;
 }
 
+/** Every sample of every task under every cell. */
+export interface Answers {
+  readonly tasks: readonly Pick<Task, "name" | "grading">[];
+  /** By task, in their order. */
+  readonly answered: readonly (readonly AnsweredSample[])[];
+}
+
+/**
+ * Answer every sample of every task under every cell, and compare.
+ *
+ * @throws WinnowError `aborted`
+ */
+export async function evaluate(models: Models, options: EvaluateOptions): Promise<Evaluation> {
+  const { tasks, answered } = await answerAll(models, options);
+  return {
+    results: resultsOf(tasks, options.cells, answered),
+    versus: versusOf(options.versus ?? "adaptive", tasks, options.cells, answered),
+  };
+}
+
 /**
  * Answer every sample of every task under every cell: a prompt is read once for all of them.
  *
  * @throws WinnowError `aborted`
  */
-export async function evaluate(models: Models, options: EvaluateOptions): Promise<Evaluation> {
+export async function answerAll(models: Models, options: EvaluateOptions): Promise<Answers> {
   const { cells, saved } = options;
   const all = [
     ...options.tasks.map((task) => ofTask(models, task, options)),
@@ -73,10 +93,7 @@ export async function evaluate(models: Models, options: EvaluateOptions): Promis
     }
     answered.push(samples);
   }
-  return {
-    results: resultsOf(all, cells, answered),
-    versus: versusOf(options.versus ?? "adaptive", all, cells, answered),
-  };
+  return { tasks: all, answered };
 }
 
 /** Ask what is not known yet: the full cache always, where anything is, for others are compared with it. */

@@ -15,7 +15,8 @@ export interface ExampleTokens {
 
 /**
  * @param seen whether the first question is read before the cut, or behind it.
- * @throws WinnowError `tokenizer` where the model has no chat template, or one that rewrites what was said.
+ * @throws WinnowError `tokenizer` where the model has no chat template, or one that rewrites what was said; `context` where it
+ * is too long for the model.
  */
 export function exampleTokens(model: Model, { system, context, turns }: Example, seen: boolean): ExampleTokens {
   const { template, tokenizer } = model;
@@ -45,7 +46,17 @@ export function exampleTokens(model: Model, { system, context, turns }: Example,
   }
   const [prompt, ...rest] = joinHead(parts);
   if (prompt === undefined) throw new WinnowError("prompt", "an example has no question; expected at least one turn");
-  return { prompt, before: rest.flatMap(({ ids }) => ids), answer };
+  const before = rest.flatMap(({ ids }) => ids);
+  expectRoom(model, prompt.ids.length + before.length + answer.length);
+  return { prompt, before, answer };
+}
+
+function expectRoom({ engine }: Model, tokens: number): void {
+  if (tokens <= engine.context) return;
+  throw new WinnowError(
+    "context",
+    `an example with its question and answer has ${tokens} tokens, and the context holds ${engine.context}; give fewer with --tokens`,
+  );
 }
 
 /** A long system message is a part of its own: here it is read with what follows it. */

@@ -8,17 +8,31 @@ export interface ExampleFlags {
   /** The most tokens of a context. */
   readonly tokens: number;
   readonly question: "seen" | "unseen";
-  readonly plugin: readonly string[];
 }
 
-export function withExamples(command: Command): Command {
+/**
+ * @param question when it is read unless told otherwise.
+ */
+export function withExamples(command: Command, question: ExampleFlags["question"] = "unseen"): Command {
   return command
     .option("--seed <n>", "what the examples are drawn from", whole(0), 1)
     .option("--tokens <n>", "the most tokens of a context", whole(16), 256)
     .addOption(
       new Option("--question <when>", "whether the question is read before the cut")
         .choices(["seen", "unseen"])
-        .default("unseen"),
-    )
-    .option("--plugin <file>", "a module of policies, statistics or strategies; may be repeated", collect, []);
+        .default(question),
+    );
+}
+
+export interface PluginFlags {
+  readonly plugin: readonly string[];
+}
+
+export function withPlugins(command: Command): Command {
+  return command.option(
+    "--plugin <file>",
+    "a module of policies, statistics or strategies; may be repeated",
+    collect,
+    [],
+  );
 }

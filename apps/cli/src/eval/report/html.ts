@@ -4,54 +4,31 @@ import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
 import { headMap } from "./head-map";
 import { meanShares } from "../shares";
 import { versusText } from "./versus-text";
-import { strokeOf, taskPlot } from "./plot";
+import { htmlPage } from "./page";
+import { legend } from "./legend";
+import { strokeOf } from "./stroke";
+import { taskPlot } from "./task-plot";
 import { limitName, limited, limitsOf, sameLimit, type Limit } from "../limit";
 import type { EvalResult } from "../results";
-
-const STYLE = `
-:root { color-scheme: light dark; --ink: #1b1f24; --quiet: #57606a; --page: #fff; --line: #d8dee4 }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --quiet: #9198a1; --page: #0d1117; --line: #30363d } }
-body { font: 15px/1.5 ui-sans-serif, system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.4rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } h3 { font-size: 1rem }
-p.note, .quiet { color: var(--quiet) }
-figure { margin: 1rem 0; overflow-x: auto } svg { max-width: 100%; height: auto }
-svg .grid { stroke: var(--line) } svg .full { stroke: var(--ink); stroke-dasharray: 2 2 } svg text { font: 11px ui-sans-serif, system-ui, sans-serif } svg .tick { fill: var(--quiet) }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums } th, td { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line) }
-th { color: var(--quiet); font-weight: 500 } th:first-child, td:first-child { text-align: left } .best { font-weight: 700 }
-ul.legend { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; list-style: none; padding: 0; margin: .5rem 0 } .legend svg { width: 28px; height: 8px; vertical-align: 2px; margin-right: .35rem }
-.maps { display: flex; flex-wrap: wrap; gap: 1.2rem } .maps figure { margin: 0 }
-details { margin: .4rem 0 } summary { cursor: pointer } li { margin: .15rem 0 }
-`;
 
 /** Everything that an evaluation found, as one page without any outside resource: plots, tables, what heads keep, and what went wrong. */
 export function evalHtml(report: EvalReport): string {
   const policies = [...new Set(report.results.map(({ policy }) => policy))].filter((policy) => policy !== "full");
-  const legend = policies.map((policy) => {
-    const { colour, dash } = strokeOf(policies, policy);
-    return `<li><svg viewBox="0 0 28 8" aria-hidden="true"><line x1="0" x2="28" y1="4" y2="4" stroke="${colour}" stroke-width="2.5" stroke-dasharray="${dash}"/></svg>${escapeMarkup(policy)}</li>`;
-  });
   const asked =
     report.question === "seen"
       ? "The question was read before the cut."
       : "The cache was cut before the question was read.";
   const tasks = [...byTask(report)].map(([task, results]) => taskSection(task, results, policies));
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeMarkup(`${report.model}: quality by bytes kept`)}</title>
-<style>${STYLE}</style>
-<h1>What ${escapeMarkup(report.model)} still answers with less cache</h1>
+  const body = `<h1>What ${escapeMarkup(report.model)} still answers with less cache</h1>
 <p>${asked} Contexts of at most ${report.tokens} tokens, seed ${report.seed}, on ${escapeMarkup(report.backend)}. Bytes are those of the kept slots and their columns, keys and values counted in f16.</p>
-<ul class="legend">${legend.join("")}</ul>
+${legend(policies.map((policy) => [policy, strokeOf(policies, policy)]))}
 ${tasks.join("\n")}
 ${versusSection(report)}${firstTokens(report)}<h2>What heads keep</h2>
 <p class="note">The share of the prompt that each KV head keeps, a mean over all samples of all tasks: a row a layer, a column a head.</p>
 <div class="maps">${headMaps(report).join("")}</div>
 <h2>Right with the full cache, wrong without</h2>
-${flips(report)}
-</html>
-`;
+${flips(report)}`;
+  return htmlPage(`${report.model}: quality by bytes kept`, body);
 }
 
 function taskSection(task: string, results: readonly EvalResult[], policies: readonly string[]): string {
