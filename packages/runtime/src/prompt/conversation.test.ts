@@ -216,7 +216,9 @@ describe("a conversation", () => {
         const texts = conversationTexts(chatMl, messages);
         expect(`${texts.system?.text ?? ""}${texts.segments.join("")}`).toBe(chatMl.render(messages));
         expect(texts.system?.text ?? null).toBe(system === null ? null : `<|im_start|>system\n${system}<|im_end|>\n`);
-        expect(texts.subject).toBe(messages.findLast(({ role }) => role === "user")?.content);
+        // A probe replays every message once: those of the system's part behind that, all others behind the rest.
+        const replayed = [...(texts.system === null ? [] : [texts.system.subject]), texts.subject];
+        expect(replayed.join("\n\n")).toBe(messages.map(({ content: said }) => said).join("\n\n"));
       }),
     );
   });

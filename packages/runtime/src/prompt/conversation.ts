@@ -10,7 +10,10 @@ interface Replayed {
   readonly request: string;
 }
 
-/** The texts of a turn, each read and cut by itself, and what a probe replays: the last user message. */
+/**
+ * The texts of a turn, each read and cut by itself, and what a probe replays: every message that they read. One that it left
+ * out would be looked up by nobody, and lose its slots to the others.
+ */
 export interface TurnTexts extends Replayed {
   /** The conversation's head, up to where the template ends the system message; null where there is none. */
   readonly system: ({ readonly text: string } & Replayed) | null;
@@ -57,7 +60,7 @@ export class Conversation {
     const turn = {
       system,
       segments: then === undefined ? [text] : inTwo(text, content, then),
-      subject: content,
+      subject: begun ? content : replayed([...this.#messages, { role: "user", content }], system),
       request: requestAfter(this.template, [...messages, { role: "assistant", content: "" }]),
     };
     this.#messages.push(message);
@@ -108,8 +111,8 @@ export class Conversation {
  * @throws WinnowError `prompt` when no user message asks anything, `tokenizer` when the template refuses the messages.
  */
 export function conversationTexts(template: ChatTemplate, messages: readonly ChatMessage[]): TurnTexts {
-  const subject = messages.findLast(({ role }) => role === "user")?.content ?? "";
-  if (subject.trim() === "") {
+  const asked = messages.findLast(({ role }) => role === "user")?.content ?? "";
+  if (asked.trim() === "") {
     throw new WinnowError("prompt", "the conversation has no user message; give one of at least one character");
   }
   const whole = template.render(messages, { addGenerationPrompt: true });
@@ -117,9 +120,19 @@ export function conversationTexts(template: ChatTemplate, messages: readonly Cha
   return {
     system,
     segments: [whole.slice(system?.text.length ?? 0)],
-    subject,
+    subject: replayed(messages, system),
     request: requestAfter(template, [...messages, { role: "assistant", content: "" }]),
   };
+}
+
+/** What messages say, without the system message that is replayed by itself. */
+function replayed(messages: readonly ChatMessage[], system: TurnTexts["system"]): string {
+  return joinSubjects(messages.slice(system === null ? 0 : 1).map(({ content }) => content));
+}
+
+/** Texts that a probe replays one behind the other. */
+export function joinSubjects(texts: readonly string[]): string {
+  return texts.filter((text) => text !== "").join("\n\n");
 }
 
 function systemOf(template: ChatTemplate, messages: readonly ChatMessage[], whole: string): TurnTexts["system"] {

@@ -157,7 +157,7 @@ describe("parts of a prompt", () => {
         expect(parts.map(({ shared = false }) => shared)).toEqual(isLong ? [true, false] : [false]);
         expect(tokenizer.decode(parts.flatMap(({ ids }) => ids))).toBe(`${subject} Go on.`);
         const probed = parts.map(({ probe }) => (probe?.kind === "replay" ? tokenizer.decode(probe.subject) : null));
-        expect(probed).toEqual(isLong ? [subject, "on"] : ["on"]);
+        expect(probed).toEqual(isLong ? [subject, "on"] : [`${subject}\n\non`]);
       }
     }
   });

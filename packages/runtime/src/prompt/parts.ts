@@ -3,7 +3,7 @@ import { WinnowError } from "@winnow/core-tensor";
 import type { PromptPart } from "../session/session";
 import type { ChatMessage, ChatTemplate, Tokenizer } from "../tokenizer";
 import { shieldedMessages } from "../tokenizer/chat-template";
-import { conversationTexts, type TurnTexts } from "./conversation";
+import { conversationTexts, joinSubjects, type TurnTexts } from "./conversation";
 
 /** What a probe asks where there is no chat template to ask it with. */
 const RAW_REQUEST = "\n\nRepeat the text.\n\n";
@@ -29,8 +29,8 @@ export function idsPart(tokenizer: Tokenizer, ids: readonly number[]): PromptPar
 const LEAST_SHARED_TOKENS = 256;
 
 /**
- * The parts of a conversation's turn, whose messages are shielded; a probe replays the user's message. A long system message is a part of its own,
- * which other conversations may begin with too.
+ * The parts of a conversation's turn, whose messages are shielded; a probe replays every message of a part. A long system message
+ * is a part of its own, which other conversations may begin with too.
  */
 export function turnParts(tokenizer: Tokenizer, turn: TurnTexts): PromptPart[] {
   const { system, segments, subject, request } = turn;
@@ -42,8 +42,10 @@ export function turnParts(tokenizer: Tokenizer, turn: TurnTexts): PromptPart[] {
   const head = system === null ? null : part(system.text, system.subject, system.request);
   const isLong = head !== null && head.ids.length >= LEAST_SHARED_TOKENS;
   const rest = segments.map((text, i) => {
-    const whole = i === 0 && !isLong ? `${system?.text ?? ""}${text}` : text;
-    return part(whole, i === 0 ? subject : text, request);
+    if (i > 0) return part(text, text, request);
+    return system === null || isLong
+      ? part(text, subject, request)
+      : part(`${system.text}${text}`, joinSubjects([system.subject, subject]), request);
   });
   return isLong ? [{ ...head, shared: true }, ...rest] : rest;
 }

@@ -64,6 +64,7 @@ export interface GenerateOptions extends SamplingOptions, ReadOptions {
 
 /** The most that OpenAI's clients ask for. */
 const MOST_TOP_TOKENS = 20;
+const NOTHING: PromptPart = { ids: [], probe: null };
 const NO_ROWS: ExtendReport["rows"] = { source: "none", note: null };
 
 type ReadingReport = Omit<PromptReport, "promptMs">;
@@ -367,7 +368,12 @@ export class Session implements Disposable, Resident {
     if (this.#stale || this.settings.memory === "exact") this.#replaceSequence(null);
     const before = this.#tokens.length;
     const unread = this.#tokens.slice(this.#sequence?.tokens.length ?? 0);
-    const asked = parts.length > 0 || unread.length === 0 ? parts : [{ ids: [], probe: null }];
+    const [first = NOTHING, ...others] = parts;
+    const isRebuilt = this.#sequence === null && before > 0;
+    const asked =
+      parts.length > 0 || unread.length > 0
+        ? [isRebuilt ? { ...first, probe: this.#replayingToo(unread, first.probe) } : first, ...others]
+        : [];
     const sizes = asked.map(({ ids, probe }, i) => ({ rows: ids.length + (i === 0 ? unread.length : 0), probe }));
     const size = promptSize(engine, this.settings.policy, before - unread.length, sizes);
     const admitted = await this.#admit(size, options.signal);
@@ -396,6 +402,13 @@ export class Session implements Disposable, Resident {
     }
     this.#stale = false;
     return { queueMs, profileMs, cachedTokens, admitted };
+  }
+
+  /** A probe over a part that is read together with what came before it: what it did not replay would be looked up by nobody. */
+  #replayingToo(before: readonly number[], probe: ProbeSource | null): ProbeSource | null {
+    if (probe?.kind !== "replay") return probe;
+    const { specialIds } = this.model.tokenizer;
+    return { ...probe, subject: [...before.filter((id) => !specialIds.has(id)), ...probe.subject] };
   }
 
   /** Read a part, behind what has been drawn and not read yet. */
