@@ -139,7 +139,7 @@ async function run(flags: EvalFlags): Promise<void> {
       seed,
       tokens,
       kind,
-      seen: question === "seen",
+      question,
       versus: flags.versus,
       saved,
       signal,
@@ -209,5 +209,5 @@ function timedPrompts(
       : Array.from({ length: time }, (_, i) =>
           drawExample(model, task, exampleSeed(seed, 30, i, "calibration"), tokens),
         );
-  return examples.slice(0, time).map((example) => exampleTokens(model, example, question === "seen").prompt);
+  return examples.slice(0, time).map((example) => exampleTokens(model, example, question).prompt);
 }

@@ -3,6 +3,7 @@ import { formatPlan } from "@winnow/profiler";
 import { parsePolicy } from "@winnow/kv-policies";
 import { Command, Option } from "commander";
 
+import { cutPointText } from "../eval/cut-point";
 import { cellsOf } from "../eval/cells";
 import { drawExample } from "../eval/draw-example";
 import { limited, type Limit } from "../eval/limit";
@@ -94,7 +95,7 @@ async function run(flags: RetrievalFlags): Promise<void> {
   const bar = progressBar("looking up", flags.json === true);
   try {
     const found = await measureRetrieval(model, examples, cells, {
-      seen: flags.question === "seen",
+      question: flags.question,
       signal,
       onProgress: bar.update,
     });
@@ -102,9 +103,7 @@ async function run(flags: RetrievalFlags): Promise<void> {
     const ranked = byRetrieval(found.scores);
     const count = Math.min(ranked.length, flags.heads ?? Math.ceil(ranked.length / 4));
     const heads = ranked.slice(0, count);
-    await svg?.write(
-      retrievalSvg(found, `${flags.model}, question ${flags.question === "seen" ? "seen" : "not seen"}`),
-    );
+    await svg?.write(retrievalSvg(found, `${flags.model}, ${cutPointText(flags.question)}`));
     const spared = flags.spare === "most" ? heads : ranked.slice(-count);
     await plan?.write(formatPlan(planAround(model.fingerprint, found.scores, spared, others)));
     if (flags.json === true) printJson({ model: flags.model, question: flags.question, heads, ...found });

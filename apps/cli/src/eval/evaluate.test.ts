@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { limits } from "../options/numbers";
 import { cellsOf } from "./cells";
+import { CUT_POINTS } from "./cut-point";
 import { evaluate, type EvaluateOptions } from "./evaluate";
 import { exampleTokens } from "./example-tokens";
 import type { EvalResult } from "./results";
@@ -41,7 +42,7 @@ const options = (): EvaluateOptions => ({
   seed: 1,
   tokens: 60,
   kind: "held-out",
-  seen: false,
+  question: "unseen",
   saved: null,
 });
 
@@ -54,12 +55,13 @@ describe("an example's tokens", () => {
     (_, task) => {
       for (let seed = 0; seed < 10; seed++) {
         const example = task.example(new Draw(seed), size());
-        const [seen, unseen] = [true, false].map((order) => {
-          const { prompt, before, answer } = exampleTokens(model, example, order);
+        const [unseen, seen, atOnce] = CUT_POINTS.map((point) => {
+          const { prompt, before, answer } = exampleTokens(model, example, point);
           return { ids: [...prompt.ids, ...before, ...answer], prompt, answer };
         });
         expect(unseen?.ids).toEqual(seen?.ids);
         expect(unseen?.answer).toEqual(seen?.answer);
+        expect([...(atOnce?.prompt.ids ?? []), ...(atOnce?.answer ?? [])]).toEqual(seen?.ids);
         const messages = example.turns.flatMap(({ question, answer }, i) => [
           {
             role: "user" as const,
@@ -86,7 +88,7 @@ describe("an example's tokens", () => {
 describe("an example that is too long", () => {
   test("is refused by the option that says how long it is", () => {
     const example = needle.example(new Draw(1), { ...size(), tokens: 1024 });
-    expect(() => exampleTokens(model, example, true)).toThrow(
+    expect(() => exampleTokens(model, example, "seen")).toThrow(
       /^an example with its question and answer has 10\d\d tokens, and the context holds 1024; give fewer with --tokens$/,
     );
   });

@@ -1,4 +1,5 @@
 import type { Cell } from "./cells";
+import type { CutPoint } from "./cut-point";
 import { digestOf } from "./digest";
 import { drawExample } from "./draw-example";
 import { resultsOf, type AnsweredSample, type EvalResult } from "./results";
@@ -25,7 +26,8 @@ export interface EvaluateOptions {
   /** The most tokens of a context. */
   readonly tokens: number;
   readonly kind: "held-out" | "calibration";
-  readonly seen: boolean;
+  /** What of a conversation has been read when it is cut. */
+  readonly question: CutPoint;
   /** A policy that is compared with each of the others. Default: adaptive. */
   readonly versus?: string | undefined;
   readonly saved: SavedAnswers | null;

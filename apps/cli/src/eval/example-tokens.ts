@@ -1,6 +1,7 @@
 import { WinnowError } from "@winnow/core-tensor";
-import { Conversation, turnParts, type Model, type PromptPart } from "@winnow/runtime";
+import { chatParts, Conversation, turnParts, type ChatMessage, type Model, type PromptPart } from "@winnow/runtime";
 
+import type { CutPoint } from "./cut-point";
 import type { Example } from "./tasks/task";
 
 /** An example as a model reads it. */
@@ -14,11 +15,12 @@ export interface ExampleTokens {
 }
 
 /**
- * @param seen whether the first question is read before the cut, or behind it.
+ * @param point where the conversation is cut.
  * @throws WinnowError `tokenizer` where the model has no chat template, or one that rewrites what was said; `context` where it
  * is too long for the model.
  */
-export function exampleTokens(model: Model, { system, context, turns }: Example, seen: boolean): ExampleTokens {
+export function exampleTokens(model: Model, example: Example, point: CutPoint): ExampleTokens {
+  const { system, context, turns } = example;
   const { template, tokenizer } = model;
   if (template === null)
     throw new WinnowError("tokenizer", `${model.dir} has no chat template, and tasks are conversations`);
@@ -33,7 +35,7 @@ export function exampleTokens(model: Model, { system, context, turns }: Example,
     const asked =
       i > 0 || context === ""
         ? conversation.ask(question)
-        : seen
+        : point === "seen"
           ? conversation.ask(`${shielded(context)}\n\n${question}`)
           : conversation.ask(shielded(context), question);
     if (i > 0) parts.push({ ids: answer, probe: null });
@@ -44,11 +46,20 @@ export function exampleTokens(model: Model, { system, context, turns }: Example,
     answer = [...encode(shielded(turn.answer)), ...closing.slice(0, end + 1)];
     if (i < turns.length - 1) answer.push(...closing.slice(end + 1));
   }
-  const [prompt, ...rest] = joinHead(parts);
+  const [prompt, ...rest] = joinHead(point === "whole" ? chatParts(model, messagesOf(example)) : parts);
   if (prompt === undefined) throw new WinnowError("prompt", "an example has no question; expected at least one turn");
   const before = rest.flatMap(({ ids }) => ids);
   expectRoom(model, prompt.ids.length + before.length + answer.length);
   return { prompt, before, answer };
+}
+
+/** The conversation up to where its last answer begins. */
+function messagesOf({ system, context, turns }: Example): readonly ChatMessage[] {
+  const said = turns.flatMap(({ question, answer }, i): ChatMessage[] => [
+    { role: "user", content: i === 0 && context !== "" ? `${context}\n\n${question}` : question },
+    { role: "assistant", content: answer },
+  ]);
+  return [...(system === null ? [] : [{ role: "system", content: system } as const]), ...said.slice(0, -1)];
 }
 
 function expectRoom({ engine }: Model, tokens: number): void {

@@ -51,7 +51,7 @@ const placeIn = (ids: readonly number[], answer: readonly number[]): number =>
   ids.findIndex((_, i) => answer.slice(1, -1).every((id, k) => ids[i + 1 + k] === id));
 
 test("a head's score is the mass that the answer's rows give as a probe", async () => {
-  const { prompt, before, answer } = exampleTokens(model, EXAMPLE, false);
+  const { prompt, before, answer } = exampleTokens(model, EXAMPLE, "unseen");
   const read = [...prompt.ids, ...before];
   const start = placeIn(prompt.ids, answer);
   expect(start).toBeGreaterThan(0);
@@ -60,7 +60,7 @@ test("a head's score is the mass that the answer's rows give as a probe", async 
   // A probe is profiled with the last eight rows before it.
   const probed = await masses(known, rows);
   const [last, earlier] = [await masses(known, []), await masses(known.slice(0, -8), [])];
-  const { scores, samples } = await measureRetrieval(model, [EXAMPLE], [], { seen: false });
+  const { scores, samples } = await measureRetrieval(model, [EXAMPLE], [], { question: "unseen" });
   expect(samples).toBe(1);
   const sum = (of: readonly Float32Array[], head: number): number => {
     let mass = 0;
@@ -76,8 +76,8 @@ test("a head's score is the mass that the answer's rows give as a probe", async 
 
 test("what is kept of an answer is counted slot by slot", async () => {
   const cells = cellsOf("sink(4) | recent(20),full", limits("own"), new PolicyRegistry());
-  const { kept } = await measureRetrieval(model, [EXAMPLE], cells, { seen: true });
-  const { prompt, answer } = exampleTokens(model, EXAMPLE, true);
+  const { kept } = await measureRetrieval(model, [EXAMPLE], cells, { question: "seen" });
+  const { prompt, answer } = exampleTokens(model, EXAMPLE, "seen");
   const { length } = prompt.ids;
   const start = placeIn(prompt.ids, answer);
   const end = start + answer.length - 1;
@@ -91,7 +91,7 @@ test("what is kept of an answer is counted slot by slot", async () => {
 
 test("answers that stand nowhere are refused", async () => {
   const example = { ...EXAMPLE, turns: [{ question: "Why?", answer: "Because nobody ever asked about it." }] };
-  await expect(measureRetrieval(model, [example], [], { seen: false })).rejects.toThrow(
+  await expect(measureRetrieval(model, [example], [], { question: "unseen" })).rejects.toThrow(
     "no answer stands in its prompt",
   );
 });

@@ -4,6 +4,7 @@ import { Comparison, type Model } from "@winnow/runtime";
 
 import { throwIfInterrupted } from "../interrupt";
 import type { Cell } from "./cells";
+import type { CutPoint } from "./cut-point";
 import { exampleTokens, type ExampleTokens } from "./example-tokens";
 import { limitOf, type Limit } from "./limit";
 import { meanShares, type Shares } from "./shares";
@@ -30,8 +31,8 @@ export interface Retrieval {
 }
 
 export interface RetrievalOptions {
-  /** Whether the question stands in the prompt when it is cut. */
-  readonly seen: boolean;
+  /** What of a conversation has been read when it is cut. */
+  readonly question: CutPoint;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -47,7 +48,7 @@ export async function measureRetrieval(
   model: Model,
   examples: readonly Example[],
   cells: readonly Cell[],
-  { seen, signal, onProgress }: RetrievalOptions,
+  { question, signal, onProgress }: RetrievalOptions,
 ): Promise<Retrieval> {
   const scores: Shares[] = [];
   const answers = cells.map((): Shares[] => []);
@@ -55,7 +56,7 @@ export async function measureRetrieval(
   const ways = cells.map(({ session }) => session);
   for (const [i, example] of examples.entries()) {
     throwIfInterrupted(signal);
-    const tokens = exampleTokens(model, example, seen);
+    const tokens = exampleTokens(model, example, question);
     const place = placeOf(tokens);
     if (place !== null) {
       scores.push(await scoresOf(model, tokens, place));

@@ -1,4 +1,5 @@
 import type { Cell } from "./cells";
+import type { CutPoint } from "./cut-point";
 import { inEveryCell, type Models, type Outcome } from "./every-cell";
 import { exampleTokens } from "./example-tokens";
 import type { FileExample, FileTask } from "./files/file-task";
@@ -13,13 +14,13 @@ import { referenceOf, scoreAnswer, type Reference } from "./score";
  */
 export async function runWritten(
   models: Models,
-  { context, question, answers }: FileExample,
+  { context, question: asked, answers }: FileExample,
   score: FileTask["score"],
   cells: readonly Cell[],
-  options: { readonly seen: boolean; readonly maxTokens: number; readonly signal?: AbortSignal | undefined },
+  options: { readonly question: CutPoint; readonly maxTokens: number; readonly signal?: AbortSignal | undefined },
 ): Promise<readonly Outcome[]> {
-  const example = { system: null, context, turns: [{ question, answer: "" }] };
-  const { prompt, before } = exampleTokens(models.whole, example, options.seen);
+  const example = { system: null, context, turns: [{ question: asked, answer: "" }] };
+  const { prompt, before } = exampleTokens(models.whole, example, options.question);
   let full: { readonly tokens: readonly number[]; readonly rows: readonly Reference[] } | null = null;
   return inEveryCell(models, prompt, cells, options.signal, async (cut, again) => {
     const { text, tokens } = await cut.write(before, options);

@@ -62,7 +62,7 @@ describe("quality", () => {
       seed: 5,
       tokens: 60,
       kind: "held-out",
-      seen: true,
+      question: "seen",
       saved: null,
     };
     const models = { whole: model, quantised: new Map() };

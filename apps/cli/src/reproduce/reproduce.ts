@@ -1,5 +1,6 @@
 import type { Model } from "@winnow/runtime";
 
+import type { CutPoint } from "../eval/cut-point";
 import type { Task } from "../eval/tasks/task";
 import { paperCells } from "./chains";
 import { measureLatency } from "./latency";
@@ -17,7 +18,7 @@ export interface ReproduceOptions {
   /** Examples of each task, and prompts that are profiled. */
   readonly samples: number;
   readonly tokens: number;
-  readonly question: "seen" | "unseen";
+  readonly question: CutPoint;
   /** T of all but table 1. */
   readonly recovery: number;
   readonly latency: readonly LatencySetting[];
@@ -58,7 +59,7 @@ export async function reproduce(model: Model, options: ReproduceOptions): Promis
             { whole: model, quantised: new Map() },
             {
               ...{ tasks, files: [], maxTokens: 1, cells, samples, seed, tokens },
-              ...{ kind: "held-out", seen: question === "seen", saved: null, signal, onProgress },
+              ...{ kind: "held-out", question, saved: null, signal, onProgress },
             },
           ),
     latency: has("table2")

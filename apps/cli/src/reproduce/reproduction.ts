@@ -1,3 +1,4 @@
+import type { CutPoint } from "../eval/cut-point";
 import type { Latency } from "./latency";
 import type { PoliciesByLayer } from "./policies-by-layer";
 import type { Profiling } from "./profiling";
@@ -12,7 +13,7 @@ export type Part = (typeof PARTS)[number];
 export interface Reproduction {
   readonly model: string;
   readonly backend: string;
-  readonly question: "seen" | "unseen";
+  readonly question: CutPoint;
   readonly seed: number;
   /** The most tokens of a context that questions are asked about. */
   readonly tokens: number;

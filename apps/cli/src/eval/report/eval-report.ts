@@ -1,3 +1,4 @@
+import type { CutPoint } from "../cut-point";
 import type { FirstToken } from "../first-token";
 import type { EvalResult } from "../results";
 import type { Versus } from "../versus";
@@ -6,8 +7,8 @@ import type { Versus } from "../versus";
 export interface EvalReport {
   readonly model: string;
   readonly backend: string;
-  /** Whether prompts were cut with the question seen. */
-  readonly question: "seen" | "unseen";
+  /** What of conversations had been read when they were cut. */
+  readonly question: CutPoint;
   readonly seed: number;
   /** The most tokens of a context. */
   readonly tokens: number;

@@ -3,6 +3,7 @@ import { escapeMarkup } from "@winnow/profiler";
 import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
 import { headMap } from "./head-map";
 import { meanShares } from "../shares";
+import { cutPointText } from "../cut-point";
 import { versusText } from "./versus-text";
 import { htmlPage } from "./page";
 import { legend } from "./legend";
@@ -14,13 +15,9 @@ import type { EvalResult } from "../results";
 /** Everything that an evaluation found, as one page without any outside resource: plots, tables, what heads keep, and what went wrong. */
 export function evalHtml(report: EvalReport): string {
   const policies = [...new Set(report.results.map(({ policy }) => policy))].filter((policy) => policy !== "full");
-  const asked =
-    report.question === "seen"
-      ? "The question was read before the cut."
-      : "The cache was cut before the question was read.";
   const tasks = [...byTask(report)].map(([task, results]) => taskSection(task, results, policies));
   const body = `<h1>What ${escapeMarkup(report.model)} still answers with less cache</h1>
-<p>${asked} Contexts of at most ${report.tokens} tokens, seed ${report.seed}, on ${escapeMarkup(report.backend)}. Bytes are those of the kept slots and their columns, keys and values counted in f16.</p>
+<p>Contexts of at most ${report.tokens} tokens, ${cutPointText(report.question)}, seed ${report.seed}, on ${escapeMarkup(report.backend)}. Bytes are those of the kept slots and their columns, keys and values counted in f16.</p>
 ${legend(policies.map((policy) => [policy, strokeOf(policies, policy)]))}
 ${tasks.join("\n")}
 ${versusSection(report)}${firstTokens(report)}<h2>What heads keep</h2>

@@ -1,4 +1,5 @@
 import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
+import { cutPointText } from "../cut-point";
 import { limitName, limitsOf, sameLimit, type Limit } from "../limit";
 import type { EvalResult } from "../results";
 import { versusText } from "./versus-text";
@@ -19,8 +20,7 @@ export function evalTable(report: EvalReport): string {
       [head, ...block(firstToken, width, ({ ms }, limit) => ms.toFixed(0).padStart(widthOf(limit) - 1)), ""].join("\n"),
     );
   }
-  const asked = report.question === "seen" ? "question seen" : "question not seen";
-  const foot = `scores in %, ${asked} before the cut; own and T: what a policy keeps by itself or for a recovery of T, with its bytes; * differs from the full cache (95 %, corrected by Holm)`;
+  const foot = `scores in %, ${cutPointText(report.question)}; own and T: what a policy keeps by itself or for a recovery of T, with its bytes; * differs from the full cache (95 %, corrected by Holm)`;
   const versus = report.versus === null ? "" : `${versusText(report.versus)}\n`;
   return `${blocks.join("\n")}\n${foot}\n${versus}`;
 }

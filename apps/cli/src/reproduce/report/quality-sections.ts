@@ -1,3 +1,4 @@
+import { cutPointText } from "../../eval/cut-point";
 import { limitName } from "../../eval/limit";
 import { legend } from "../../eval/report/legend";
 import { linePlot, percentTicks, type PlotPoint } from "../../eval/report/line-plot";
@@ -39,7 +40,7 @@ function byRecovery({ question, tasks }: Reproduction, quality: readonly Quality
   const full = quality[0]?.score ?? NaN;
   return {
     title: "Table 1: what is pruned and what is lost, by T",
-    note: `${own[0]?.samples ?? 0} answers to ${tasks.join(", ")}, the question ${question === "seen" ? "seen" : "not seen"} before the cut; the full cache scores ${percent(full)}. A win is an answer that scores more than the full cache's, and a tie is half a win; the paper has a judge.`,
+    note: `${own[0]?.samples ?? 0} answers to ${tasks.join(", ")}, ${cutPointText(question)}; the full cache scores ${percent(full)}. A win is an answer that scores more than the full cache's, and a tie is half a win; the paper has a judge.`,
     head: ["T", ...HEAD.slice(0, 4), ...["7B", "13B", "30B", "65B"].map((model) => `paper, ${model}`)],
     rows: own.map((line) => [
       limitName(line),
