@@ -93,7 +93,7 @@ function documentOf(
   const task = tasks[document % tasks.length];
   if (task === undefined) throw new WinnowError("range", "there is no task to draw a document of");
   const example = drawExample(model, task, exampleSeed(seed, 31, document, "calibration"), tokens);
-  return exampleTokens(model, example, "unseen").prompt;
+  return exampleTokens(model, example, { question: "unseen" }).prompt;
 }
 
 function tableOf({ shares, deviations, kept }: Calibration, texts: number): string {

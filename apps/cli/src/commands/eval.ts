@@ -25,7 +25,7 @@ import { abortOnInterrupt } from "../interrupt";
 import { loadPlugins, readPlan, readText } from "../options/cache";
 import { withExamples, withPlugins, type ExampleFlags, type PluginFlags } from "../options/examples";
 import { openModel, withModel, type ModelFlags } from "../options/model";
-import { collect, limits, whole } from "../options/numbers";
+import { collect, limits, share, whole } from "../options/numbers";
 import { outputFile } from "../output/output-file";
 import { progressBar } from "../output/progress";
 import { printJson } from "../output/result";
@@ -40,6 +40,8 @@ interface EvalFlags extends ModelFlags, ExampleFlags, PluginFlags {
   readonly file: readonly string[];
   readonly maxTokens: number;
   readonly time: number;
+  readonly probeShare?: number;
+  readonly request?: string;
   readonly versus?: string;
   readonly save?: string;
   readonly html?: string;
@@ -80,6 +82,12 @@ export function evalCommand(): Command {
     )
     .option("--max-tokens <n>", "the most tokens of an answer to a file's question", whole(1), 64)
     .option("--time <n>", "time the first token of so many prompts under every policy", whole(0), 0)
+    .option(
+      "--probe-share <share>",
+      "of a prompt, what its probe replays, in pieces of 32 tokens (default: all)",
+      share,
+    )
+    .option("--request <text>", 'what a probe asks (default: "Repeat the text.")')
     .option(
       "--versus <policy>",
       "one of them, to be compared with each of the others at the same target (default: adaptive)",
@@ -124,6 +132,9 @@ async function run(flags: EvalFlags): Promise<void> {
     kvType: model.engine.store.layout.kvType,
     plugins: await Promise.all(flags.plugin.map(async (file) => digestOf(await readText(file, "--plugin")))),
     ...{ seed, tokens, question, kind, maxTokens: flags.maxTokens },
+    // A run that reads as usual goes on from answers that were saved before these could be told.
+    ...(flags.probeShare === undefined ? {} : { probeShare: flags.probeShare }),
+    ...(flags.request === undefined ? {} : { request: flags.request }),
   };
   const saved = flags.save === undefined ? null : await SavedAnswers.open(flags.save, settings);
   const bar = progressBar("answering", flags.json === true);
@@ -140,6 +151,8 @@ async function run(flags: EvalFlags): Promise<void> {
       tokens,
       kind,
       question,
+      probeShare: flags.probeShare,
+      request: flags.request,
       versus: flags.versus,
       saved,
       signal,
@@ -200,7 +213,7 @@ function timedPrompts(
   model: Model,
   tasks: readonly Task[],
   files: readonly FileTask[],
-  { time, seed, tokens, question }: EvalFlags,
+  { time, seed, tokens, ...reading }: EvalFlags,
 ): readonly PromptPart[] {
   const [task] = tasks;
   const examples =
@@ -209,5 +222,5 @@ function timedPrompts(
       : Array.from({ length: time }, (_, i) =>
           drawExample(model, task, exampleSeed(seed, 30, i, "calibration"), tokens),
         );
-  return examples.slice(0, time).map((example) => exampleTokens(model, example, question).prompt);
+  return examples.slice(0, time).map((example) => exampleTokens(model, example, reading).prompt);
 }

@@ -34,7 +34,7 @@ describe("a calibration", () => {
     const texts = Array.from({ length: 3 }, (_, i) => {
       const example = task?.example(new Draw(exampleSeed(1, 31, i, "calibration")), size);
       if (example === undefined) throw new Error("no example");
-      return exampleTokens(model, example, "unseen").prompt;
+      return exampleTokens(model, example, { question: "unseen" }).prompt;
     });
     const target = 0.5;
     const { plan, shares, deviations, kept } = await calibrate(model, texts, { target, score: parseScore("mass") });

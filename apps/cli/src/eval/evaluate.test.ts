@@ -56,7 +56,7 @@ describe("an example's tokens", () => {
       for (let seed = 0; seed < 10; seed++) {
         const example = task.example(new Draw(seed), size());
         const [unseen, seen, atOnce] = CUT_POINTS.map((point) => {
-          const { prompt, before, answer } = exampleTokens(model, example, point);
+          const { prompt, before, answer } = exampleTokens(model, example, { question: point });
           return { ids: [...prompt.ids, ...before, ...answer], prompt, answer };
         });
         expect(unseen?.ids).toEqual(seen?.ids);
@@ -88,7 +88,7 @@ describe("an example's tokens", () => {
 describe("an example that is too long", () => {
   test("is refused by the option that says how long it is", () => {
     const example = needle.example(new Draw(1), { ...size(), tokens: 1024 });
-    expect(() => exampleTokens(model, example, "seen")).toThrow(
+    expect(() => exampleTokens(model, example, { question: "seen" })).toThrow(
       /^an example with its question and answer has 10\d\d tokens, and the context holds 1024; give fewer with --tokens$/,
     );
   });

@@ -1,7 +1,7 @@
 import type { Cell } from "./cells";
-import type { CutPoint } from "./cut-point";
 import { digestOf } from "./digest";
 import { drawExample } from "./draw-example";
+import type { ExampleReading } from "./example-tokens";
 import { resultsOf, type AnsweredSample, type EvalResult } from "./results";
 import type { FileTask } from "./files/file-task";
 import type { Models } from "./every-cell";
@@ -13,7 +13,7 @@ import type { Grading, Task } from "./tasks/task";
 import { TASKS } from "./tasks/tasks";
 import { versusOf, type Versus } from "./versus";
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends ExampleReading {
   readonly tasks: readonly Task[];
   /** Questions of files, of which the first samples are asked. */
   readonly files: readonly FileTask[];
@@ -26,8 +26,6 @@ export interface EvaluateOptions {
   /** The most tokens of a context. */
   readonly tokens: number;
   readonly kind: "held-out" | "calibration";
-  /** What of a conversation has been read when it is cut. */
-  readonly question: CutPoint;
   /** A policy that is compared with each of the others. Default: adaptive. */
   readonly versus?: string | undefined;
   readonly saved: SavedAnswers | null;

@@ -2,6 +2,7 @@ import { WinnowError } from "@winnow/core-tensor";
 import { chatParts, Conversation, turnParts, type ChatMessage, type Model, type PromptPart } from "@winnow/runtime";
 
 import type { CutPoint } from "./cut-point";
+import { thinProbe } from "./thin-probe";
 import type { Example } from "./tasks/task";
 
 /** An example as a model reads it. */
@@ -14,17 +15,28 @@ export interface ExampleTokens {
   readonly answer: readonly number[];
 }
 
+/** How examples are read. */
+export interface ExampleReading {
+  /** What of a conversation has been read when it is cut. */
+  readonly question: CutPoint;
+  /** Of a prompt, what its probe replays; all of it unless told otherwise. */
+  readonly probeShare?: number | undefined;
+  /** What a probe asks; by default to repeat the text. */
+  readonly request?: string | undefined;
+}
+
 /**
- * @param point where the conversation is cut.
+ * @param reading where the conversation is cut, and what for.
  * @throws WinnowError `tokenizer` where the model has no chat template, or one that rewrites what was said; `context` where it
  * is too long for the model.
  */
-export function exampleTokens(model: Model, example: Example, point: CutPoint): ExampleTokens {
+export function exampleTokens(model: Model, example: Example, reading: ExampleReading): ExampleTokens {
+  const { question: point, probeShare = 1, request } = reading;
   const { system, context, turns } = example;
   const { template, tokenizer } = model;
   if (template === null)
     throw new WinnowError("tokenizer", `${model.dir} has no chat template, and tasks are conversations`);
-  const conversation = new Conversation(template);
+  const conversation = new Conversation(template, [], request);
   const shielded = (text: string): string => template.shield(text, tokenizer);
   const encode = (text: string): number[] => tokenizer.encode(text, { addSpecial: false, shielded: true });
   if (system !== null) conversation.system(shielded(system));
@@ -50,7 +62,7 @@ export function exampleTokens(model: Model, example: Example, point: CutPoint): 
   if (prompt === undefined) throw new WinnowError("prompt", "an example has no question; expected at least one turn");
   const before = rest.flatMap(({ ids }) => ids);
   expectRoom(model, prompt.ids.length + before.length + answer.length);
-  return { prompt, before, answer };
+  return { prompt: { ...prompt, probe: thinProbe(prompt.probe, probeShare) }, before, answer };
 }
 
 /** The conversation up to where its last answer begins. */

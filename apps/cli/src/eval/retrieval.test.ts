@@ -51,7 +51,7 @@ const placeIn = (ids: readonly number[], answer: readonly number[]): number =>
   ids.findIndex((_, i) => answer.slice(1, -1).every((id, k) => ids[i + 1 + k] === id));
 
 test("a head's score is the mass that the answer's rows give as a probe", async () => {
-  const { prompt, before, answer } = exampleTokens(model, EXAMPLE, "unseen");
+  const { prompt, before, answer } = exampleTokens(model, EXAMPLE, { question: "unseen" });
   const read = [...prompt.ids, ...before];
   const start = placeIn(prompt.ids, answer);
   expect(start).toBeGreaterThan(0);
@@ -77,7 +77,7 @@ test("a head's score is the mass that the answer's rows give as a probe", async 
 test("what is kept of an answer is counted slot by slot", async () => {
   const cells = cellsOf("sink(4) | recent(20),full", limits("own"), new PolicyRegistry());
   const { kept } = await measureRetrieval(model, [EXAMPLE], cells, { question: "seen" });
-  const { prompt, answer } = exampleTokens(model, EXAMPLE, "seen");
+  const { prompt, answer } = exampleTokens(model, EXAMPLE, { question: "seen" });
   const { length } = prompt.ids;
   const start = placeIn(prompt.ids, answer);
   const end = start + answer.length - 1;

@@ -56,7 +56,7 @@ export async function measureRetrieval(
   const ways = cells.map(({ session }) => session);
   for (const [i, example] of examples.entries()) {
     throwIfInterrupted(signal);
-    const tokens = exampleTokens(model, example, question);
+    const tokens = exampleTokens(model, example, { question });
     const place = placeOf(tokens);
     if (place !== null) {
       scores.push(await scoresOf(model, tokens, place));

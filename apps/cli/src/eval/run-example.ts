@@ -1,7 +1,6 @@
 import type { Cell } from "./cells";
-import type { CutPoint } from "./cut-point";
 import { inEveryCell, type Models, type Outcome } from "./every-cell";
-import { exampleTokens } from "./example-tokens";
+import { exampleTokens, type ExampleReading } from "./example-tokens";
 import { referenceOf, scoreAnswer, type Reference } from "./score";
 import type { Example, Grading } from "./tasks/task";
 
@@ -16,9 +15,9 @@ export async function runExample(
   example: Example,
   grading: Grading,
   cells: readonly Cell[],
-  options: { readonly question: CutPoint; readonly signal?: AbortSignal | undefined },
+  options: ExampleReading & { readonly signal?: AbortSignal | undefined },
 ): Promise<readonly Outcome[]> {
-  const { prompt, before, answer } = exampleTokens(models.whole, example, options.question);
+  const { prompt, before, answer } = exampleTokens(models.whole, example, options);
   let full: readonly Reference[] | null = null;
   return inEveryCell(models, prompt, cells, options.signal, async (cut) => {
     const rows = await cut.follow(before, answer);

@@ -1,7 +1,6 @@
 import type { Cell } from "./cells";
-import type { CutPoint } from "./cut-point";
 import { inEveryCell, type Models, type Outcome } from "./every-cell";
-import { exampleTokens } from "./example-tokens";
+import { exampleTokens, type ExampleReading } from "./example-tokens";
 import type { FileExample, FileTask } from "./files/file-task";
 import { referenceOf, scoreAnswer, type Reference } from "./score";
 
@@ -17,10 +16,10 @@ export async function runWritten(
   { context, question: asked, answers }: FileExample,
   score: FileTask["score"],
   cells: readonly Cell[],
-  options: { readonly question: CutPoint; readonly maxTokens: number; readonly signal?: AbortSignal | undefined },
+  options: ExampleReading & { readonly maxTokens: number; readonly signal?: AbortSignal | undefined },
 ): Promise<readonly Outcome[]> {
   const example = { system: null, context, turns: [{ question: asked, answer: "" }] };
-  const { prompt, before } = exampleTokens(models.whole, example, options.question);
+  const { prompt, before } = exampleTokens(models.whole, example, options);
   let full: { readonly tokens: readonly number[]; readonly rows: readonly Reference[] } | null = null;
   return inEveryCell(models, prompt, cells, options.signal, async (cut, again) => {
     const { text, tokens } = await cut.write(before, options);

@@ -30,10 +30,14 @@ const REPEAT = "Repeat the text.";
 export class Conversation {
   readonly #messages: ChatMessage[];
 
-  /** @param messages of a conversation that goes on. */
+  /**
+   * @param messages of a conversation that goes on.
+   * @param request what a probe asks.
+   */
   constructor(
     private readonly template: ChatTemplate,
     messages: readonly ChatMessage[] = [],
+    private readonly request = REPEAT,
   ) {
     this.#messages = [...messages];
   }
@@ -61,7 +65,7 @@ export class Conversation {
       system,
       segments: then === undefined ? [text] : inTwo(text, content, then),
       subject: begun ? content : replayed([...this.#messages, { role: "user", content }], system),
-      request: requestAfter(this.template, [...messages, { role: "assistant", content: "" }]),
+      request: requestAfter(this.template, [...messages, { role: "assistant", content: "" }], this.request),
     };
     this.#messages.push(message);
     return turn;
@@ -145,10 +149,10 @@ function systemOf(template: ChatTemplate, messages: readonly ChatMessage[], whol
 }
 
 /** A turn that asks for the text again, as it would follow the messages. */
-function requestAfter(template: ChatTemplate, messages: readonly ChatMessage[]): string {
+function requestAfter(template: ChatTemplate, messages: readonly ChatMessage[], request = REPEAT): string {
   const before = rendered(template, messages, false);
-  const after = rendered(template, [...messages, { role: "user", content: REPEAT }], true);
-  return before !== null && after?.startsWith(before) === true ? after.slice(before.length) : `\n\n${REPEAT}\n\n`;
+  const after = rendered(template, [...messages, { role: "user", content: request }], true);
+  return before !== null && after?.startsWith(before) === true ? after.slice(before.length) : `\n\n${request}\n\n`;
 }
 
 /** Null where the template refuses such messages. */

@@ -1,0 +1,22 @@
+import type { ProbeSource } from "@winnow/runtime";
+
+/** Long enough that a piece finds its place in the text after a few tokens. */
+const PIECE_TOKENS = 32;
+
+/**
+ * A probe that replays only a share of its text: pieces of 32 tokens that lie evenly over it.
+ *
+ * @param share in (0, 1].
+ */
+export function thinProbe(probe: ProbeSource | null, share: number): ProbeSource | null {
+  if (probe?.kind !== "replay" || share >= 1) return probe;
+  const { subject } = probe;
+  const pieces = Math.max(1, Math.round((share * subject.length) / PIECE_TOKENS));
+  const length = Math.min(PIECE_TOKENS, Math.ceil((share * subject.length) / pieces));
+  const step = subject.length / pieces;
+  const thinned = Array.from({ length: pieces }, (_, i) => {
+    const start = Math.floor(i * step);
+    return subject.slice(start, start + length);
+  });
+  return { ...probe, subject: thinned.flat() };
+}
