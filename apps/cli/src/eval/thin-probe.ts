@@ -12,8 +12,8 @@ export function thinProbe(probe: ProbeSource | null, share: number): ProbeSource
   if (probe?.kind !== "replay" || share >= 1) return probe;
   const { subject } = probe;
   const pieces = Math.max(1, Math.round((share * subject.length) / PIECE_TOKENS));
-  const length = Math.min(PIECE_TOKENS, Math.ceil((share * subject.length) / pieces));
   const step = subject.length / pieces;
+  const length = Math.min(PIECE_TOKENS, Math.ceil(share * step), Math.floor(step));
   const thinned = Array.from({ length: pieces }, (_, i) => {
     const start = Math.floor(i * step);
     return subject.slice(start, start + length);
