@@ -7,7 +7,7 @@ import { Command, Option } from "commander";
 import { calibrate, type Calibration } from "../eval/calibrate";
 import { drawExample } from "../eval/draw-example";
 import { exampleTokens } from "../eval/example-tokens";
-import { exampleSeed } from "../eval/seeds";
+import { RESERVED, exampleSeed } from "../eval/seeds";
 import { TASKS } from "../eval/tasks/tasks";
 import { readTexts } from "../eval/texts";
 import { abortOnInterrupt } from "../interrupt";
@@ -92,7 +92,7 @@ function documentOf(
   const tasks = TASKS.filter(({ name }) => name !== "story");
   const task = tasks[document % tasks.length];
   if (task === undefined) throw new WinnowError("range", "there is no task to draw a document of");
-  const example = drawExample(model, task, exampleSeed(seed, 31, document, "calibration"), tokens);
+  const example = drawExample(model, task, exampleSeed(seed, RESERVED.calibrated, document, "calibration"), tokens);
   return exampleTokens(model, example, { question: "unseen" }).prompt;
 }
 

@@ -16,7 +16,7 @@ import type { FileTask } from "../eval/files/file-task";
 import { readFileTask } from "../eval/files/read-file-task";
 import { timeFirstTokens } from "../eval/first-token";
 import { exampleTokens } from "../eval/example-tokens";
-import { exampleSeed } from "../eval/seeds";
+import { RESERVED, exampleSeed } from "../eval/seeds";
 import type { Limit } from "../eval/limit";
 import { SavedAnswers } from "../eval/saved-answers";
 import type { Task } from "../eval/tasks/task";
@@ -84,7 +84,7 @@ export function evalCommand(): Command {
     .option("--time <n>", "time the first token of so many prompts under every policy", whole(0), 0)
     .option(
       "--probe-share <share>",
-      "of a prompt, what its probe replays, in pieces of 32 tokens (default: all)",
+      "of a prompt, what its probe replays, in pieces that lie evenly over it (default: all)",
       share,
     )
     .option("--request <text>", 'what a probe asks (default: "Repeat the text.")')
@@ -132,7 +132,7 @@ async function run(flags: EvalFlags): Promise<void> {
     kvType: model.engine.store.layout.kvType,
     plugins: await Promise.all(flags.plugin.map(async (file) => digestOf(await readText(file, "--plugin")))),
     ...{ seed, tokens, question, kind, maxTokens: flags.maxTokens },
-    // A run that reads as usual goes on from answers that were saved before these could be told.
+    // Left out where they are as usual, so that such a run is the same whether they were named or not.
     ...(flags.probeShare === undefined ? {} : { probeShare: flags.probeShare }),
     ...(flags.request === undefined ? {} : { request: flags.request }),
   };
@@ -220,7 +220,7 @@ function timedPrompts(
     task === undefined
       ? (files[0]?.examples ?? []).map((one) => ({ ...one, system: null, turns: [{ ...one, answer: "" }] }))
       : Array.from({ length: time }, (_, i) =>
-          drawExample(model, task, exampleSeed(seed, 30, i, "calibration"), tokens),
+          drawExample(model, task, exampleSeed(seed, RESERVED.timed, i, "calibration"), tokens),
         );
   return examples.slice(0, time).map((example) => exampleTokens(model, example, reading).prompt);
 }

@@ -85,6 +85,24 @@ describe("an example's tokens", () => {
   );
 });
 
+describe("a probe over an example", () => {
+  test.each(CUT_POINTS)("asks what it is told to, where the cut is %s", (question) => {
+    const example = needle.example(new Draw(3), size());
+    const { prompt } = exampleTokens(model, { ...example, system: "Answer briefly." }, { question, request: "Again?" });
+    const request = prompt.probe?.kind === "replay" ? prompt.probe.request : [];
+    expect(model.tokenizer.decode(request, { skipSpecial: true })).toContain("Again?");
+  });
+
+  test.each(CUT_POINTS)("replays a long system message too, where the cut is %s", (question) => {
+    const example = needle.example(new Draw(3), size());
+    const { prompt } = exampleTokens(model, { ...example, system: "Answer briefly. ".repeat(60) }, { question });
+    const subject = prompt.probe?.kind === "replay" ? prompt.probe.subject : [];
+    const text = model.tokenizer.decode(subject);
+    expect(text).toContain("Answer briefly.");
+    expect(text).toContain(example.context.slice(0, 30));
+  });
+});
+
 describe("an example that is too long", () => {
   test("is refused by the option that says how long it is", () => {
     const example = needle.example(new Draw(1), { ...size(), tokens: 1024 });

@@ -58,7 +58,7 @@ export function exampleTokens(model: Model, example: Example, reading: ExampleRe
     answer = [...encode(shielded(turn.answer)), ...closing.slice(0, end + 1)];
     if (i < turns.length - 1) answer.push(...closing.slice(end + 1));
   }
-  const [prompt, ...rest] = joinHead(point === "whole" ? chatParts(model, messagesOf(example)) : parts);
+  const [prompt, ...rest] = joinHead(point === "whole" ? chatParts(model, messagesOf(example), request) : parts);
   if (prompt === undefined) throw new WinnowError("prompt", "an example has no question; expected at least one turn");
   const before = rest.flatMap(({ ids }) => ids);
   expectRoom(model, prompt.ids.length + before.length + answer.length);
@@ -86,5 +86,10 @@ function expectRoom({ engine }: Model, tokens: number): void {
 function joinHead(parts: readonly PromptPart[]): readonly PromptPart[] {
   const [first, second, ...others] = parts;
   if (first?.shared !== true || second === undefined) return parts;
-  return [{ ids: [...first.ids, ...second.ids], probe: second.probe }, ...others];
+  return [{ ids: [...first.ids, ...second.ids], probe: joinProbes(first.probe, second.probe) }, ...others];
+}
+
+function joinProbes(first: PromptPart["probe"], second: PromptPart["probe"]): PromptPart["probe"] {
+  if (first?.kind !== "replay" || second?.kind !== "replay") return second;
+  return { ...second, subject: [...first.subject, ...second.subject] };
 }

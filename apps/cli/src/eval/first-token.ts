@@ -2,6 +2,7 @@ import type { PromptPart } from "@winnow/runtime";
 
 import type { Cell } from "./cells";
 import { modelOf, type Models } from "./every-cell";
+import { medianOf } from "./statistics/median";
 import { limitOf, type Limit } from "./limit";
 
 /** How long a policy takes before an answer begins. */
@@ -35,10 +36,5 @@ export async function timeFirstTokens(
       times[c]?.push(promptMs);
     }
   }
-  return cells.map((cell, c) => ({ ...limitOf(cell), policy: cell.policy, ms: median(times[c] ?? []) }));
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+  return cells.map((cell, c) => ({ ...limitOf(cell), policy: cell.policy, ms: medianOf(times[c] ?? []) }));
 }

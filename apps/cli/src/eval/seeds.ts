@@ -6,3 +6,6 @@ export function exampleSeed(run: number, task: number, sample: number, kind: "he
   const base = kind === "calibration" ? CALIBRATION : 0;
   return base + ((run % 2 ** 12) * 2 ** 27 + (task % 2 ** 5) * 2 ** 22 + (sample % 2 ** 22));
 }
+
+/** What takes the place of a task's number where documents are drawn that no task's are. */
+export const RESERVED = { timed: 30, calibrated: 31, reproduced: 29 } as const;

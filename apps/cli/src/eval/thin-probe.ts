@@ -1,10 +1,10 @@
 import type { ProbeSource } from "@winnow/runtime";
 
-/** Long enough that a piece finds its place in the text after a few tokens. */
+/** About so long are pieces: enough to find their place in the text after a few tokens. */
 const PIECE_TOKENS = 32;
 
 /**
- * A probe that replays only a share of its text: pieces of 32 tokens that lie evenly over it.
+ * A probe that replays only a share of its text: pieces of some 32 tokens that lie evenly over it.
  *
  * @param share in (0, 1].
  */
@@ -13,9 +13,10 @@ export function thinProbe(probe: ProbeSource | null, share: number): ProbeSource
   const { subject } = probe;
   const pieces = Math.max(1, Math.round((share * subject.length) / PIECE_TOKENS));
   const step = subject.length / pieces;
-  const length = Math.min(PIECE_TOKENS, Math.ceil(share * step), Math.floor(step));
+  const length = Math.min(Math.ceil(share * step), Math.floor(step));
   const thinned = Array.from({ length: pieces }, (_, i) => {
-    const start = Math.floor(i * step);
+    // In the middle of its stretch, so that the text's end is as near to a piece as its beginning.
+    const start = Math.floor(i * step + (step - length) / 2);
     return subject.slice(start, start + length);
   });
   return { ...probe, subject: thinned.flat() };

@@ -1,6 +1,7 @@
 import { WinnowError } from "@winnow/core-tensor";
-import { percentiles, type Model } from "@winnow/runtime";
+import type { Model } from "@winnow/runtime";
 
+import { medianOf } from "../eval/statistics/median";
 import { throwIfInterrupted } from "../interrupt";
 import type { LatencySetting } from "./paper";
 import { promptOf } from "./prompt-of";
@@ -8,13 +9,20 @@ import { promptOf } from "./prompt-of";
 /** Seconds from the prompt to the last token of the last sequence, medians over interleaved runs. */
 export type Latency = LatencySetting &
   (
-    | { readonly kind: "measured"; readonly full: number; readonly fastgen: number; readonly kvShare: number }
-    /** Why it was not run, with the bound that forbids it. */
+    | {
+        readonly kind: "measured";
+        readonly full: number;
+        readonly fastgen: number;
+        /** Of FastGen's caches at the end, as a share of full ones. */
+        readonly kvShare: number;
+      }
+    /** Why it was not run to its end. */
     | { readonly kind: "skipped"; readonly reason: string }
   );
 
 export interface LatencyOptions {
-  /** A run that is likely to take longer is skipped. */
+  readonly seed: number;
+  /** A run that takes longer is given up. */
   readonly seconds: number;
   readonly repeats: number;
   readonly signal?: AbortSignal | undefined;
@@ -23,9 +31,11 @@ export interface LatencyOptions {
 
 interface Run {
   readonly seconds: number;
-  /** Bytes of all caches at the end, as a share of full ones. */
   readonly kvShare: number;
 }
+
+/** What only the first request of a policy waits for, such as kernels, is nobody's time. */
+const WARM_UP = { prompt: 32, generated: 8, batch: 1 } as const;
 
 /**
  * Time whole requests with the full cache and with FastGen, for each length and batch (table 2).
@@ -37,88 +47,84 @@ export async function measureLatency(
   settings: readonly LatencySetting[],
   options: LatencyOptions,
 ): Promise<readonly Latency[]> {
-  const { signal, onProgress } = options;
-  const costs = await costsOf(model, signal);
   const found: Latency[] = [];
+  const { context } = model.engine;
+  if (settings.some((setting) => fits(setting, context)) && fits(WARM_UP, context)) {
+    for (const policy of ["full", "fastgen"]) await run(model, policy, WARM_UP, options);
+  }
   for (const setting of settings) {
-    throwIfInterrupted(signal);
-    found.push(await latencyOf(model, setting, costs, options));
-    onProgress?.();
+    throwIfInterrupted(options.signal);
+    found.push(await latencyOf(model, setting, options));
+    options.onProgress?.();
   }
   return found;
 }
 
-async function latencyOf(
-  model: Model,
-  setting: LatencySetting,
-  { readSeconds, writeSeconds }: Costs,
-  { seconds, repeats, signal }: LatencyOptions,
-): Promise<Latency> {
-  const { prompt, generated, batch } = setting;
+async function latencyOf(model: Model, setting: LatencySetting, options: LatencyOptions): Promise<Latency> {
   const { context } = model.engine;
-  if (prompt + generated > context)
-    return { ...setting, kind: "skipped", reason: `${prompt + generated} tokens, and the context holds ${context}` };
-  const likely = batch * (prompt * readSeconds + generated * writeSeconds);
-  if (likely > seconds)
-    return { ...setting, kind: "skipped", reason: `some ${Math.ceil(likely)} s, and a run may take ${seconds} s` };
+  const skipped = (reason: string): Latency => ({ ...setting, kind: "skipped", reason });
+  if (!fits(setting, context))
+    return skipped(`${setting.prompt + setting.generated} tokens, and the context holds ${context}`);
   const runs = { full: [] as Run[], fastgen: [] as Run[] };
   try {
-    for (let repeat = 0; repeat < repeats; repeat++) {
-      for (const policy of ["full", "fastgen"] as const) runs[policy].push(await run(model, policy, setting, signal));
+    for (let repeat = 0; repeat < options.repeats; repeat++) {
+      for (const policy of ["full", "fastgen"] as const) {
+        const one = await run(model, policy, setting, options);
+        if (one === null) return skipped(`more than ${options.seconds} s`);
+        runs[policy].push(one);
+      }
     }
   } catch (error) {
     if (!(error instanceof WinnowError && error.code === "memory")) throw error;
-    return { ...setting, kind: "skipped", reason: `out of memory: ${error.message}` };
+    return skipped(`out of memory: ${error.message}`);
   }
-  const median = (of: readonly number[]): number => percentiles(of)?.p50 ?? NaN;
   return {
     ...setting,
     kind: "measured",
-    full: median(runs.full.map((one) => one.seconds)),
-    fastgen: median(runs.fastgen.map((one) => one.seconds)),
-    kvShare: median(runs.fastgen.map((one) => one.kvShare)),
+    full: medianOf(runs.full.map(({ seconds }) => seconds)),
+    fastgen: medianOf(runs.fastgen.map(({ seconds }) => seconds)),
+    kvShare: medianOf(runs.fastgen.map(({ kvShare }) => kvShare)),
   };
 }
 
+function fits({ prompt, generated }: LatencySetting, context: number): boolean {
+  return prompt + generated <= context;
+}
+
+/**
+ * @returns null where it took too long.
+ * @throws WinnowError `aborted`, `memory`
+ */
 async function run(
   model: Model,
   policy: string,
   { prompt, generated, batch }: LatencySetting,
-  signal: AbortSignal | undefined,
-): Promise<Run> {
-  const sessions = Array.from({ length: batch }, () => model.createSession({ policy }));
+  { seed, seconds: most, signal }: LatencyOptions,
+): Promise<Run | null> {
+  const parts = Array.from({ length: batch }, (_, i) => [promptOf(model, prompt, seed, i)]);
+  const sessions = parts.map(() => model.createSession({ policy }));
+  const tooLong = AbortSignal.timeout(1000 * most);
+  const stop = signal === undefined ? tooLong : AbortSignal.any([signal, tooLong]);
   try {
-    const parts = sessions.map((_, i) => [promptOf(model, prompt, i)]);
     const started = performance.now();
-    const reports = await Promise.all(
+    const answers = await Promise.allSettled(
       sessions.map((session, i) =>
-        session.generate(parts[i] ?? [], { maxTokens: generated, ignoreEos: true, temperature: 0, signal }).report(),
+        session
+          .generate(parts[i] ?? [], { maxTokens: generated, ignoreEos: true, temperature: 0, signal: stop })
+          .report(),
       ),
     );
     const seconds = (performance.now() - started) / 1000;
+    throwIfInterrupted(signal);
+    if (tooLong.aborted) return null;
+    const reports = answers.map((answer) => {
+      if (answer.status === "rejected") throw answer.reason;
+      return answer.value;
+    });
     const bytes = reports.reduce((sum, { kv }) => sum + kv.bytes, 0);
     const fullBytes = reports.reduce((sum, { kv }) => sum + kv.fullBytes, 0);
     return { seconds, kvShare: bytes / fullBytes };
   } finally {
     for (const session of sessions) session[Symbol.dispose]();
   }
-}
-
-/** What a token costs by itself, to tell beforehand how long a run is likely to take. */
-interface Costs {
-  readonly readSeconds: number;
-  readonly writeSeconds: number;
-}
-
-const TRIAL = { prompt: 32, generated: 16, batch: 1 } as const;
-
-async function costsOf(model: Model, signal: AbortSignal | undefined): Promise<Costs> {
-  // What only the first request waits for, such as kernels, is nobody's cost.
-  await run(model, "full", TRIAL, signal);
-  const reading = await run(model, "full", { ...TRIAL, generated: 1 }, signal);
-  const whole = await run(model, "full", TRIAL, signal);
-  return {
-    readSeconds: reading.seconds / TRIAL.prompt,
-    writeSeconds: Math.max(0, whole.seconds - reading.seconds) / (TRIAL.generated - 1),
-  };
 }

@@ -16,11 +16,11 @@ export interface PoliciesByLayer {
 
 /** @throws WinnowError `aborted` */
 export async function measurePolicies(model: Model, options: StructureOptions): Promise<PoliciesByLayer> {
-  const { samples, recovery, signal, onProgress } = options;
+  const { seed, samples, recovery, signal, onProgress } = options;
   const prompts: (readonly (readonly HeadReport[])[])[] = [];
   for (let sample = 0; sample < samples; sample++) {
     throwIfInterrupted(signal);
-    const { ids } = promptOf(model, promptTokensFor(model, 0), sample);
+    const { ids } = promptOf(model, promptTokensFor(model, 0), seed, sample);
     prompts.push(await profiledHeads(model, ids, recovery, "prompt"));
     onProgress?.();
   }

@@ -1,5 +1,6 @@
-import { percentiles, type Model } from "@winnow/runtime";
+import type { Model, PromptPart } from "@winnow/runtime";
 
+import { medianOf } from "../eval/statistics/median";
 import { throwIfInterrupted } from "../interrupt";
 import { TABLE_3 } from "./paper";
 import { promptOf } from "./prompt-of";
@@ -7,6 +8,8 @@ import { promptOf } from "./prompt-of";
 /** What profiling is of a whole request. */
 export interface Profiling {
   readonly promptTokens: number;
+  /** The longest sequence: longer answers are left out. */
+  readonly context: number;
   /** Asking the table, deciding and cutting. */
   readonly profileMs: number;
   /** What reading the prompt takes longer than with the full cache, the recording of its rows included. */
@@ -30,30 +33,32 @@ const PROMPT_TOKENS = 512;
  */
 export async function measureProfiling(
   model: Model,
-  { repeats, signal }: { readonly repeats: number; readonly signal?: AbortSignal | undefined },
+  options: { readonly seed: number; readonly repeats: number; readonly signal?: AbortSignal | undefined },
 ): Promise<Profiling> {
   const { context } = model.engine;
+  const { seed, repeats, signal } = options;
   const promptTokens = Math.min(PROMPT_TOKENS, Math.floor(context / 2));
   const lengths = TABLE_3.map(({ generated }) => generated).filter((generated) => promptTokens + generated <= context);
   const most = Math.max(1, ...lengths);
   const runs: Timed[] = [];
   const fullMs: number[] = [];
   for (let repeat = 0; repeat <= repeats; repeat++) {
-    throwIfInterrupted(signal);
-    const full = await timed(model, "full", promptTokens, 1, signal);
-    const one = await timed(model, "fastgen", promptTokens, most, signal);
+    const part = promptOf(model, promptTokens, seed, 0);
+    const full = await timed(model, "full", part, 1, signal);
+    const one = await timed(model, "fastgen", part, most, signal);
     // The first of all waits for kernels.
-    if (repeat === 0 && repeats > 1) continue;
+    if (repeat === 0) continue;
     fullMs.push(full.promptMs);
     runs.push(one);
   }
-  const profileMs = median(runs.map((one) => one.profileMs));
+  const profileMs = medianOf(runs.map((one) => one.profileMs));
   return {
     promptTokens,
+    context,
     profileMs,
-    addedMs: median(runs.map(({ promptMs }) => promptMs)) - median(fullMs),
+    addedMs: medianOf(runs.map(({ promptMs }) => promptMs)) - medianOf(fullMs),
     lengths: lengths.map((generated) => {
-      const wholeMs = median(runs.map(({ tokensMs }) => tokensMs[generated - 1] ?? NaN));
+      const wholeMs = medianOf(runs.map(({ tokensMs }) => tokensMs[generated - 1] ?? NaN));
       return { generated, wholeMs, share: profileMs / wholeMs };
     }),
   };
@@ -69,20 +74,16 @@ interface Timed {
 async function timed(
   model: Model,
   policy: string,
-  promptTokens: number,
+  part: PromptPart,
   maxTokens: number,
   signal: AbortSignal | undefined,
 ): Promise<Timed> {
   using session = model.createSession({ policy });
-  const part = promptOf(model, promptTokens, 0);
   const tokensMs: number[] = [];
   const started = performance.now();
   const generation = session.generate([part], { maxTokens, ignoreEos: true, temperature: 0, signal });
   for await (const event of generation) if (event.kind === "token") tokensMs.push(performance.now() - started);
   const { timings } = await generation.report();
+  throwIfInterrupted(signal);
   return { promptMs: timings.promptMs, profileMs: timings.profileMs, tokensMs };
-}
-
-function median(values: readonly number[]): number {
-  return percentiles(values)?.p50 ?? NaN;
 }

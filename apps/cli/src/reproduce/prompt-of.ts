@@ -2,20 +2,24 @@ import { WinnowError } from "@winnow/core-tensor";
 import { idsPart, type Model, type PromptPart } from "@winnow/runtime";
 
 import { drawExample } from "../eval/draw-example";
-import { exampleSeed } from "../eval/seeds";
+import { RESERVED, exampleSeed } from "../eval/seeds";
 import { needle } from "../eval/tasks/needle";
 
 const DOCUMENT_TOKENS = 256;
-/** Of seeds, so that no task has these documents. */
-const OWN_TASK = 31;
+/** More documents than a prompt has. */
+const DOCUMENTS = 2 ** 12;
 
-/** A prompt of exactly so many tokens, of documents one behind the other; another one for each number. */
-export function promptOf(model: Model, tokens: number, number: number): PromptPart {
+/**
+ * A prompt of documents one behind the other, in exactly so many tokens; another one for each seed and number.
+ *
+ * @throws WinnowError `tokenizer` where text is no tokens.
+ */
+export function promptOf(model: Model, tokens: number, seed: number, number: number): PromptPart {
   const { tokenizer } = model;
   const ids = [...tokenizer.encode("")];
   for (let i = 0; ids.length < tokens; i++) {
-    const seed = exampleSeed(number, OWN_TASK, i, "calibration");
-    const { context } = drawExample(model, needle, seed, DOCUMENT_TOKENS);
+    const drawn = exampleSeed(seed, RESERVED.reproduced, number * DOCUMENTS + (i % DOCUMENTS), "calibration");
+    const { context } = drawExample(model, needle, drawn, DOCUMENT_TOKENS);
     const more = tokenizer.encode(`${context}\n`, { addSpecial: false });
     if (more.length === 0) throw new WinnowError("tokenizer", `${model.dir}: its tokenizer reads text as no tokens`);
     ids.push(...more);

@@ -1,13 +1,14 @@
 import { answerAll, type EvaluateOptions } from "../eval/evaluate";
 import type { Models } from "../eval/every-cell";
 import { limitOf, type Limit } from "../eval/limit";
+import { meanOf } from "../eval/statistics/mean";
 import { pairedDifference } from "../eval/statistics/paired";
 
 /** How a policy fares against the full cache, over all tasks together. */
 export type Quality = Limit & {
   readonly policy: string;
   readonly samples: number;
-  /** Of the full cache's bytes, those that the cut freed. */
+  /** Of the bytes of the full cache, stored the same way, those that the cut freed. */
   readonly pruned: number;
   /** Mean score, in [0, 1]. */
   readonly score: number;
@@ -35,7 +36,7 @@ export async function measureQuality(models: Models, options: EvaluateOptions): 
       ...limitOf(cell),
       policy: cell.policy,
       samples: samples.length,
-      pruned: meanOf(samples.map(({ outcomes }) => 1 - (outcomes[c]?.bytes ?? NaN) / (outcomes[c]?.fullBytes ?? NaN))),
+      pruned: meanOf(samples.map(({ outcomes }) => 1 - (outcomes[c]?.bytes ?? NaN) / (outcomes[0]?.bytes ?? NaN))),
       score: meanOf(scores),
       fullScore: meanOf(full),
       ...{ low, high },
@@ -47,8 +48,4 @@ export async function measureQuality(models: Models, options: EvaluateOptions): 
 /** @returns 0.5 where neither side ever wins. */
 export function winRate(scores: readonly number[], against: readonly number[]): number {
   return meanOf(scores.map((score, i) => (1 + Math.sign(score - (against[i] ?? NaN))) / 2));
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -80,8 +80,21 @@ describe("quality", () => {
   });
 });
 
+test("what a cut frees is told of a cache that is stored the same way", async () => {
+  using quantised = await loadModel(DEMO, { backend: await openBackend("cpu"), kvType: "q8" });
+  const [full] = await measureQuality(
+    { whole: quantised, quantised: new Map() },
+    {
+      ...{ tasks: tasksOf("needle"), files: [], maxTokens: 1, samples: 1, seed: 5, tokens: 60 },
+      ...{ kind: "held-out", question: "seen", saved: null },
+      cells: cellsOf("full", [], new PolicyRegistry()),
+    },
+  );
+  expect(full).toMatchObject({ pruned: 0, win: 0.5 });
+});
+
 describe("latency", () => {
-  const limits = { seconds: 60, repeats: 1 };
+  const limits = { seed: 1, seconds: 60, repeats: 1 };
 
   test("is of whole requests, whose caches are given back", async () => {
     const before = kvBytes();
@@ -105,33 +118,60 @@ describe("latency", () => {
   test("says why a setting was not run", async () => {
     const asked = [
       { prompt: 300, generated: 21, batch: 1 },
-      { prompt: 300, generated: 20, batch: 4000 },
+      { prompt: 200, generated: 120, batch: 40 },
     ];
-    const [long, slow] = await measureLatency(model, asked, { ...limits, seconds: 1 });
-    expect(long).toEqual({ ...asked[0], kind: "skipped", reason: "321 tokens, and the context holds 320" });
-    expect(slow).toMatchObject({ kind: "skipped" });
-    expect(slow?.kind === "skipped" && slow.reason).toMatch(/^some \d+ s, and a run may take 1 s$/);
+    const found = await measureLatency(model, asked, { ...limits, seconds: 0.5 });
+    expect(found).toEqual([
+      { ...asked[0], kind: "skipped", reason: "321 tokens, and the context holds 320" },
+      { ...asked[1], kind: "skipped", reason: "more than 0.5 s" },
+    ]);
+    expect(kvBytes()).toBe(0);
+  });
+
+  test("is none of a run that was interrupted", async () => {
+    const setting = { prompt: 40, generated: 200, batch: 2 };
+    const signal = AbortSignal.timeout(300);
+    await expect(measureLatency(model, [setting], { ...limits, signal })).rejects.toMatchObject({ code: "aborted" });
+    expect(kvBytes()).toBe(0);
   });
 });
 
 test("profiling is told as a share of the whole request", async () => {
   const before = kvBytes();
-  const { promptTokens, profileMs, lengths } = await measureProfiling(model, { repeats: 1 });
+  const { promptTokens, profileMs, lengths } = await measureProfiling(model, { seed: 1, repeats: 1 });
   expect(promptTokens).toBe(160);
   expect(profileMs).toBeGreaterThan(0);
   expect(lengths.map(({ generated }) => generated)).toEqual([128]);
-  for (const { wholeMs, share } of lengths) expect(share).toBe(profileMs / wholeMs);
+  for (const { wholeMs, share } of lengths) {
+    expect(wholeMs).toBeGreaterThan(profileMs);
+    expect(share).toBeGreaterThan(0);
+    expect(share * wholeMs).toBeCloseTo(profileMs, 9);
+  }
   expect(kvBytes()).toBe(before);
+});
+
+test("profiling is none of an answer that was interrupted", async () => {
+  const signal = AbortSignal.timeout(200);
+  await expect(measureProfiling(model, { seed: 1, repeats: 9, signal })).rejects.toMatchObject({ code: "aborted" });
+  expect(kvBytes()).toBe(0);
+});
+
+test("a context that is too short for a prompt and what is written behind it is refused by its option", async () => {
+  using short = await loadModel(DEMO, { backend: await openBackend("cpu"), context: 61 });
+  await expect(measureStability(short, { seed: 1, samples: 1, recovery: 0.9 })).rejects.toThrow(
+    /^prompts of 32 tokens and 30 behind them are profiled, and the context holds 61; give a longer --context/,
+  );
 });
 
 describe("a prompt", () => {
   test("has exactly so many tokens, and is another one for each number", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 700 }), fc.nat(50), (tokens, number) => {
-        const { ids } = promptOf(model, tokens, number);
+        const { ids } = promptOf(model, tokens, 1, number);
         expect(ids).toHaveLength(tokens);
-        expect(promptOf(model, tokens, number).ids).toEqual(ids);
-        if (tokens > 60) expect(promptOf(model, tokens, number + 1).ids).not.toEqual(ids);
+        expect(promptOf(model, tokens, 1, number).ids).toEqual(ids);
+        if (tokens > 60) expect(promptOf(model, tokens, 2, number).ids).not.toEqual(ids);
+        if (tokens > 60) expect(promptOf(model, tokens, 1, number + 1).ids).not.toEqual(ids);
       }),
       { numRuns: 20 },
     );
@@ -140,12 +180,12 @@ describe("a prompt", () => {
 
 test("policies by layer are counts of what a profile of each prompt says", async () => {
   const recovery = 0.93;
-  const { policies, layers } = await measurePolicies(model, { samples: 2, recovery });
+  const { policies, layers } = await measurePolicies(model, { seed: 1, samples: 2, recovery });
   expect(policies.at(-1)).toBe("full");
   const counts = layers.map((shares) => shares.map((share) => share * 2 * model.config.kvHeads));
   for (const sample of [0, 1]) {
     using session = model.createSession({ policy: "fastgen", recovery });
-    await session.read([{ ids: promptOf(model, 256, sample).ids, probe: null }]);
+    await session.read([{ ids: promptOf(model, 256, 1, sample).ids, probe: null }]);
     profileReport(model, session).layers.forEach(({ heads }, l) => {
       for (const { policy } of heads) {
         const row = counts[l] ?? [];
@@ -157,7 +197,7 @@ test("policies by layer are counts of what a profile of each prompt says", async
 });
 
 test("stability is complete where nothing was generated, and bounded behind that", async () => {
-  const { steps } = await measureStability(model, { samples: 1, recovery: 0.95 });
+  const { steps } = await measureStability(model, { seed: 1, samples: 1, recovery: 0.95 });
   expect(steps.map(({ generated }) => generated)).toEqual([0, 10, 20, 30]);
   expect(steps[0]).toMatchObject({ same: 1, moved: 0, lateMoved: 0 });
   for (const { heads, same, moved, lateMoved } of steps) {

@@ -22,7 +22,7 @@ export interface ReproduceOptions {
   /** T of all but table 1. */
   readonly recovery: number;
   readonly latency: readonly LatencySetting[];
-  /** A run of table 2 that is likely to take longer is skipped. */
+  /** A run of table 2 that takes longer is given up. */
   readonly seconds: number;
   readonly repeats: number;
   readonly signal?: AbortSignal | undefined;
@@ -46,7 +46,7 @@ export async function reproduce(model: Model, options: ReproduceOptions): Promis
     asked + (has("table2") ? options.latency.length : 0) + samples * (Number(has("figure3")) + Number(has("figure4")));
   let done = 0;
   const onProgress = (): void => options.onProgress?.(++done, total);
-  const structure = { samples, recovery, signal, onProgress };
+  const structure = { seed, samples, recovery, signal, onProgress };
   return {
     model: model.dir,
     backend: model.engine.backend.name,
@@ -63,9 +63,9 @@ export async function reproduce(model: Model, options: ReproduceOptions): Promis
             },
           ),
     latency: has("table2")
-      ? await measureLatency(model, options.latency, { seconds: options.seconds, repeats, signal, onProgress })
+      ? await measureLatency(model, options.latency, { seed, seconds: options.seconds, repeats, signal, onProgress })
       : null,
-    profiling: has("table3") ? await measureProfiling(model, { repeats, signal }) : null,
+    profiling: has("table3") ? await measureProfiling(model, { seed, repeats, signal }) : null,
     policies: has("figure3") ? await measurePolicies(model, structure) : null,
     stability: has("figure4") ? await measureStability(model, structure) : null,
   };

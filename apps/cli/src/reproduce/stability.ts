@@ -34,13 +34,13 @@ interface Look {
 
 /** @throws WinnowError `aborted` */
 export async function measureStability(model: Model, options: StructureOptions): Promise<Stability> {
-  const { samples, recovery, signal, onProgress } = options;
+  const { seed, samples, recovery, signal, onProgress } = options;
   const most = Math.max(...STEPS);
   const promptTokens = promptTokensFor(model, most);
   // By step, then prompt.
   const looks = STEPS.map((): Look[] => []);
   for (let sample = 0; sample < samples; sample++) {
-    const { ids } = promptOf(model, promptTokens, sample);
+    const { ids } = promptOf(model, promptTokens, seed, sample);
     const written = await continued(model, ids, most, signal);
     for (const [step, generated] of STEPS.entries()) {
       throwIfInterrupted(signal);
@@ -96,5 +96,7 @@ async function continued(
 ): Promise<readonly number[]> {
   using session = model.createSession({ policy: "full" });
   const options = { maxTokens, ignoreEos: true, temperature: 0, signal };
-  return (await session.generate([{ ids, probe: null }], options).report()).tokens;
+  const { tokens } = await session.generate([{ ids, probe: null }], options).report();
+  throwIfInterrupted(signal);
+  return tokens;
 }

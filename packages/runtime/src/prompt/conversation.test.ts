@@ -223,6 +223,33 @@ describe("a conversation", () => {
     );
   });
 
+  it("is replayed only as far as it is read: as it stands where a template drops what was said", () => {
+    const forgetful = new ChatTemplate(
+      "{% for m in messages %}<{{ m['role'] }}>{{ m['content'].split('</think>')[-1] | trim }}<end>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}",
+    );
+    const question = { role: "user", content: "Why? " } as const;
+    const thought = { role: "assistant", content: "long thoughts</think>So." } as const;
+    const { subject, segments } = conversationTexts(forgetful, [question, thought, question]);
+    expect(segments).toEqual(["<user>Why?<end><assistant>So.<end><user>Why?<end><assistant>"]);
+    expect(subject).toBe(segments[0]);
+    expect(conversationTexts(forgetful, [question, { role: "assistant", content: "So. " }, question]).subject).toBe(
+      "Why?\n\nSo.\n\nWhy?",
+    );
+  });
+
+  it("is asked for in words of one's own", () => {
+    const messages = [
+      { role: "system", content: "Be brief." },
+      { role: "user", content: "Hi" },
+    ] as const;
+    const { system, request } = conversationTexts(demo, messages, "Again?");
+    const asked = "<|user|>Again?<|end|><|assistant|>";
+    expect([system?.request, request]).toEqual([asked, asked]);
+    const conversation = new Conversation(demo, [], "Again?");
+    conversation.system("Be brief.");
+    expect(conversation.ask("Hi")).toMatchObject({ system: { request: asked }, request: asked });
+  });
+
   it.each([
     [
       "wants a user's message",

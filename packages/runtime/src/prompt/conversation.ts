@@ -59,12 +59,14 @@ export class Conversation {
     const message = { role: "user", content: then === undefined ? content : `${content}\n\n${then}` } as const;
     const messages = [...this.#messages, message];
     const asked = this.template.render(messages, { addGenerationPrompt: true });
-    const system = begun ? null : systemOf(this.template, messages, asked);
+    const system = begun ? null : systemOf(this.template, messages, asked, this.request);
     const text = suffix(asked, before, "an earlier turn").slice(system?.text.length ?? 0);
+    const segments = then === undefined ? [text] : inTwo(text, content, then);
+    const earlier = begun ? [] : this.#messages.slice(system === null ? 0 : 1);
     const turn = {
       system,
-      segments: then === undefined ? [text] : inTwo(text, content, then),
-      subject: begun ? content : replayed([...this.#messages, { role: "user", content }], system),
+      segments,
+      subject: replayed(segments[0] ?? "", [...earlier, { role: "user", content }]),
       request: requestAfter(this.template, [...messages, { role: "assistant", content: "" }], this.request),
     };
     this.#messages.push(message);
@@ -112,26 +114,33 @@ export class Conversation {
 /**
  * Texts of a conversation that nothing has been read of yet, up to where its next answer begins.
  *
+ * @param request what a probe asks.
  * @throws WinnowError `prompt` when no user message asks anything, `tokenizer` when the template refuses the messages.
  */
-export function conversationTexts(template: ChatTemplate, messages: readonly ChatMessage[]): TurnTexts {
+export function conversationTexts(
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+  request = REPEAT,
+): TurnTexts {
   const asked = messages.findLast(({ role }) => role === "user")?.content ?? "";
   if (asked.trim() === "") {
     throw new WinnowError("prompt", "the conversation has no user message; give one of at least one character");
   }
   const whole = template.render(messages, { addGenerationPrompt: true });
-  const system = systemOf(template, messages, whole);
+  const system = systemOf(template, messages, whole, request);
+  const text = whole.slice(system?.text.length ?? 0);
   return {
     system,
-    segments: [whole.slice(system?.text.length ?? 0)],
-    subject: replayed(messages, system),
-    request: requestAfter(template, [...messages, { role: "assistant", content: "" }]),
+    segments: [text],
+    subject: replayed(text, system === null ? messages : messages.slice(1)),
+    request: requestAfter(template, [...messages, { role: "assistant", content: "" }], request),
   };
 }
 
-/** What messages say, without the system message that is replayed by itself. */
-function replayed(messages: readonly ChatMessage[], system: TurnTexts["system"]): string {
-  return joinSubjects(messages.slice(system === null ? 0 : 1).map(({ content }) => content));
+/** What the messages of a text say, or all of it where the template has changed what they say: nothing else is replayed. */
+function replayed(text: string, messages: readonly ChatMessage[]): string {
+  const said = messages.map(({ content }) => (text.includes(content) ? content : content.trim()));
+  return said.every((content) => text.includes(content)) ? joinSubjects(said) : text;
 }
 
 /** Texts that a probe replays one behind the other. */
@@ -139,17 +148,22 @@ export function joinSubjects(texts: readonly string[]): string {
   return texts.filter((text) => text !== "").join("\n\n");
 }
 
-function systemOf(template: ChatTemplate, messages: readonly ChatMessage[], whole: string): TurnTexts["system"] {
+function systemOf(
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+  whole: string,
+  request: string,
+): TurnTexts["system"] {
   const [head] = messages;
   if (head?.role !== "system") return null;
   const text = rendered(template, [head], false);
   // A template may want a user's message, or write the system message into it.
   if (text === null || text === "" || text.length >= whole.length || !whole.startsWith(text)) return null;
-  return { text, subject: head.content, request: requestAfter(template, [head]) };
+  return { text, subject: head.content, request: requestAfter(template, [head], request) };
 }
 
 /** A turn that asks for the text again, as it would follow the messages. */
-function requestAfter(template: ChatTemplate, messages: readonly ChatMessage[], request = REPEAT): string {
+function requestAfter(template: ChatTemplate, messages: readonly ChatMessage[], request: string): string {
   const before = rendered(template, messages, false);
   const after = rendered(template, [...messages, { role: "user", content: request }], true);
   return before !== null && after?.startsWith(before) === true ? after.slice(before.length) : `\n\n${request}\n\n`;

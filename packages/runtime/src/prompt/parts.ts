@@ -37,7 +37,12 @@ export function turnParts(tokenizer: Tokenizer, turn: TurnTexts): PromptPart[] {
   const plain = { addSpecial: false, shielded: true } as const;
   const part = (text: string, subject: string, request: string): PromptPart => ({
     ids: tokenizer.encode(text, plain),
-    probe: replay(tokenizer, request, tokenizer.encode(subject, plain)),
+    // Tokens that structure a conversation would end the answer that a probe is.
+    probe: replay(
+      tokenizer,
+      request,
+      tokenizer.encode(subject, plain).filter((id) => !tokenizer.specialIds.has(id)),
+    ),
   });
   const head = system === null ? null : part(system.text, system.subject, system.request);
   const isLong = head !== null && head.ids.length >= LEAST_SHARED_TOKENS;
@@ -53,6 +58,7 @@ export function turnParts(tokenizer: Tokenizer, turn: TurnTexts): PromptPart[] {
 /**
  * The parts of a conversation that nothing has been read of yet, up to where its next answer begins.
  *
+ * @param request what a probe asks; by default to repeat the text.
  * @throws WinnowError `tokenizer` when the model has no chat template, or it refuses the messages; `prompt` without a user's message.
  * @example
  * ```ts
@@ -60,12 +66,12 @@ export function turnParts(tokenizer: Tokenizer, turn: TurnTexts): PromptPart[] {
  * const { text } = await session.generate(parts, { maxTokens: 32 }).report();
  * ```
  */
-export function chatParts(model: ChatModel, messages: readonly ChatMessage[]): PromptPart[] {
+export function chatParts(model: ChatModel, messages: readonly ChatMessage[], request?: string): PromptPart[] {
   if (model.template === null) {
     throw new WinnowError("tokenizer", `${model.dir} has no chat template; use raw prompts`);
   }
   const { tokenizer, template } = model;
-  return turnParts(tokenizer, conversationTexts(template, shieldedMessages(tokenizer, template, messages)));
+  return turnParts(tokenizer, conversationTexts(template, shieldedMessages(tokenizer, template, messages), request));
 }
 
 interface ChatModel {

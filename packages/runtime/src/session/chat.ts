@@ -21,7 +21,7 @@ export interface ChatState {
 export interface AskOptions extends GenerateOptions {
   /** Asked after the message has been read and cut. */
   readonly then?: string | undefined;
-  /** Ids that are read as the probe, in one chunk; by default a replay of the message. */
+  /** Ids that are read as the probe, in one chunk; by default a replay of what is read. */
   readonly probe?: readonly number[] | undefined;
 }
 

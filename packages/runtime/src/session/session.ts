@@ -106,6 +106,8 @@ export class Session implements Disposable, Resident {
   /** Whether the cache may not hold what the tokens say, and is rebuilt from them. */
   #stale = false;
   #rows: ExtendReport["rows"] = NO_ROWS;
+  /** What the last probe asked, for a cache that is rebuilt when nothing new is read. */
+  #request: readonly number[] | null = null;
   #disposed = false;
 
   constructor(
@@ -211,6 +213,7 @@ export class Session implements Disposable, Resident {
       fork.#tokens.push(...this.#tokens);
       fork.#stale = this.#stale;
       fork.#rows = this.#rows;
+      fork.#request = this.#request;
     } catch (error) {
       fork[Symbol.dispose]();
       throw error;
@@ -253,6 +256,7 @@ export class Session implements Disposable, Resident {
     this.#replaceSequence(null);
     this.#tokens.length = 0;
     this.#rows = NO_ROWS;
+    this.#request = null;
   }
 
   /** Make room for others: the cache moves to the host until the session goes on. */
@@ -391,6 +395,7 @@ export class Session implements Disposable, Resident {
         cachedTokens += read.cachedTokens;
         profileMs += read.profileMs;
         this.#tokens.push(...part.ids);
+        if (part.probe?.kind === "replay") this.#request = part.probe.request;
       }
       // What an interrupt drops from here on is no longer the prompt's.
       await engine.backend.flush();
@@ -406,9 +411,15 @@ export class Session implements Disposable, Resident {
 
   /** A probe over a part that is read together with what came before it: what it did not replay would be looked up by nobody. */
   #replayingToo(before: readonly number[], probe: ProbeSource | null): ProbeSource | null {
-    if (probe?.kind !== "replay") return probe;
+    if (probe?.kind === "ids") return probe;
+    const request = probe?.request ?? this.#request;
+    if (request === null) return null;
     const { specialIds } = this.model.tokenizer;
-    return { ...probe, subject: [...before.filter((id) => !specialIds.has(id)), ...probe.subject] };
+    return {
+      kind: "replay",
+      request,
+      subject: [...before.filter((id) => !specialIds.has(id)), ...(probe?.subject ?? [])],
+    };
   }
 
   /** Read a part, behind what has been drawn and not read yet. */

@@ -1,3 +1,4 @@
+import { percent } from "../../output/percent";
 import { escapeMarkup } from "@winnow/profiler";
 
 import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
@@ -103,8 +104,4 @@ function flips({ results }: EvalReport): string {
       return `<details><summary>${escapeMarkup(`${task}, ${limited(policy, result)}`)}: ${flipped.length}</summary><ul>${items.join("")}</ul></details>`;
     })
     .join("\n");
-}
-
-function percent(share: number): string {
-  return (100 * share).toFixed(1);
 }

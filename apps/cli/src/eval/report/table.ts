@@ -1,3 +1,4 @@
+import { percent } from "../../output/percent";
 import { byPolicy, byTask, differs, type EvalReport } from "./eval-report";
 import { cutPointText } from "../cut-point";
 import { limitName, limitsOf, sameLimit, type Limit } from "../limit";
@@ -49,8 +50,4 @@ const widthOf = ({ target }: Limit): number => (target === null ? 17 : 9);
 function cell(result: EvalResult, { target }: Limit): string {
   const score = `${percent(result.score)}${differs(result) ? "*" : " "}`.padStart(9);
   return target === null ? `${score} ${`(${Math.round((100 * result.bytes) / result.fullBytes)} %)`.padEnd(7)}` : score;
-}
-
-function percent(share: number): string {
-  return (100 * share).toFixed(1);
 }

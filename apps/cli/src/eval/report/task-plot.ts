@@ -1,3 +1,4 @@
+import { percent } from "../../output/percent";
 import { limited } from "../limit";
 import type { EvalResult } from "../results";
 import { byPolicy } from "./eval-report";
@@ -27,8 +28,4 @@ export function taskPlot(task: string, results: readonly EvalResult[], policies:
       })),
     })),
   });
-}
-
-function percent(share: number): string {
-  return (100 * share).toFixed(1);
 }

@@ -1,3 +1,4 @@
+import { percent } from "../../output/percent";
 import { limitName } from "../limit";
 import type { Rivalry, Versus } from "../versus";
 
@@ -20,8 +21,4 @@ export function versusText({ policy, comparisons }: Versus): string {
 
 function described(one: Rivalry): string {
   return `${one.other} in ${one.task} at ${limitName(one)}: ${percent(one.difference)}`;
-}
-
-function percent(share: number): string {
-  return (100 * share).toFixed(1);
 }

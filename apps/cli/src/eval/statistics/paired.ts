@@ -1,5 +1,6 @@
 import { randomWord } from "@winnow/core-tensor";
 
+import { meanOf } from "./mean";
 import type { Interval } from "./wilson";
 
 /** How two ways differ on the same examples. */
@@ -40,10 +41,6 @@ export function pairedDifference(a: readonly number[], b: readonly number[]): Pa
     high: means[Math.ceil(0.975 * (RESAMPLES - 1))] ?? mean,
     p: isBinary ? mcNemar(differences) : signFlip(differences),
   };
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** Of n examples that only one way gets right, whether k or fewer are one way's: a fair coin's tail, twice. */

@@ -1,7 +1,4 @@
-/** A share in percent, with one decimal. */
-export function percent(share: number): string {
-  return (100 * share).toFixed(1);
-}
+import { percent } from "../../output/percent";
 
 /** A difference of shares in percent, with its sign. */
 export function signed(difference: number): string {

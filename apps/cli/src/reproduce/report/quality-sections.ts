@@ -1,13 +1,14 @@
+import { percent } from "../../output/percent";
 import { cutPointText } from "../../eval/cut-point";
 import { limitName } from "../../eval/limit";
 import { legend } from "../../eval/report/legend";
-import { linePlot, percentTicks, type PlotPoint } from "../../eval/report/line-plot";
+import { linePlot, percentTicks, type Axis, type PlotPoint } from "../../eval/report/line-plot";
 import { strokeOf } from "../../eval/report/stroke";
 import { PUNCTUATION_LAST, RATIO_POLICIES, WITHOUT } from "../chains";
 import { TABLES_4_AND_5, TABLE_1, type PaperQuality } from "../paper";
 import type { Quality } from "../quality";
 import type { Part, Reproduction } from "../reproduction";
-import { percent, points, signed } from "./figures";
+import { points, signed } from "./figures";
 import type { Section } from "./section";
 
 const HEAD = ["pruned", "win rate", "score", "against the full cache", "paper: pruned", "win rate"] as const;
@@ -19,17 +20,16 @@ interface AtRecovery {
 }
 
 /** Tables 1, 4 and 5, and figure 6: what was pruned, and who wins against the full cache. */
-export function qualitySections(reproduction: Reproduction): readonly Section[] {
-  const { quality, parts, recovery } = reproduction;
-  if (quality === null) return [];
+export function qualitySections(reproduction: Reproduction): Readonly<Partial<Record<Part, Section>>> {
+  const { quality, recovery } = reproduction;
+  if (quality === null) return {};
   const lines: AtRecovery = { recovery, of: quality.filter((line) => line.recovery === recovery) };
-  const sections: Readonly<Partial<Record<Part, () => Section>>> = {
-    table1: () => byRecovery(reproduction, quality),
-    table4: () => table("Table 4: one class left out", ["fastgen", ...WITHOUT.map(({ name }) => name)], lines),
-    table5: () => table("Table 5: the order of the candidates", ["fastgen", PUNCTUATION_LAST.name], lines),
-    figure6: () => byRatio(lines),
+  return {
+    table1: byRecovery(reproduction, quality),
+    table4: table("Table 4: one class left out", ["fastgen", ...WITHOUT.map(({ name }) => name)], lines),
+    table5: table("Table 5: the order of the candidates", ["fastgen", PUNCTUATION_LAST.name], lines),
+    figure6: byRatio(lines),
   };
-  return parts.flatMap((part) => sections[part]?.() ?? []);
 }
 
 function byRecovery({ question, tasks }: Reproduction, quality: readonly Quality[]): Section {
@@ -93,7 +93,7 @@ function byRatio({ recovery, of: quality }: AtRecovery): Section {
           ...{ from: 0, to: 0.5, title: "share" },
           ticks: [0, 0.1, 0.2, 0.3, 0.4, 0.5].map((value) => ({ at: value, label: String(value) })),
         },
-        y: { from: 0, to: 0.6, ticks: percentTicks(0, 0.6, 0.1) },
+        y: winAxis(distinct.map(({ line }) => line.win)),
         level: { y: 0.45, label: "paper: over 45" },
         lines: curves.map(({ name, of, by }) => ({
           stroke: strokeOf(names, name),
@@ -125,7 +125,7 @@ function qualityPlot(own: readonly Quality[]): string {
         ...{ from: 0, to: 1, title: "pruned, of the full cache" },
         ticks: [0, 0.25, 0.5, 0.75, 1].map((value) => ({ at: value, label: `${100 * value} %` })),
       },
-      y: { from: 0, to: 0.6, ticks: percentTicks(0, 0.6, 0.1) },
+      y: winAxis(own.map(({ win }) => win)),
       level: { y: 0.5, label: "the full cache" },
       lines: curves.map(({ name, of }) => ({
         stroke: strokeOf(names, name),
@@ -133,6 +133,12 @@ function qualityPlot(own: readonly Quality[]): string {
       })),
     }),
   ].join("\n");
+}
+
+/** From none to somewhat above the full cache, and further where a policy wins more often. */
+function winAxis(wins: readonly number[]): Axis {
+  const to = Math.max(0.6, Math.ceil(10 * Math.max(...wins)) / 10);
+  return { from: 0, to, ticks: percentTicks(0, to, 0.1) };
 }
 
 function pointAt(x: number, y: number, title: string): PlotPoint {

@@ -1,22 +1,18 @@
-import type { Reproduction } from "../reproduction";
+import { PARTS, type Part, type Reproduction } from "../reproduction";
 import { qualitySections } from "./quality-sections";
 import type { Section } from "./section";
 import { policiesSection, stabilitySection } from "./structure-sections";
 import { latencySection, profilingSection } from "./time-sections";
 
-/** Everything that was measured, tables before figures. */
+/** Everything that was measured, in the paper's order, tables before figures. */
 export function sectionsOf(reproduction: Reproduction): readonly Section[] {
-  const { latency, profiling, policies, stability } = reproduction;
-  return [
+  const { latency, profiling, policies, stability, parts } = reproduction;
+  const measured: Readonly<Partial<Record<Part, Section>>> = {
     ...qualitySections(reproduction),
-    ...(latency === null ? [] : [latencySection(latency)]),
-    ...(profiling === null ? [] : [profilingSection(profiling)]),
-    ...(policies === null ? [] : [policiesSection(policies)]),
-    ...(stability === null ? [] : [stabilitySection(stability)]),
-  ].sort((a, b) => (titleOrder(a) < titleOrder(b) ? -1 : 1));
-}
-
-/** As the paper numbers them, its tables first. */
-function titleOrder({ title }: Section): string {
-  return title.startsWith("Table") ? `0 ${title}` : `1 ${title}`;
+    ...(latency === null ? {} : { table2: latencySection(latency) }),
+    ...(profiling === null ? {} : { table3: profilingSection(profiling) }),
+    ...(policies === null ? {} : { figure3: policiesSection(policies) }),
+    ...(stability === null ? {} : { figure4: stabilitySection(stability) }),
+  };
+  return PARTS.filter((part) => parts.includes(part)).flatMap((part) => measured[part] ?? []);
 }

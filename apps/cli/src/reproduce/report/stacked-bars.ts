@@ -1,7 +1,7 @@
+import { percent } from "../../output/percent";
 import { escapeMarkup } from "@winnow/profiler";
 
 import { strokeOf } from "../../eval/report/stroke";
-import { percent } from "./figures";
 
 const BAR = { width: 26, height: 120, gap: 6 };
 const LABEL = 34;

@@ -1,10 +1,11 @@
+import { percent } from "../../output/percent";
 import { SHARE_NAMES } from "@winnow/profiler";
 
 import { legend } from "../../eval/report/legend";
 import { strokeOf } from "../../eval/report/stroke";
 import type { PoliciesByLayer } from "../policies-by-layer";
 import type { Stability } from "../stability";
-import { percent, points } from "./figures";
+import { points } from "./figures";
 import type { Section } from "./section";
 import { stackedBars } from "./stacked-bars";
 

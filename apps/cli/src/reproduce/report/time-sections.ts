@@ -1,7 +1,8 @@
+import { percent } from "../../output/percent";
 import type { Latency } from "../latency";
 import { TABLE_2, TABLE_3 } from "../paper";
 import type { Profiling } from "../profiling";
-import { percent, points, seconds } from "./figures";
+import { points, seconds } from "./figures";
 import type { Section } from "./section";
 
 /** Table 2: how long whole requests take. */
@@ -36,10 +37,10 @@ export function latencySection(latency: readonly Latency[]): Section {
 }
 
 /** Table 3: what of a request is profiling. */
-export function profilingSection({ promptTokens, profileMs, addedMs, lengths }: Profiling): Section {
+export function profilingSection({ promptTokens, context, profileMs, addedMs, lengths }: Profiling): Section {
   return {
     title: "Table 3: what of a request is profiling",
-    note: `Behind a prompt of ${promptTokens} tokens. Asking the table, deciding and cutting takes ${profileMs.toFixed(1)} ms; reading the prompt, its recording included, takes ${addedMs.toFixed(1)} ms more than with the full cache. The paper's figures are of Llama 1 65B, whose profile takes 110 ms.`,
+    note: `Behind a prompt of ${promptTokens} tokens. Asking the table, deciding and cutting takes ${profileMs.toFixed(1)} ms; reading the prompt, its recording included, takes ${addedMs.toFixed(1)} ms more than with the full cache. Answers that do not fit the context of ${context} tokens are left out. The paper's figures are of Llama 1 65B, whose profile takes 110 ms.`,
     head: ["new tokens", "whole, ms", "profiling, %", "paper, %"],
     rows: lengths.map(({ generated, wholeMs, share }) => {
       const paper = TABLE_3.find((one) => one.generated === generated);
