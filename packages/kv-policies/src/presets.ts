@@ -2,7 +2,7 @@ import { WinnowError } from "@winnow/core-tensor";
 
 import { amountOf, count, formatAmount, ratio, type Amount, type AmountLike } from "./amount";
 import type { Policy } from "./policy";
-import { frequent, full, punctuation, recent, sink, special, top, union } from "./policy";
+import { frequent, full, none, punctuation, recent, sink, special, top, union } from "./policy";
 
 /** Where the rows come from that a prompt is profiled with. */
 export type PresetRows = "prompt" | "late" | "probe";
@@ -25,9 +25,13 @@ export interface Preset {
   readonly candidates: readonly Policy[];
   /**
    * What decides where no recovery is asked for; null where that is the threshold, or nothing is searched. It keeps every slot
-   * that some profiled row gave more than `weight` of its attention.
+   * that some profiled row gave more than `weight` of its attention: `keeping` is the policy where they are a share x of so many
+   * tokens, or none.
    */
-  readonly greatest: { readonly weight: number; readonly keeping: (x: Amount | null) => Policy } | null;
+  readonly greatest: {
+    readonly weight: number;
+    readonly keeping: (x: Amount | null, tokens: number) => Policy;
+  } | null;
   /** The same with another share of the length that each head keeps; null where there is no such share. */
   readonly withBudget: ((x: AmountLike) => Preset) | null;
 }
@@ -79,11 +83,13 @@ export function fastgen(frequentShare: AmountLike = 0.3, recentShare: AmountLike
 const LADDER = [5, 10, 20, 30, 40, 50, 60, 70, 80, 90];
 /** What a row of the probe may lose on one token: less costs bytes, and hardly any answer (docs/evaluation.md). */
 const LEAST_WEIGHT = 0.1;
+/** In a shorter prompt what is kept by rule, in every head, would be a good part of what may be kept at all. */
+const LEAST_TOKENS = 64;
 
 /**
  * Beyond the paper: what a probe, a short use of the prompt, attends to. Each head keeps the tokens that some row of the
- * probe gave more than a tenth of its attention, special ones and the last four; so all heads share one budget, which goes
- * where something is looked up. Where a recovery is asked for, each head takes the least rung of a ladder that has it.
+ * probe gave more than a tenth of its attention, and from 64 tokens on special ones and the last four; so all heads share one
+ * budget, which goes where something is looked up. Where a recovery is asked for, each head takes the least rung of a ladder that has it.
  * What is generated afterwards is kept.
  */
 export function adaptive(): Preset {
@@ -96,9 +102,17 @@ export function adaptive(): Preset {
     reading: "cut",
     generated: "keep",
     candidates: [keepingGreatest(null), ...LADDER.map((percent) => keepingGreatest(ratio(percent / 100))), full()],
-    greatest: { weight: LEAST_WEIGHT, keeping: keepingGreatest },
+    greatest: {
+      weight: LEAST_WEIGHT,
+      keeping: (x, tokens) => (tokens < LEAST_TOKENS ? greatestAlone(x) : keepingGreatest(x)),
+    },
     withBudget: null,
   };
+}
+
+/** A share of the greatest weights, and nothing by rule. */
+function greatestAlone(x: Amount | null): Policy {
+  return x === null ? none() : top("maxWeight", x);
 }
 
 /** Special tokens, the last four, and a share of the greatest weights. */

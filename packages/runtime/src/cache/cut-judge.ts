@@ -139,7 +139,7 @@ export class CutJudge {
     const policies = shares.map((share, head) => {
       const { length } = heads[head] ?? { length: 1 };
       const slots = Math.floor((share * length) / MILLION);
-      return decision.keeping(slots === 0 ? null : shortestRatio(slots, length));
+      return decision.keeping(slots === 0 ? null : shortestRatio(slots, length), length);
     });
     return this.#given(policies).map((choice, head) => ({ ...choice, candidate: shares[head] ?? 0 }));
   }

@@ -5,7 +5,11 @@ export type Decision =
   /** The first candidate whose measured recovery reaches the threshold; the first of all without one. */
   | { readonly kind: "search"; readonly candidates: readonly Policy[]; readonly threshold: number | null }
   /** Every slot that some profiled row gave more than `weight` of its attention, as a share of each head's. */
-  | { readonly kind: "greatest"; readonly weight: number; readonly keeping: (x: Amount | null) => Policy }
+  | {
+      readonly kind: "greatest";
+      readonly weight: number;
+      readonly keeping: (x: Amount | null, tokens: number) => Policy;
+    }
   /** A plan made earlier, by layer and KV head; nothing is measured. */
   | { readonly kind: "plan"; readonly heads: readonly (readonly Policy[])[] }
   /** A plug-in that sees all heads of a layer at once. */
