@@ -31,6 +31,7 @@ const runSchema = z.object({
     slots: matrix(z.int().nonnegative()),
     plan: matrix(z.string()),
     recovery: matrix(share),
+    drift: z.object({ delayed: z.int().nonnegative(), upgraded: z.int().nonnegative() }).nullable(),
   }),
   memory: z.object({ weights: z.int(), kv: z.int(), activations: z.int(), peak: z.int() }),
   timings: z.object({
@@ -121,6 +122,14 @@ test("interval 1 keeps to the paper's budgets after every token", async () => {
     "--ignore-eos",
   );
   expect(Math.max(...found.kv.slots.flat())).toBe(8);
+});
+
+test("drift is counted where it is asked for", async () => {
+  const usual = ["--prompt", PROMPT, "--policy", "fastgen", "--recovery", "0.6", "--interval", "4", "--ignore-eos"];
+  const args = [...usual, "--max-tokens", "24"];
+  expect((await runJson(...args)).kv.drift).toBeNull();
+  const { kv } = await runJson(...args, "--drift", "upgrade");
+  expect(kv.drift?.delayed).toBeGreaterThan(0);
 });
 
 test("the same seed writes the same, another seed something else", async () => {

@@ -359,6 +359,20 @@ export interface SelectSpec {
 }
 
 /**
+ * How much of a stored column a selection drops: by head, its sum over the slots that are not kept, and over all. What a
+ * selection would lose is so known before anything is moved.
+ */
+export interface WeighSpec {
+  readonly slots: SelectSlots;
+  /** As `select` would read it, with what waits to be added. Heads that do not store it have sums of 0. */
+  readonly column: Exclude<StoredColumn, "position">;
+  /** u32 [rowCount, ceil(capacity / 32)], as `select` fills it. */
+  readonly keep: DeviceTensor;
+  /** f32 [rowCount, 2]: over the slots that are not kept, then over all. */
+  readonly sums: DeviceTensor;
+}
+
+/**
  * Drop the slots of a layer that are not kept, moving the others down in order. What is stored beside a slot comes
  * from the table where there is one that has the column, and else moves with the slot.
  */
@@ -430,6 +444,7 @@ export interface BackendOperations {
   statistics: StatisticsSpec;
   summarise: SummariseSpec;
   select: SelectSpec;
+  weigh: WeighSpec;
   compact: CompactSpec;
   gather: GatherSpec;
   sample: SampleSpec;

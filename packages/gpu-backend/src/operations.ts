@@ -13,6 +13,7 @@ import { planSample } from "./kernels/sample/sample";
 import { planSelect } from "./kernels/select/select";
 import { planStatistics } from "./kernels/statistics/statistics";
 import { planSummarise } from "./kernels/summarise/summarise";
+import { planWeigh } from "./kernels/weigh/weigh";
 
 /** What an operation does on a device of some capabilities. */
 export type Planner<Name extends OperationName> = (
@@ -33,6 +34,7 @@ export const PLANNERS: Planners = {
   rmsNorm: planRmsNorm,
   sample: planSample,
   select: planSelect,
+  weigh: planWeigh,
   statistics: planStatistics,
   summarise: planSummarise,
 };

@@ -1,4 +1,5 @@
 export type { CachePolicy, RowsOption } from "./cache/cache-policy";
+export type { DriftCounts, DriftOption } from "./cache/drift";
 export type { Decision } from "./cache/decision";
 export type { ExtendReport, ProbeSource } from "./cache/extend";
 export type { Generation } from "./session/generation";

@@ -19,12 +19,19 @@ export interface CacheFlags {
   readonly rows?: "prompt" | "late" | "probe";
   readonly probeIds?: number[];
   readonly interval?: number;
+  readonly drift?: "ignore" | "upgrade";
 }
 
 export function withCache(command: Command): Command {
   return withPolicy(command)
     .option("--plan <file>", "a plan that `winnow profile --plan` wrote, instead of a policy")
-    .option("--interval <tokens>", "tokens between two sweeps; 1 is the paper's algorithm (default: 16)", whole(1));
+    .option("--interval <tokens>", "tokens between two sweeps; 1 is the paper's algorithm (default: 16)", whole(1))
+    .addOption(
+      new Option(
+        "--drift <what>",
+        "whether heads that come to attend to what sweeps would drop are given more (default: ignore)",
+      ).choices(["ignore", "upgrade"]),
+    );
 }
 
 /** The flags that choose and profile a policy. */
@@ -58,6 +65,7 @@ export async function sessionOptions(flags: CacheFlags): Promise<SessionOptions>
     target: flags.kvTarget,
     rows: flags.rows ?? (flags.probeIds === undefined ? undefined : "probe"),
     interval: flags.interval,
+    drift: flags.drift,
     registry: await loadPlugins(flags.plugin),
   };
 }

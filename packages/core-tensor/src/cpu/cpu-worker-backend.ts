@@ -92,6 +92,7 @@ class CpuWorkerBackend implements Backend {
   readonly statistics = this.#operation("statistics");
   readonly summarise = this.#operation("summarise");
   readonly select = this.#operation("select");
+  readonly weigh = this.#operation("weigh");
   readonly compact = this.#operation("compact");
   readonly gather = this.#operation("gather");
   readonly sample = this.#operation("sample");

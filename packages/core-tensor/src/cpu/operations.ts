@@ -11,6 +11,7 @@ import { sample } from "./sample";
 import { select } from "./select";
 import { statistics } from "./statistics";
 import { summarise } from "./summarise";
+import { weigh } from "./weigh";
 
 type Operations = { readonly [Name in OperationName]: (spec: BackendOperations[Name], poll: Poll) => void };
 
@@ -24,6 +25,7 @@ export const OPERATIONS: Operations = {
   statistics,
   summarise,
   select,
+  weigh,
   compact,
   gather,
   sample,

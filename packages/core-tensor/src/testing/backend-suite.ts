@@ -13,6 +13,7 @@ import { quantisedSuite } from "./suite/quantised.suite";
 import { sampleSuite } from "./suite/sample.suite";
 import { selectSuite } from "./suite/select.suite";
 import { slotsSuite } from "./suite/slots.suite";
+import { weighSuite } from "./suite/weigh.suite";
 
 const PARTS = {
   memory: memorySuite,
@@ -24,6 +25,7 @@ const PARTS = {
   "attend, in a window": attendWindowSuite,
   slots: slotsSuite,
   select: selectSuite,
+  weigh: weighSuite,
   sample: sampleSuite,
 };
 

@@ -2,6 +2,7 @@ import type { PolicyRegistry } from "@winnow/kv-policies";
 
 import type { ByteTarget } from "./byte-target";
 import type { Decision } from "./decision";
+import type { DriftOption } from "./drift";
 
 /** Where the rows come from that a prompt is profiled with. */
 export type RowsOption = "prompt" | "late" | "probe";
@@ -16,6 +17,8 @@ export interface CachePolicy {
   readonly reading: "row" | "cut";
   /** Whether later tokens fall under the policy too, or are all kept. */
   readonly generated: "sweep" | "keep";
+  /** Whether sweeps look first at what they would drop. */
+  readonly drift: DriftOption;
   /** How a KV head's recovery follows from its query heads'. */
   readonly group: "min" | "mean";
   /** What the cache may take after a cut of a prompt; null where the decision stands as it is. */

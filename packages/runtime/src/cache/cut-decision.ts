@@ -1,7 +1,9 @@
 import type { Policy, Strategy } from "@winnow/kv-policies";
 
 import type { Decision } from "./decision";
+import { decisionInForce } from "./decision-in-force";
 import type { Sequence } from "./sequence";
+import { upgradesOf } from "./upgrade-chain";
 
 /** How a prompt that is being read is cut. */
 export type CutDecision = {
@@ -31,19 +33,13 @@ export function cutDecision(sequence: Sequence, rowCount: number): CutDecision {
   const decision = decisionInForce(sequence);
   const before = sequence.tokens.length;
   if (before > 0 && (rowCount < Math.max(LEAST_ROWS, before) || decision.kind === "plan")) {
-    const policies = sequence.policy.generated === "keep" ? [] : sequence.heads.flat().map(({ policy }) => policy);
+    const policies =
+      sequence.policy.generated === "keep"
+        ? []
+        : sequence.heads.flat().flatMap((head) => [head.policy, ...upgradesOf(sequence, head)]);
     return { kind: "carryOn", candidates: [], policies, needs: [], measures: false };
   }
   return decisionFor(sequence, decision);
-}
-
-/** What a sequence goes by: its policy, or what met its target when it was first cut. */
-function decisionInForce({ policy, fitted }: Sequence): Decision {
-  if (fitted === null) return policy.decision;
-  const { decision } = policy;
-  if (fitted.kind === "budget") return fitted.decision;
-  if (fitted.kind === "weight") return decision.kind === "greatest" ? { ...decision, weight: fitted.weight } : decision;
-  return decision.kind === "search" ? { ...decision, threshold: fitted.recovery } : decision;
 }
 
 /** A decision over a prompt that is cut as a whole. */

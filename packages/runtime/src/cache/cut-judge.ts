@@ -164,6 +164,7 @@ export class CutJudge {
         recovery: prices[candidate]?.recovery ?? null,
         measured: prices.map((measure, i) => ({ policy: candidates[i]?.text ?? "", ...measure })),
         attention,
+        delays: 0,
         program,
       };
     });
@@ -180,6 +181,7 @@ export class CutJudge {
       recovery: policy.node.kind === "full" ? 1 : null,
       measured: [],
       attention: null,
+      delays: 0,
       program: compile(policy, this.#context),
     }));
   }

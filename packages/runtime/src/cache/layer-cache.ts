@@ -134,6 +134,11 @@ export class LayerCache implements Disposable {
     return this.#pool.pageElements;
   }
 
+  /** Columns that some head stores. */
+  get storedColumns(): readonly StoredColumn[] {
+    return STORED_COLUMNS.filter((name) => this.#columnsOf.some((columns) => columns.includes(name)));
+  }
+
   columnsOf(head: number): readonly StoredColumn[] {
     return this.#columnsOf[head] ?? [];
   }

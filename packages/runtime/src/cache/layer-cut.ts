@@ -6,6 +6,7 @@ import type { PromptCut } from "./prompt-cut";
 import type { ReadingUnit } from "./reading-unit";
 import { selectSlots } from "./select-slots";
 import { sharedColumns, storedColumns } from "./stored-columns";
+import { upgradesOf } from "./upgrade-chain";
 
 /**
  * Cuts one layer after another while a prompt is read: what is seen of a layer decides for its heads, and only what they
@@ -68,18 +69,19 @@ export class LayerCut implements PromptCut {
     kept: readonly number[],
     scratchBytes: number,
   ): void {
-    const { sequence, scores } = this.judge;
+    const { sequence } = this.judge;
     const { rowCount, slots } = this.#profile;
     const { backend, decoder } = sequence.engine;
     const { heads } = decoder.shape;
     const layer = sequence.layers[l];
     if (layer === undefined) throw new WinnowError("range", `layer ${l} has no cache`);
     const extended = layer.longest > 0;
-    const shared = sharedColumns(choices, scores.expressions);
-    choices.forEach(({ policy }, head) => {
+    const shared = sharedColumns(this.judge, choices);
+    choices.forEach(({ policy, candidate }, head) => {
       const before = (layer.lengths[head] ?? 0) + rowCount;
       const dropped = layer.columnsOf(head).includes("position") || (kept[head] ?? 0) < before;
-      const use = { dropped, windowed: sequence.windowOf(l) !== null, shared };
+      const upgrades = upgradesOf(sequence, { candidate });
+      const use = { dropped, windowed: sequence.windowOf(l) !== null, shared, upgrades };
       layer.setColumns(head, storedColumns(policy, use, sequence.policy));
       layer.resize(head, Math.max(layer.lengths[head] ?? 0, kept[head] ?? 0));
     });

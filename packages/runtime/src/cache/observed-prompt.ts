@@ -50,7 +50,8 @@ export class ObservedPrompt implements Disposable {
     const [first] = policies;
     if (first === undefined) throw new WinnowError("range", "a prompt is observed for no policy; give at least one");
     const whole = { kind: "search", candidates: [full()], threshold: null } as const;
-    const sequence = new Sequence(engine, { ...first, text: "full", decision: whole, target: null, generated: "keep" });
+    const policy = { text: "full", decision: whole, target: null, generated: "keep", drift: "ignore" } as const;
+    const sequence = new Sequence(engine, { ...first, ...policy });
     const wantsProbe = policies.some(({ rows }) => rows === "probe");
     const chunks = wantsProbe && probe !== null ? probeChunks(probe, engine.context - ids.length) : [];
     const probeRows = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
@@ -71,7 +72,15 @@ export class ObservedPrompt implements Disposable {
       await readPrompt(sequence, ids, chunks, cut, options);
       const [only] = whole.candidates;
       sequence.heads = sequence.layers.map(({ lengths }) =>
-        lengths.map((kept) => ({ policy: only, candidate: 0, recovery: 1, measured: [], attention: null, kept })),
+        lengths.map((kept) => ({
+          policy: only,
+          candidate: 0,
+          recovery: 1,
+          measured: [],
+          attention: null,
+          delays: 0,
+          kept,
+        })),
       );
     } catch (error) {
       for (const profile of [...profiles.values()].flat()) profile[Symbol.dispose]();

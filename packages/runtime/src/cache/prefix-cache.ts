@@ -80,11 +80,11 @@ export class PrefixCache implements Disposable {
 
   /** A name for a part and for all that decides what is kept of it. */
   keyOf(ids: readonly number[], probe: ProbeSource | null, policy: CachePolicy, recovery: number | null): string {
-    const { text, decision, rows, reading, generated, group, target, registry } = policy;
+    const { text, decision, rows, reading, generated, drift, group, target, registry } = policy;
     const heads = decision.kind === "plan" ? decision.heads.map((layer) => layer.map((head) => head.text)) : null;
     if (!this.#registries.has(registry)) this.#registries.set(registry, this.#registries.size);
-    const cut = [text, recovery, target?.share, heads, rows, reading, generated, group, this.#registries.get(registry)];
-    return JSON.stringify([cut, ids, rows === "probe" ? probe : null]);
+    const cut = [text, recovery, target?.share, heads, rows, reading, generated, drift, group];
+    return JSON.stringify([cut, this.#registries.get(registry), ids, rows === "probe" ? probe : null]);
   }
 
   /** Forget everything that is kept. */

@@ -25,6 +25,7 @@ import { platform } from "../platform/node";
 import type { Fitted } from "./byte-target";
 import type { CachePolicy } from "./cache-policy";
 import { policiesOf } from "./decision";
+import type { DriftCounts } from "./drift";
 import { copyLayer } from "./copy-layer";
 import type { KvNeed } from "./kv-need";
 import { fullCacheBytes, type KvStore } from "./kv-store";
@@ -42,6 +43,8 @@ export interface HeadState {
   readonly measured: readonly CandidateReport[];
   /** Where the head's attention goes; null where nothing was profiled. */
   readonly attention: AttentionShares | null;
+  /** Sweeps in a row that were put off for it, because what it attends to drifts; 0 where it was given another policy since. */
+  readonly delays: number;
   /** Slots after the cut. */
   readonly kept: number;
 }
@@ -74,6 +77,8 @@ export class Sequence implements Disposable {
   peakBytes = 0;
   /** What met the policy's target when the first prompt was cut; null before, and without a target. */
   fitted: Fitted | null = null;
+  /** Null where drift is ignored. */
+  drift: DriftCounts | null;
   /** u32 [context]: class bits by position. */
   readonly flags: DeviceTensor;
   /** The tokenizer's classes, and those of the token sets that the sequence's policies name. */
@@ -95,6 +100,7 @@ export class Sequence implements Disposable {
     readonly policy: CachePolicy,
   ) {
     const { backend, store } = engine;
+    this.drift = policy.drift === "ignore" ? null : { delayed: 0, upgraded: 0 };
     this.layers = store.layers.map((pool) => new LayerCache(backend, store, pool));
     this.#openTables();
     this.flags = backend.allocate("u32", [engine.context], { label: "sequence.flags", category: "activations" });
@@ -289,6 +295,7 @@ export class Sequence implements Disposable {
     const fork = new Sequence(this.engine, policy);
     try {
       fork.fitted = this.fitted;
+      if (fork.drift !== null && this.drift !== null) fork.drift = this.drift;
       fork.heads = this.heads.map((layer) => [...layer]);
       fork.push(this.tokens);
       fork.reserveTokenSets(this.heads.flat().map(({ policy }) => policy));
@@ -358,6 +365,7 @@ export class Sequence implements Disposable {
       // What has not been cut follows no policy yet: nothing of it is kept.
       plan: this.layers.map(({ lengths }, l) => lengths.map((_, head) => this.heads[l]?.[head]?.policy.text ?? "none")),
       recovery: this.layers.map(({ lengths }, l) => lengths.map((_, head) => this.heads[l]?.[head]?.recovery ?? null)),
+      drift: this.drift,
     };
   }
 

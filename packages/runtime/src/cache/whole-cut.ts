@@ -8,6 +8,7 @@ import { fullSlotBytes, keptBytes } from "./kept-bytes";
 import type { LayerProfile } from "./layer-profile";
 import { selectSlots } from "./select-slots";
 import { sharedColumns, storedColumns } from "./stored-columns";
+import { upgradesOf } from "./upgrade-chain";
 
 /** By layer and KV head. */
 type Choices = readonly (readonly Choice[])[];
@@ -187,11 +188,12 @@ function columnsAfter(
 ): ReturnType<typeof storedColumns>[] {
   const layer = sequence.layers[l];
   const windowed = sequence.windowOf(l) !== null;
-  const shared = sharedColumns(choices, scores.expressions);
-  return choices.map(({ policy }, head) => {
+  const shared = sharedColumns({ sequence, scores }, choices);
+  return choices.map(({ policy, candidate }, head) => {
     const known = layer?.columnsOf(head).includes("position") ?? false;
     const dropped = known || (kept[head] ?? 0) < (layer?.lengths[head] ?? 0);
-    return storedColumns(policy, { dropped, windowed, shared }, sequence.policy);
+    const upgrades = upgradesOf(sequence, { candidate });
+    return storedColumns(policy, { dropped, windowed, shared, upgrades }, sequence.policy);
   });
 }
 

@@ -2,8 +2,10 @@ import type { SamplingParams } from "@winnow/core-tensor";
 
 import { throwIfAborted } from "../abort";
 import type { Admitted } from "../cache/admission";
+import type { Enqueued } from "../cache/enqueued";
 import type { Sequence } from "../cache/sequence";
-import type { EnqueuedSweep, Sweeper } from "../cache/sweep";
+import type { Sweeper } from "../cache/sweep";
+import { SweepCycle } from "../cache/sweep-cycle";
 import type { Tokenizer } from "../tokenizer";
 import type { StepRounds } from "./step-rounds";
 import type { StopStrings } from "./stop-strings";
@@ -65,8 +67,8 @@ export async function* decode(
   using _ = rounds.join();
   const { stops, admitted, sampling, choice, topTokens, signal } = options;
   const stream = tokenizer.stream();
-  let sinceSweep = 0;
-  let sweep: EnqueuedSweep | null = null;
+  const cycle = new SweepCycle(sweeper, options.interval);
+  let enqueued: Enqueued | null = null;
   let stopped = false;
   decoded.finishReason = "length";
   let last = performance.now();
@@ -74,9 +76,8 @@ export async function* decode(
   while (decoded.tokens.length < options.maxTokens && sequence.tokens.length < context) {
     throwIfAborted(signal, "the answer");
     const isLast = decoded.tokens.length + 1 === options.maxTokens || sequence.tokens.length + 1 === context;
-    const request = { sequence, admitted, sampling, choice, topTokens, sweep, readsOn: !isLast, signal };
+    const request = { sequence, admitted, sampling, choice, topTokens, enqueued, readsOn: !isLast, signal };
     const { id, logProbability, top } = await rounds.draw(request);
-    sweep = null;
     const now = performance.now();
     if (decoded.tokens.length > 0) decoded.times.push(now - last);
     last = now;
@@ -90,10 +91,7 @@ export async function* decode(
     if (ends || stopped) decoded.finishReason = "stop";
     if (ends || stopped || isLast) break;
     sequence.accept(id);
-    if (++sinceSweep >= options.interval) {
-      sweep = await sweeper.enqueue();
-      sinceSweep = 0;
-    }
+    enqueued = await cycle.afterToken();
   }
   if (!stopped) {
     const rest = stops.push(stream.flush()).text + stops.flush();

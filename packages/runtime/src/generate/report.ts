@@ -1,5 +1,7 @@
 import type { MemorySnapshot } from "@winnow/core-tensor";
 
+import type { DriftCounts } from "../cache/drift";
+
 /** Why a generation ended: an end-of-text token or stop string, a limit, the caller, or a failure. */
 export type FinishReason = "stop" | "length" | "abort" | "error";
 
@@ -17,10 +19,12 @@ export interface KvReport {
   readonly kept: readonly (readonly number[])[];
   /** Slots at the end. */
   readonly slots: readonly (readonly number[])[];
-  /** Each head's policy in canonical text. */
+  /** Each head's policy in canonical text, as it is now: with drift it may keep more than the one that the cut gave. */
   readonly plan: readonly (readonly string[])[];
   /** Measured recovery; null where nothing was measured. */
   readonly recovery: readonly (readonly (number | null)[])[];
+  /** Sweeps that were put off and policies that were changed because what heads attend to drifts; null where it is ignored. */
+  readonly drift: DriftCounts | null;
 }
 
 export interface Timings {

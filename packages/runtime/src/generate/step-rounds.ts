@@ -1,11 +1,11 @@
 import { NOT_A_TOKEN, WinnowError, rows, type DeviceTensor, type SamplingParams } from "@winnow/core-tensor";
 
 import type { Admitted } from "../cache/admission";
+import type { Enqueued } from "../cache/enqueued";
 import { joinNeeds, type KvNeed } from "../cache/kv-need";
 import type { Sequence } from "../cache/sequence";
 import { readTokens } from "../cache/step";
 import { StepBuffers } from "../cache/step-buffers";
-import type { EnqueuedSweep } from "../cache/sweep";
 import type { Engine } from "../engine";
 import { topTokens, type TokenProbability } from "./top-tokens";
 
@@ -21,8 +21,8 @@ export interface DrawRequest {
   readonly choice: number;
   /** How many of the likeliest tokens to tell. */
   readonly topTokens: number;
-  /** A sweep that is under way: it is settled with the round. */
-  readonly sweep: EnqueuedSweep | null;
+  /** A sweep, or a check before one, that is under way: it is settled with the round. */
+  readonly enqueued: Enqueued | null;
   /** Whether the device should read the token as well, because another is to follow. */
   readonly readsOn: boolean;
   readonly signal: AbortSignal | undefined;
@@ -38,7 +38,7 @@ export interface Drawn {
 
 interface Waiting {
   readonly request: DrawRequest;
-  sweep: EnqueuedSweep | null;
+  enqueued: Enqueued | null;
   readonly resolve: (drawn: Drawn) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -93,7 +93,7 @@ export class StepRounds {
    */
   draw(request: DrawRequest): Promise<Drawn> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ request, sweep: request.sweep, resolve, reject });
+      this.#waiting.push({ request, enqueued: request.enqueued, resolve, reject });
       this.#beginIfComplete();
     });
   }
@@ -152,9 +152,9 @@ export class StepRounds {
 
   async #park(member: Waiting): Promise<void> {
     const { sequence, admitted, signal } = member.request;
-    if (member.sweep !== null) {
-      member.sweep.settle(await this.#engine.backend.download(member.sweep.kept));
-      member.sweep = null;
+    if (member.enqueued !== null) {
+      member.enqueued.settle(await this.#engine.backend.download(member.enqueued.numbers));
+      member.enqueued = null;
     }
     await sequence.park();
     admitted.parked = true;
@@ -301,25 +301,25 @@ function needOf(members: readonly Waiting[], layers: number): KvNeed {
   return growths.reduce<KvNeed>(joinNeeds, none);
 }
 
-function outputsOf({ request, sweep }: Waiting): DeviceTensor[] {
+function outputsOf({ request, enqueued }: Waiting): DeviceTensor[] {
   const { token, logProbability } = request.sequence.drawn;
   return [
     token,
     logProbability,
-    ...(sweep === null ? [] : [sweep.kept]),
+    ...(enqueued === null ? [] : [enqueued.numbers]),
     ...(request.topTokens === 0 ? [] : [request.sequence.logits]),
   ];
 }
 
 /**
- * What the outputs say; the sweep among them is settled.
+ * What the outputs say; the work among them is settled.
  *
  * @throws WinnowError `numeric`, `disposed`
  */
-function drawnOf({ request, sweep }: Waiting, outputs: readonly (Float32Array | Uint32Array)[]): Drawn {
+function drawnOf({ request, enqueued }: Waiting, outputs: readonly (Float32Array | Uint32Array)[]): Drawn {
   const [ids, logProbabilities, ...others] = outputs;
-  const kept = sweep === null ? undefined : others.shift();
-  if (kept !== undefined) sweep?.settle(kept);
+  const numbers = enqueued === null ? undefined : others.shift();
+  if (numbers !== undefined) enqueued?.settle(numbers);
   const id = ids?.[0] ?? NOT_A_TOKEN;
   if (id === NOT_A_TOKEN) throw notANumber(request.sequence);
   return { id, logProbability: logProbabilities?.[0] ?? NaN, top: topTokens(others[0] ?? [], request.topTokens) };

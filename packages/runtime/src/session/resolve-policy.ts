@@ -37,7 +37,8 @@ export function resolveSession(
     throw new WinnowError("usage", `an interval of ${interval} tokens; expected a whole number of at least 1`);
   }
   const registry = options.registry ?? defaultRegistry;
-  const shared = { group: options.group ?? "min", registry } as const;
+  const drift = options.drift ?? "ignore";
+  const shared = { group: options.group ?? "min", drift, registry } as const;
   const memory = options.memory ?? "keep";
   if (options.plan !== undefined) {
     if (options.policy !== undefined)
@@ -46,14 +47,30 @@ export function resolveSession(
       throw new WinnowError("usage", "a plan and a recovery are both given; a plan's policies are chosen already");
     if (options.target !== undefined)
       throw new WinnowError("usage", "a plan and a target are both given; a plan's policies are chosen already");
+    if (drift === "upgrade")
+      throw new WinnowError(
+        "usage",
+        "a plan and a drift of upgrade are both given; a plan's policies have no candidates to go on to: leave the drift out",
+      );
     checkPlan(options.plan, model.fingerprint);
     return { policy: { ...planPolicy(options.plan, registry), ...shared }, recovery: null, interval, memory };
   }
   const { threshold, ...policy } = searchPolicy(options, registry);
+  if (drift === "upgrade") expectChain(policy);
   return { policy: { ...policy, ...shared }, recovery: threshold, interval, memory };
 }
 
-type Resolved = Omit<CachePolicy, "group" | "registry">;
+/** @throws WinnowError `usage` where heads have no candidates to go on to while generating, or drop nothing then. */
+function expectChain({ text, decision, generated }: Omit<Resolved, "rows">): void {
+  if (decision.kind === "search" && decision.threshold !== null && generated === "sweep") return;
+  const lacks = generated === "keep" ? "keeps what is generated" : "has no candidates that a threshold chooses from";
+  throw new WinnowError(
+    "usage",
+    `a drift of upgrade beside the policy "${text}", which ${lacks}; leave it out, or use fastgen`,
+  );
+}
+
+type Resolved = Omit<CachePolicy, "group" | "drift" | "registry">;
 
 function planPolicy(plan: HeadPlan, registry: PolicyRegistry): Resolved {
   const known = new Map<string, Policy>();

@@ -19,6 +19,7 @@ const headSchema = z.strictObject({
   policy: z.string(),
   candidate: z.int().nonnegative(),
   recovery: z.number().nullable(),
+  delays: z.int().nonnegative().default(0),
   kept: z.int().nonnegative(),
   slots: z.int().nonnegative(),
   columns: z.array(z.enum(STORED_COLUMNS)),
@@ -49,6 +50,8 @@ const headerSchema = z.strictObject({
   rows: z.enum(["prompt", "late", "probe"]),
   generated: z.enum(["sweep", "keep"]),
   group: z.enum(["min", "mean"]),
+  /** What drift has come to; null where it is ignored. */
+  drift: z.strictObject({ delayed: z.int().nonnegative(), upgraded: z.int().nonnegative() }).nullable().default(null),
   memory: z.enum(["keep", "exact"]),
   interval: z.int().positive(),
   promptTokens: z.int().nonnegative(),
@@ -85,6 +88,7 @@ export async function saveSession(session: Session, model: Model, path: string, 
     rows: policy.rows,
     generated: policy.generated,
     group: policy.group,
+    drift: sequence.drift,
     memory: settings.memory,
     interval: settings.interval,
     promptTokens: sequence.promptTokens,
@@ -94,10 +98,11 @@ export async function saveSession(session: Session, model: Model, path: string, 
     heads: session.stale
       ? []
       : sequence.heads.map((layer, l) =>
-          layer.map(({ policy: own, candidate, recovery, kept }, head) => ({
+          layer.map(({ policy: own, candidate, recovery, delays, kept }, head) => ({
             policy: own.text,
             candidate,
             recovery,
+            delays,
             kept,
             slots: sequence.layers[l]?.lengths[head] ?? 0,
             columns: [...(sequence.layers[l]?.columnsOf(head) ?? [])],
@@ -169,7 +174,8 @@ function settingsOf(
   { registry }: Pick<SessionOptions, "registry">,
 ): ConstructorParameters<typeof Session>[1] {
   const { interval, group, memory, rows } = header;
-  const shared = { interval, group, memory, registry };
+  const drift = header.drift === null ? "ignore" : "upgrade";
+  const shared = { interval, group, memory, drift, registry } as const;
   if (header.kind === "plan") {
     const heads = header.heads.map((layer) => layer.map(({ policy }) => policy));
     const { model: fingerprint, generated, policy, recovery } = header;
@@ -207,11 +213,13 @@ function fill(
   sequence.push(header.tokens.slice(0, header.read));
   sequence.promptTokens = header.promptTokens;
   sequence.fitted = refit(header.fitted, sequence);
+  sequence.drift = header.drift;
   sequence.heads = header.heads.map((layer) =>
-    layer.map(({ policy, candidate, recovery, kept }) => ({
+    layer.map(({ policy, candidate, recovery, delays, kept }) => ({
       policy: parsePolicy(policy, options.registry),
       candidate,
       recovery,
+      delays,
       kept,
       measured: [],
       attention: null,

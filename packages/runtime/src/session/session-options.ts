@@ -2,6 +2,7 @@ import type { Policy, PolicyRegistry } from "@winnow/kv-policies";
 import type { HeadPlan } from "@winnow/profiler";
 
 import type { RowsOption } from "../cache/cache-policy";
+import type { DriftOption } from "../cache/drift";
 
 /** How a session's cache is cut; everything has a default. */
 export interface SessionOptions {
@@ -23,6 +24,14 @@ export interface SessionOptions {
   readonly plan?: HeadPlan | undefined;
   /** Tokens between two sweeps while generating; 1 is the paper's algorithm. Default: 16. */
   readonly interval?: number | undefined;
+  /**
+   * What becomes of a head that attends, while text is generated, to what its policy drops. `ignore` (default): nothing, as in
+   * the paper. `upgrade`: a sweep that would drop more than 1 − T of the newest row's attention is put off for that head, and
+   * when that happens twice in a row the head is given the next candidate of its policy, which keeps more. For policies that
+   * are chosen by a threshold and swept while generating, such as `fastgen`. Heads then store what later candidates go by, and
+   * an interval of 1 is one of 2.
+   */
+  readonly drift?: DriftOption | undefined;
   /** How a KV head's recovery follows from its query heads': the least (default), or their mean. */
   readonly group?: "min" | "mean" | undefined;
   /** `keep` (default): a turn goes on over the compressed cache. `exact`: every turn reads the whole conversation anew. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import type { DriftOption } from "../cache/drift";
 import type { Model } from "../model";
 import type { GenerateOptions, Session } from "../session/session";
 import { LONG_IDS, POLICIES } from "./session-uses";
@@ -8,6 +9,7 @@ import { LONG_IDS, POLICIES } from "./session-uses";
 interface Answer {
   readonly policy: string;
   readonly interval: number;
+  readonly drift: DriftOption;
   readonly prompt: readonly number[];
   readonly options: GenerateOptions;
 }
@@ -18,6 +20,7 @@ const POLICIES_OF_ANSWERS = [...POLICIES, "sink(2) | recent(12)", "frequent(30%)
 const ANSWERS: readonly Answer[] = Array.from({ length: 11 }, (_, i) => ({
   policy: POLICIES_OF_ANSWERS[i % POLICIES_OF_ANSWERS.length] ?? "full",
   interval: 1 + (i % 5),
+  drift: i === 9 ? "upgrade" : "ignore",
   prompt: LONG_IDS.slice(50 * i, 50 * i + 5 + 11 * i),
   options: {
     maxTokens: 4 + ((7 * i) % 20),
@@ -54,7 +57,7 @@ export function batchingSuite(name: string, load: () => Promise<Model>): void {
       model[Symbol.dispose]();
     });
 
-    const open = ({ policy, interval }: Answer): Session => model.createSession({ policy, interval });
+    const open = ({ policy, interval, drift }: Answer): Session => model.createSession({ policy, interval, drift });
 
     const write = async (session: Session, { prompt, options }: Answer): Promise<Outcome> => {
       const part = { ids: prompt, probe: null };
