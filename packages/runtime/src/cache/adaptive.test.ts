@@ -40,9 +40,9 @@ describe.each(backends)("adaptive on %s", (name) => {
     model[Symbol.dispose]();
   });
 
-  async function read(options: SessionOptions) {
+  async function read(options: SessionOptions, ids: readonly number[] = IDS) {
     using session = model.createSession(options);
-    await session.read([idsPart(model.tokenizer, IDS)]);
+    await session.read([idsPart(model.tokenizer, ids)]);
     const contents = await cacheContents(model, session);
     return {
       kept: contents.flat().map((head) => [...positionsOf(head)]),
@@ -67,6 +67,17 @@ describe.each(backends)("adaptive on %s", (name) => {
     expect(kept).toEqual(seen.map((head) => above(head, 0.1)));
     expect(kv.bytes).toBeLessThan(kv.fullBytes);
     expect(kv.recovery.flat().every((recovery) => recovery !== null && recovery > 0)).toBe(true);
+  });
+
+  test.each([
+    [63, false],
+    [64, true],
+  ])("in a prompt of %i tokens keeps something by rule: %s", async (length, byRule) => {
+    // So small a target leaves room for nothing else.
+    const { kept } = await read({ policy: "adaptive", target: 0.02 }, IDS.slice(0, length));
+    const lastFour = Array.from({ length: 4 }, (_, i) => length - 4 + i);
+    expect(kept.every((positions) => lastFour.every((last) => positions.includes(last)))).toBe(byRule);
+    if (!byRule) expect(kept.flat().length).toBeLessThan(0.02 * length * kept.length + 1);
   });
 
   test.each([0.6, 0.3])("meets a target of %s by one weight for all heads of all layers", async (target) => {
