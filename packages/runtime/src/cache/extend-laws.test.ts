@@ -229,18 +229,26 @@ describe.each([
     await session.generate([idsPart(model.tokenizer, ids.slice(0, 40))], options).report();
     const question = idsPart(model.tokenizer, ids.slice(60, 80));
     const conversation = [...session.tokens, ...question.ids];
+    // What was said before is replayed with the question, but for tokens that structure a conversation.
+    const behind = (before: readonly number[]): PromptPart => ({
+      ids: [...before, ...question.ids],
+      probe: replayed([...before.filter((id) => !model.tokenizer.specialIds.has(id)), ...question.ids], question),
+    });
+    const first = behind(session.tokens);
     await session.read([question]);
     using fresh = model.createSession({ policy });
-    await fresh.read([{ ids: conversation, probe: question.probe }]);
+    await fresh.read([first]);
     expect(session.tokens).toEqual(conversation);
     expect(await stateOf(session)).toEqual(await stateOf(fresh));
+    const second = behind(conversation);
     const again = await session.generate([question], options).report();
     using other = model.createSession({ policy });
-    expect(
-      await other.generate([{ ids: [...conversation, ...question.ids], probe: question.probe }], options).report(),
-    ).toMatchObject({
-      tokens: again.tokens,
-      kv: again.kv,
-    });
+    expect(await other.generate([second], options).report()).toMatchObject({ tokens: again.tokens, kv: again.kv });
   });
 });
+
+/** A part's probe with another text. */
+function replayed(subject: readonly number[], { probe }: PromptPart): PromptPart["probe"] {
+  if (probe?.kind !== "replay") throw new Error("the part has no replay");
+  return { ...probe, subject };
+}
