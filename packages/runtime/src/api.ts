@@ -26,7 +26,6 @@ export { profileReport } from "./session/profile-report";
 export {
   Session,
   type GenerateOptions,
-  type PromptPart,
   type PromptReport,
   type ReadOptions,
   type SessionState,
@@ -35,6 +34,7 @@ export type { SessionOptions } from "./session/session-options";
 export type { SessionSettings } from "./session/session-settings";
 export { Comparison, CutPrompt, type CutSize } from "./session/compare";
 export { Chat, type AskOptions, type ChatState } from "./session/chat";
+export type { PromptPart } from "./prompt/prompt-part";
 export { chatParts, idsPart, textPart, turnParts, withProbe } from "./prompt/parts";
 export type { Checkpoint } from "./checkpoint/checkpoint";
 export { openCheckpoint } from "./checkpoint/open-checkpoint";

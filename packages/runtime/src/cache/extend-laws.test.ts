@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { loadModel, type Model } from "../model";
 import { idsPart } from "../prompt/parts";
+import type { PromptPart } from "../prompt/prompt-part";
 import { resolveSession } from "../session/resolve-policy";
-import { Session, type PromptPart } from "../session/session";
+import { Session } from "../session/session";
 import { cacheContents, newestLogits, positionsOf } from "../testing/cache-contents";
 import { DEMO, TINY } from "../testing/models";
 import { goldenIds } from "../testing/prompts";

@@ -10,7 +10,7 @@ import { z } from "zod";
 import { loadModel, type Model } from "../model";
 import type { DecoderWeights } from "../models/decoder";
 import { idsPart } from "../prompt/parts";
-import type { PromptPart } from "../session/session";
+import type { PromptPart } from "../prompt/prompt-part";
 import type { SessionOptions } from "../session/session-options";
 import { newestLogits } from "../testing/cache-contents";
 import { TOLERANCE } from "../testing/goldens";

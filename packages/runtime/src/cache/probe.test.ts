@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { KvReport } from "../generate/report";
 import { loadModel, type Model } from "../model";
 import { idsPart, withProbe } from "../prompt/parts";
-import type { PromptPart } from "../session/session";
+import type { PromptPart } from "../prompt/prompt-part";
 import { resolveSession } from "../session/resolve-policy";
 import type { SessionOptions } from "../session/session-options";
 import { cacheContents, newestLogits, positionsOf } from "../testing/cache-contents";

@@ -72,3 +72,9 @@ export function percentiles(times: readonly number[]): { p50: number; p99: numbe
   const at = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
   return { p50: at(0.5), p99: at(0.99) };
 }
+
+/** @param times ms between tokens; null for none. */
+export function tokensPerSecond(times: readonly number[]): number | null {
+  const total = times.reduce((sum, time) => sum + time, 0);
+  return total === 0 ? null : (1000 * times.length) / total;
+}

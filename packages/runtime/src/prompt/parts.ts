@@ -1,8 +1,8 @@
 import { WinnowError } from "@winnow/core-tensor";
 
-import type { PromptPart } from "../session/session";
 import type { ChatMessage, ChatTemplate, Tokenizer } from "../tokenizer";
 import { shieldedMessages } from "../tokenizer/chat-template";
+import type { PromptPart } from "./prompt-part";
 import { conversationTexts, joinSubjects, type TurnTexts } from "./conversation";
 
 /** What a probe asks where there is no chat template to ask it with. */

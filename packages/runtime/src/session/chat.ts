@@ -9,7 +9,8 @@ import type { ChatMessage } from "../tokenizer";
 import { shieldedMessages, type ChatTemplate } from "../tokenizer/chat-template";
 import { unshielded } from "../tokenizer/shield";
 import { generationOf, type Generation } from "./generation";
-import type { GenerateOptions, PromptPart, Session } from "./session";
+import type { PromptPart } from "../prompt/prompt-part";
+import type { GenerateOptions, Session } from "./session";
 
 /** What a chat has to remember beside its session's cache; plain JSON. */
 export interface ChatState {

@@ -7,8 +7,9 @@ import { ObservedPrompt } from "../cache/observed-prompt";
 import type { Sequence } from "../cache/sequence";
 import type { GenerationReport } from "../generate/report";
 import type { Model } from "../model";
+import type { PromptPart } from "../prompt/prompt-part";
 import { resolveSession } from "./resolve-policy";
-import { Session, type PromptPart, type ReadOptions } from "./session";
+import { Session, type ReadOptions } from "./session";
 import type { SessionOptions } from "./session-options";
 import type { SessionSettings } from "./session-settings";
 

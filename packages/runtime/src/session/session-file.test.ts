@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { loadModel, type Model } from "../model";
 import { textPart } from "../prompt/parts";
-import type { PromptPart, Session } from "./session";
+import type { PromptPart } from "../prompt/prompt-part";
+import type { Session } from "./session";
 import { restoreSession, saveSession } from "./session-file";
 
 const TEXT = "Mira keeps the red key in the barn. Tom is 31 years old. The weather in Arlen was sunny that day.";

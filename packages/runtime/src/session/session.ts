@@ -2,31 +2,24 @@ import { WinnowError, type SamplingParams } from "@winnow/core-tensor";
 
 import type { Admitted, Resident } from "../cache/admission";
 import { fittedRecovery } from "../cache/byte-target";
-import { extend, type ExtendReport, type ProbeSource } from "../cache/extend";
+import { extend, type ExtendReport } from "../cache/extend";
 import type { PrefixCache } from "../cache/prefix-cache";
 import { promptNeed, promptSize, type PromptSize } from "../cache/prompt-need";
 import { Sequence } from "../cache/sequence";
 import { Sweeper } from "../cache/sweep";
 import type { Engine } from "../engine";
 import { decode, type Decoded, type GenerationEvent } from "../generate/decode";
-import { percentiles, type GenerationReport, type KvReport } from "../generate/report";
+import { percentiles, tokensPerSecond, type GenerationReport, type KvReport } from "../generate/report";
 import type { StepRounds } from "../generate/step-rounds";
 import { StopStrings } from "../generate/stop-strings";
 import { resolveSampling, type SamplingOptions } from "../generate/sampling";
+import type { PromptPart } from "../prompt/prompt-part";
 import type { Tokenizer } from "../tokenizer";
 import type { Turns } from "../turns";
 import { expectReadable } from "./expect-readable";
 import { generationOf, type Generation } from "./generation";
+import { replayingToo } from "./replaying-too";
 import type { SessionSettings } from "./session-settings";
-
-/** One part of a prompt, which is read and cut by itself. */
-export interface PromptPart {
-  readonly ids: readonly number[];
-  /** What a probe over this part asks and replays; without one, profiled rows are the prompt's own late ones. */
-  readonly probe: ProbeSource | null;
-  /** Whether other prompts may begin with the same part; it matters where a prompt begins. */
-  readonly shared?: boolean;
-}
 
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
@@ -355,7 +348,7 @@ export class Session implements Disposable, Resident {
         promptMs: promptMs ?? performance.now() - started,
         profileMs: reading?.profileMs ?? 0,
         tokenMs: percentiles(decoded.times),
-        tokensPerSecond: rate(decoded.times),
+        tokensPerSecond: tokensPerSecond(decoded.times),
       },
     };
   }
@@ -376,7 +369,12 @@ export class Session implements Disposable, Resident {
     const isRebuilt = this.#sequence === null && before > 0;
     const asked =
       parts.length > 0 || unread.length > 0
-        ? [isRebuilt ? { ...first, probe: this.#replayingToo(unread, first.probe) } : first, ...others]
+        ? [
+            isRebuilt
+              ? { ...first, probe: replayingToo(first.probe, unread, this.#request, this.model.tokenizer) }
+              : first,
+            ...others,
+          ]
         : [];
     const sizes = asked.map(({ ids, probe }, i) => ({ rows: ids.length + (i === 0 ? unread.length : 0), probe }));
     const size = promptSize(engine, this.settings.policy, before - unread.length, sizes);
@@ -407,19 +405,6 @@ export class Session implements Disposable, Resident {
     }
     this.#stale = false;
     return { queueMs, profileMs, cachedTokens, admitted };
-  }
-
-  /** A probe over a part that is read together with what came before it: what it did not replay would be looked up by nobody. */
-  #replayingToo(before: readonly number[], probe: ProbeSource | null): ProbeSource | null {
-    if (probe?.kind === "ids") return probe;
-    const request = probe?.request ?? this.#request;
-    if (request === null) return null;
-    const { specialIds } = this.model.tokenizer;
-    return {
-      kind: "replay",
-      request,
-      subject: [...before.filter((id) => !specialIds.has(id)), ...(probe?.subject ?? [])],
-    };
   }
 
   /** Read a part, behind what has been drawn and not read yet. */
@@ -508,9 +493,4 @@ function expectWhole(name: string, value: number, most: number): void {
   if (!(Number.isInteger(value) && value >= 0 && value <= most)) {
     throw new WinnowError("usage", `${name} is ${value}; expected a whole number from 0 to ${most}`);
   }
-}
-
-function rate(times: readonly number[]): number | null {
-  const total = times.reduce((sum, time) => sum + time, 0);
-  return total === 0 ? null : (1000 * times.length) / total;
 }

@@ -4,7 +4,8 @@ import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { tableBytes } from "../cache/sequence";
 import type { GenerationEvent } from "../generate/decode";
 import type { LoadOptions, Model } from "../model";
-import type { GenerateOptions, PromptPart, Session } from "../session/session";
+import type { PromptPart } from "../prompt/prompt-part";
+import type { GenerateOptions, Session } from "../session/session";
 import { LONG_IDS } from "./session-uses";
 
 /** An answer of its own length, policy and way to draw. */

@@ -2,7 +2,7 @@ import { expect } from "vitest";
 
 import type { Model } from "../model";
 import { idsPart } from "../prompt/parts";
-import type { PromptPart } from "../session/session";
+import type { PromptPart } from "../prompt/prompt-part";
 import { failingPlugins } from "./plugins";
 import { goldenIds } from "./prompts";
 
