@@ -1,1 +1,2 @@
 export { createCpuWorkerBackend, type CpuWorkerOptions } from "./cpu/cpu-worker-backend";
+export { serveCpuBackend } from "./cpu/serve-cpu-backend";

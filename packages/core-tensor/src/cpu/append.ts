@@ -1,22 +1,18 @@
-import { STORED_COLUMNS, type AppendSpec, type HeadShape } from "../backend";
-import { WinnowError } from "../errors";
+import { checkAppend } from "../append-check";
+import { STORED_COLUMNS, type AppendSpec } from "../backend";
 import { f32Of, f32Rows, u32Rows } from "./cpu-tensor";
-import { expectShape } from "../shape";
 import { PagedReader } from "./paged";
 
 /** Rotate queries in place; rotate keys and put them with the values where they belong. */
-export function append({ heads, qkv, rotation, into }: AppendSpec): void {
+export function append(spec: AppendSpec): void {
+  checkAppend(spec);
+  const { heads, qkv, rotation, into } = spec;
   const { queryHeads, kvHeads, headDim } = heads;
   const width = (queryHeads + 2 * kvHeads) * headDim;
-  expectShape("append", "qkv", qkv.tensor.shape, [null, width]);
-  expectShape("append", "rotation", rotation.tensor.shape, [null, headDim]);
-  if (rotation.count !== qkv.count) {
-    throw new WinnowError("shape", `append: angles of ${rotation.count} rows for ${qkv.count} rows of q, k and v`);
-  }
   const source = f32Rows("append", "qkv", qkv);
   const angles = f32Rows("append", "rotation", rotation);
   const rotated = new Float32Array(headDim);
-  const target = into.kind === "scratch" ? scratchTarget(into, heads, qkv.count) : pageTarget(into, headDim, qkv.count);
+  const target = into.kind === "scratch" ? scratchTarget(into, headDim) : pageTarget(into, headDim);
   for (let row = 0; row < qkv.count; row++) {
     const cosines = row * headDim;
     for (let head = 0; head < queryHeads; head++) {
@@ -39,19 +35,10 @@ export function append({ heads, qkv, rotation, into }: AppendSpec): void {
 /** Put a row's key, and its value from an element on, where they belong. */
 type Target = (row: number, head: number, key: Float32Array, values: Float32Array, vAt: number) => void;
 
-function scratchTarget(
-  { scratch, at }: Extract<AppendSpec["into"], { kind: "scratch" }>,
-  { kvHeads, headDim }: HeadShape,
-  count: number,
-): Target {
+function scratchTarget({ scratch, at }: Extract<AppendSpec["into"], { kind: "scratch" }>, headDim: number): Target {
   const k = f32Of(scratch.k);
   const v = f32Of(scratch.v);
   const capacity = scratch.k.shape[1] ?? 0;
-  expectShape("append", "scratch keys", scratch.k.shape, [kvHeads, null, headDim]);
-  expectShape("append", "scratch values", scratch.v.shape, [kvHeads, capacity, headDim]);
-  if (at < 0 || at + count > capacity) {
-    throw new WinnowError("range", `append: rows ${at} to ${at + count} lie outside the scratch's ${capacity}`);
-  }
   return (row, head, key, values, vAt) => {
     const start = (head * capacity + at + row) * headDim;
     k.set(key, start);
@@ -59,15 +46,8 @@ function scratchTarget(
   };
 }
 
-function pageTarget(
-  { paged, positions }: Extract<AppendSpec["into"], { kind: "pages" }>,
-  headDim: number,
-  count: number,
-): Target {
+function pageTarget({ paged, positions }: Extract<AppendSpec["into"], { kind: "pages" }>, headDim: number): Target {
   const reader = new PagedReader(paged, headDim);
-  if (positions.count !== count) {
-    throw new WinnowError("shape", `append: ${positions.count} positions for ${count} rows of q, k and v`);
-  }
   const newPositions = u32Rows("append", "positions", positions);
   return (row, head, key, values, vAt) => {
     const slot = (reader.lengths[head] ?? 0) + row;

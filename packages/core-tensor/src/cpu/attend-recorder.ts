@@ -111,6 +111,7 @@ export class AttendRecorder {
   }
 }
 
-function inRanges(ranges: readonly RowRange[], row: number): boolean {
+/** Whether a row is one of those. */
+export function inRanges(ranges: readonly RowRange[], row: number): boolean {
   return ranges.some(({ start, end, stride }) => row >= start && row < end && (row - start) % stride === 0);
 }

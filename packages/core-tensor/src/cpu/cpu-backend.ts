@@ -4,13 +4,15 @@ import type { DType } from "../dtype";
 import { WinnowError } from "../errors";
 import { MemoryMeter } from "../memory-meter";
 import { plainElements } from "../plain-elements";
-import { elementCount, type Shape } from "../shape";
+import type { Shape } from "../shape";
 import type { Tensor } from "../tensor";
 import { copySpan } from "../copy-check";
+import type { CpuEngine } from "./cpu-engine";
+import type { CpuMemory } from "./cpu-memory";
 import { CpuTensor, dataOf } from "./cpu-tensor";
+import { downloadable } from "./downloadable";
 import { operationError } from "./operation-error";
-import { OPERATIONS } from "./operations";
-import { widenForCpu, zeros } from "./widen";
+import { referenceEngine } from "./reference-engine";
 
 /**
  * The reference backend: plain JavaScript in the calling thread, which every other backend is tested against. An
@@ -25,7 +27,12 @@ import { widenForCpu, zeros } from "./widen";
  * ```
  */
 export function createCpuBackend(): Backend {
-  return new CpuBackend();
+  return createCpuBackendOf(referenceEngine());
+}
+
+/** A backend of another engine, in the calling thread; it disposes of the engine. */
+export function createCpuBackendOf(engine: CpuEngine): Backend {
+  return new CpuBackend(engine);
 }
 
 type Operation<Name extends OperationName> = (spec: BackendOperations[Name]) => void;
@@ -51,13 +58,15 @@ class CpuBackend implements Backend {
   readonly gather = this.#operation("gather");
   readonly sample = this.#operation("sample");
 
+  constructor(private readonly engine: CpuEngine) {}
+
   allocate(dtype: DType, shape: Shape, options: AllocationOptions): DeviceTensor {
-    return this.#adopt(dtype, shape, zeros(dtype, options.label, elementCount(shape)), options);
+    return this.#adopt(dtype, shape, this.engine.allocate(dtype, shape, options.label), options);
   }
 
   upload(source: Tensor, options: AllocationOptions): DeviceTensor {
-    const { dtype, data } = widenForCpu(source);
-    return this.#adopt(dtype, source.shape, data, options);
+    const memory = this.engine.hold(source, options.label);
+    return this.#adopt(this.engine.holding.typeOf(source.dtype), source.shape, memory, options);
   }
 
   write(target: DeviceTensor, data: Float32Array | Uint32Array | Int32Array, offset = 0): void {
@@ -112,26 +121,23 @@ class CpuBackend implements Backend {
 
   [Symbol.dispose](): void {
     for (const tensor of [...this.#live]) tensor[Symbol.dispose]();
+    this.engine[Symbol.dispose]();
   }
 
   #operation<Name extends OperationName>(name: Name): Operation<Name> {
     return (spec) => {
       if (this.#failure !== null) return;
       try {
-        OPERATIONS[name](spec, () => undefined);
+        this.engine.operations[name](spec, () => undefined);
       } catch (error) {
         this.#failure = operationError(name, error);
       }
     };
   }
 
-  #adopt(
-    dtype: DType,
-    shape: Shape,
-    data: Float32Array | Uint32Array | Int32Array,
-    { label, category }: AllocationOptions,
-  ): DeviceTensor {
-    const tensor = new CpuTensor(this.#nextId++, label, dtype, shape, data, (gone) => {
+  #adopt(dtype: DType, shape: Shape, memory: CpuMemory, { label, category }: AllocationOptions): DeviceTensor {
+    const bytes = this.engine.holding.bytesOf(dtype, shape);
+    const tensor = new CpuTensor(this.#nextId++, label, dtype, shape, bytes, memory, (gone) => {
       this.#live.delete(gone);
       this.#releases.get(gone.id)?.();
       this.#releases.delete(gone.id);
@@ -161,8 +167,7 @@ function copyOf(source: DeviceTensor, start: number, count?: number): Float32Arr
         `download: elements ${start} to ${end} of "${source.label}", which has ${data.length}`,
       );
     }
-    const part = data.slice(start, end);
-    return part instanceof Int32Array ? new Uint32Array(part.buffer) : part;
+    return downloadable(source.dtype, data.subarray(start, end));
   } catch (error) {
     return operationError("download", error);
   }

@@ -2,44 +2,45 @@ import type { DeviceTensor, Rows } from "../device-tensor";
 import type { DType } from "../dtype";
 import { WinnowError } from "../errors";
 import { elementCount, type Shape } from "../shape";
-import { tensorBytes } from "../tensor";
+import type { CpuArray, CpuMemory } from "./cpu-memory";
 
-/** Memory of the CPU backend: halves are widened on upload, so it holds 32-bit words only. */
+/** A tensor whose memory the CPU reaches. */
 export class CpuTensor implements DeviceTensor {
-  readonly bytes: number;
-  #data: Float32Array | Uint32Array | Int32Array | null;
+  #memory: CpuMemory | null;
 
   constructor(
     readonly id: number,
     readonly label: string,
     readonly dtype: DType,
     readonly shape: Shape,
-    data: Float32Array | Uint32Array | Int32Array,
+    readonly bytes: number,
+    memory: CpuMemory,
     private readonly onDispose: (tensor: CpuTensor) => void,
   ) {
-    this.bytes = tensorBytes(dtype, shape);
-    this.#data = data;
+    this.#memory = memory;
   }
 
   get disposed(): boolean {
-    return this.#data === null;
+    return this.#memory === null;
   }
 
-  get data(): Float32Array | Uint32Array | Int32Array {
-    if (this.#data === null)
+  get data(): CpuArray {
+    if (this.#memory === null)
       throw new WinnowError("disposed", `the tensor "${this.label}" is used after it was disposed`);
-    return this.#data;
+    return this.#memory.data;
   }
 
   [Symbol.dispose](): void {
-    if (this.#data === null) return;
-    this.#data = null;
+    const memory = this.#memory;
+    if (memory === null) return;
+    this.#memory = null;
+    memory.release();
     this.onDispose(this);
   }
 }
 
-/** The memory behind a handle, which has to be this backend's own. */
-export function dataOf(tensor: DeviceTensor): Float32Array | Uint32Array | Int32Array {
+/** The memory behind a handle, which has to be a CPU backend's. */
+export function dataOf(tensor: DeviceTensor): CpuArray {
   if (!(tensor instanceof CpuTensor)) {
     throw new WinnowError("backend", `the tensor "${tensor.label}" belongs to another backend; upload it to this one`);
   }
@@ -89,6 +90,3 @@ function rowSpan(operation: string, operand: string, rows: Rows): { start: numbe
   const width = widthOf(rows.tensor);
   return { start: rows.start * width, end: (rows.start + rows.count) * width };
 }
-
-/** Calls of a kernel's outer loop ask whether they should stop. */
-export type Poll = () => void;

@@ -7,10 +7,11 @@ import { WinnowError } from "../errors";
 import { MemoryMeter } from "../memory-meter";
 import { plainElements } from "../plain-elements";
 import type { Shape } from "../shape";
-import { tensorBytes, type Tensor } from "../tensor";
+import type { Tensor } from "../tensor";
 import { copySpan } from "../copy-check";
+import type { CpuHolding } from "./cpu-engine";
 import { operationError } from "./operation-error";
-import { widenForCpu } from "./widen";
+import { WIDENED } from "./reference-engine";
 import { encodeSpec, type Command, type Reply, type WorkerSetup, type Words } from "./worker-protocol";
 
 /** Commands are posted together, at the latest when so many have gathered. */
@@ -19,6 +20,10 @@ const MAX_BATCH = 256;
 export interface CpuWorkerOptions {
   /** Where `cpu-worker.js` of this package lies, for programs whose bundler has moved it away from this module. */
   readonly script?: URL;
+  /** What the engine of another script's thread makes of host data; that of the reference unless told otherwise. */
+  readonly holding?: CpuHolding;
+  /** What another script's thread is told, as `own` of its `workerData`. */
+  readonly setup?: unknown;
 }
 
 /**
@@ -33,11 +38,14 @@ export interface CpuWorkerOptions {
  * ```
  */
 export function createCpuWorkerBackend(options: CpuWorkerOptions = {}): Backend {
-  return new CpuWorkerBackend(options.script ?? new URL("./cpu-worker.js", import.meta.url));
+  return new CpuWorkerBackend(
+    options.script ?? new URL("./cpu-worker.js", import.meta.url),
+    options.holding ?? WIDENED,
+    options.setup,
+  );
 }
 
 class RemoteTensor implements DeviceTensor {
-  readonly bytes: number;
   #release: (() => void) | null;
 
   constructor(
@@ -45,9 +53,9 @@ class RemoteTensor implements DeviceTensor {
     readonly label: string,
     readonly dtype: DType,
     readonly shape: Shape,
+    readonly bytes: number,
     release: (tensor: RemoteTensor) => void,
   ) {
-    this.bytes = tensorBytes(dtype, shape);
     this.#release = () => {
       release(this);
     };
@@ -65,7 +73,7 @@ class RemoteTensor implements DeviceTensor {
 }
 
 interface Ticket {
-  resolve(data: Words | null): void;
+  resolve(data: Float32Array | Uint32Array | null): void;
   reject(error: WinnowError): void;
 }
 
@@ -97,11 +105,15 @@ class CpuWorkerBackend implements Backend {
   readonly gather = this.#operation("gather");
   readonly sample = this.#operation("sample");
 
-  constructor(script: URL) {
+  constructor(
+    script: URL,
+    private readonly holding: CpuHolding,
+    own: unknown,
+  ) {
     const epoch = new SharedArrayBuffer(4);
     this.#epoch = new Int32Array(epoch);
     // The process's own flags, such as --input-type, may be none that a worker takes.
-    this.#worker = new Worker(script, { workerData: { epoch } satisfies WorkerSetup, execArgv: [] });
+    this.#worker = new Worker(script, { workerData: { epoch, own } satisfies WorkerSetup, execArgv: [] });
     this.#worker.on("message", (reply: Reply) => {
       this.#settle(reply);
     });
@@ -121,11 +133,10 @@ class CpuWorkerBackend implements Backend {
   }
 
   upload(source: Tensor, options: AllocationOptions): DeviceTensor {
-    const { dtype, data } = widenForCpu(source);
-    const tensor = this.#adopt(dtype, source.shape, options);
-    const { buffer } = data;
-    if (buffer instanceof ArrayBuffer && data.byteLength === buffer.byteLength) this.#transfers.push(buffer);
-    this.#enqueue({ kind: "create", id: tensor.id, dtype, shape: source.shape, label: options.label, data });
+    const tensor = this.#adopt(this.holding.typeOf(source.dtype), source.shape, options);
+    const { buffer, byteLength } = source.data;
+    if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) this.#transfers.push(buffer);
+    this.#enqueue({ kind: "create", id: tensor.id, source, label: options.label });
     // A transferred buffer must leave this thread before anybody reads it here.
     this.#post();
     return tensor;
@@ -174,7 +185,7 @@ class CpuWorkerBackend implements Backend {
       count: count ?? null,
     }));
     if (data === null) throw new WinnowError("backend", `download: "${tensor.label}" came back empty`);
-    return data instanceof Int32Array ? new Uint32Array(data.buffer) : data;
+    return data;
   }
 
   async flush(): Promise<void> {
@@ -219,8 +230,9 @@ class CpuWorkerBackend implements Backend {
   }
 
   #adopt(dtype: DType, shape: Shape, { label, category }: AllocationOptions): RemoteTensor {
-    const released = this.memory.allocated(category, label, tensorBytes(dtype, shape));
-    const tensor = new RemoteTensor(this.#nextId++, label, dtype, shape, (gone) => {
+    const bytes = this.holding.bytesOf(dtype, shape);
+    const released = this.memory.allocated(category, label, bytes);
+    const tensor = new RemoteTensor(this.#nextId++, label, dtype, shape, bytes, (gone) => {
       this.#live.delete(gone);
       released();
       this.#enqueue({ kind: "dispose", id: gone.id });
@@ -242,7 +254,7 @@ class CpuWorkerBackend implements Backend {
     this.#transfers = [];
   }
 
-  #ask(command: (ticket: number) => Command): Promise<Words | null> {
+  #ask(command: (ticket: number) => Command): Promise<Float32Array | Uint32Array | null> {
     if (this.#dead !== null) return Promise.reject(this.#dead);
     const ticket = this.#nextTicket++;
     this.#commands.push(command(ticket));

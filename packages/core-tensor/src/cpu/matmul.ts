@@ -1,6 +1,7 @@
 import type { MatmulSpec } from "../backend";
 import { checkMatmul } from "../matmul-check";
-import { f32Of, f32Rows, widthOf, type Poll } from "./cpu-tensor";
+import { f32Of, f32Rows, widthOf } from "./cpu-tensor";
+import type { Poll } from "./poll";
 import { dots } from "./dots";
 import { normRuns } from "./rms-norm";
 import { weightRows } from "./weight-rows";

@@ -1,7 +1,8 @@
 import type { StatisticsSpec, StoredColumn } from "../backend";
 import { STORED_COLUMNS } from "../backend";
 import { WinnowError } from "../errors";
-import { f32Of, u32Of, type Poll } from "./cpu-tensor";
+import { f32Of, u32Of } from "./cpu-tensor";
+import type { Poll } from "./poll";
 import { PagedReader } from "./paged";
 
 /** Where a slot's key and value lie. */

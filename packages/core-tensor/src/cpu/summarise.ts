@@ -3,7 +3,8 @@ import { WinnowError } from "../errors";
 import { rankSlots } from "../select-program";
 import { expectShape } from "../shape";
 import type { SlotView } from "../slot-view";
-import { f32Of, u32Of, type Poll } from "./cpu-tensor";
+import { f32Of, u32Of } from "./cpu-tensor";
+import type { Poll } from "./poll";
 import { slotViews } from "./slot-views";
 
 /** Sums of the mass table by (query head, class, rank bucket, band), and counts of columns by (KV head, class, bucket). */

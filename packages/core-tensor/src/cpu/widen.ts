@@ -1,23 +1,20 @@
 import type { DType } from "../dtype";
 import { WinnowError } from "../errors";
-import type { QuantisedType } from "../quantised-row";
+import { elementCount, type Shape } from "../shape";
 import { toFloat32, type Tensor } from "../tensor";
 
 /**
- * What the CPU backend holds of host data. Halves become f32 here, once: JavaScript on Node 20 has no half-precision
+ * What the reference holds of host data. Halves become f32 here, once: JavaScript on Node 20 has no half-precision
  * arithmetic, and widening in every product would cost more time than the memory is worth. Quantised weights stay so.
  */
-export function widenForCpu(source: Tensor): {
-  readonly dtype: "f32" | "i32" | "u32" | QuantisedType;
-  readonly data: Float32Array | Uint32Array | Int32Array;
-} {
+export function widenForCpu(source: Tensor): Float32Array | Uint32Array | Int32Array {
   switch (source.dtype) {
     case "f32":
     case "f16":
     case "bf16":
-      return { dtype: "f32", data: toFloat32(source) };
+      return toFloat32(source);
     default:
-      return source;
+      return source.data;
   }
 }
 
@@ -26,7 +23,8 @@ export function widenForCpu(source: Tensor): {
  *
  * @throws WinnowError `memory` where there is not so much of it, `dtype` for types that this backend does not hold.
  */
-export function zeros(dtype: DType, label: string, count: number): Float32Array | Uint32Array | Int32Array {
+export function zeros(dtype: DType, label: string, shape: Shape): Float32Array | Uint32Array | Int32Array {
+  const count = elementCount(shape);
   try {
     switch (dtype) {
       case "f32":

@@ -4,6 +4,7 @@ import type { DeviceTensor } from "../device-tensor";
 import type { DType } from "../dtype";
 import type { WinnowErrorCode } from "../errors";
 import type { Shape } from "../shape";
+import type { Tensor } from "../tensor";
 
 export type Words = Float32Array | Uint32Array | Int32Array;
 
@@ -12,10 +13,8 @@ export type Command =
   | {
       readonly kind: "create";
       readonly id: number;
-      readonly dtype: DType;
-      readonly shape: Shape;
+      readonly source: Tensor;
       readonly label: string;
-      readonly data: Words;
     }
   | {
       readonly kind: "allocate";
@@ -53,11 +52,15 @@ export interface Batch {
 }
 
 export type Reply =
-  { readonly ticket: number; readonly data: Words | null } | { readonly ticket: number; readonly error: Failure };
+  | { readonly ticket: number; readonly data: Float32Array | Uint32Array | null }
+  | { readonly ticket: number; readonly error: Failure };
 
-/** What the worker is started with: one word that holds the current epoch. */
+/** What the worker is started with. */
 export interface WorkerSetup {
+  /** One word that holds the current epoch. */
   readonly epoch: SharedArrayBuffer;
+  /** For its engine alone. */
+  readonly own: unknown;
 }
 
 /** Stands for a tensor while a specification travels. */

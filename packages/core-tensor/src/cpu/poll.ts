@@ -1,0 +1,2 @@
+/** Calls of a kernel's outer loop ask whether they should stop. */
+export type Poll = () => void;

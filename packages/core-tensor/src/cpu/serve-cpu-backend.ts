@@ -1,0 +1,137 @@
+import { parentPort, workerData } from "node:worker_threads";
+
+import type { BackendOperations, OperationName } from "../backend";
+import type { DType } from "../dtype";
+import { WinnowError } from "../errors";
+import type { Shape } from "../shape";
+import type { CpuEngine } from "./cpu-engine";
+import type { CpuMemory } from "./cpu-memory";
+import { CpuTensor } from "./cpu-tensor";
+import type { Poll } from "./poll";
+import { downloadable } from "./downloadable";
+import { operationError } from "./operation-error";
+import { decodeSpec, type Batch, type Command, type Reply, type WorkerSetup } from "./worker-protocol";
+
+/**
+ * Be the thread that computes for a `createCpuWorkerBackend`: hold the tensors, and run what the calling thread posts.
+ *
+ * @throws WinnowError `usage` outside such a thread.
+ */
+export function serveCpuBackend(makeEngine: (own: unknown) => CpuEngine): void {
+  if (parentPort === null) throw new WinnowError("usage", "serveCpuBackend runs in a worker thread, and this is none");
+  const setup = workerData as WorkerSetup;
+  serve(parentPort, setup, makeEngine(setup.own));
+}
+
+function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine: CpuEngine): void {
+  const current = new Int32Array(setup.epoch);
+  const tensors = new Map<number, CpuTensor>();
+  let failure: WinnowError | null = null;
+
+  const tensorOf = (id: number): CpuTensor => {
+    const found = tensors.get(id);
+    if (found === undefined) throw new WinnowError("disposed", `tensor ${id} is used after it was disposed`);
+    return found;
+  };
+  const interrupted = (epoch: number): boolean => epoch < Atomics.load(current, 0);
+  const aborted = (): WinnowError => new WinnowError("aborted", "the computation was interrupted");
+  const reply = (message: Reply): void => {
+    // Copied, never transferred: once a thread has detached a buffer, V8 makes all its code look out for detached
+    // ones at each access, and every kernel takes half as long again.
+    port.postMessage(message);
+  };
+  const adopt = (id: number, label: string, dtype: DType, shape: Shape, memory: CpuMemory): void => {
+    const bytes = engine.holding.bytesOf(dtype, shape);
+    tensors.set(id, new CpuTensor(id, label, dtype, shape, bytes, memory, () => tensors.delete(id)));
+  };
+  const run = (name: OperationName, spec: unknown, epoch: number): void => {
+    // The other thread made it from a specification of this name, and nothing but the tensors changed on the way.
+    runOperation(engine, name, decodeSpec(spec, tensorOf) as BackendOperations[typeof name], () => {
+      if (interrupted(epoch)) throw aborted();
+    });
+  };
+  /** The failure to report with a ticket, which settles it. */
+  const takeFailure = (epoch: number): WinnowError | null => {
+    const found = interrupted(epoch) ? aborted() : failure;
+    failure = null;
+    return found;
+  };
+
+  const perform = (command: Command, epoch: number): void => {
+    switch (command.kind) {
+      case "create": {
+        const { id, label, source } = command;
+        adopt(id, label, engine.holding.typeOf(source.dtype), source.shape, engine.hold(source, label));
+        return;
+      }
+      case "allocate": {
+        const { id, label, dtype, shape } = command;
+        adopt(id, label, dtype, shape, engine.allocate(dtype, shape, label));
+        return;
+      }
+      case "dispose":
+        tensors.get(command.id)?.[Symbol.dispose]();
+        return;
+      case "write":
+        tensorOf(command.id).data.set(command.data, command.offset);
+        return;
+      case "clear":
+        tensorOf(command.id).data.fill(0);
+        return;
+      case "copy":
+        tensorOf(command.target).data.set(
+          tensorOf(command.id).data.subarray(command.from, command.from + command.count),
+          command.to,
+        );
+        return;
+      case "fail":
+        failure ??= new WinnowError(command.error.code, command.error.message);
+        return;
+      case "run":
+        if (failure === null && !interrupted(epoch)) run(command.name, command.spec, epoch);
+        return;
+      case "download":
+      case "flush": {
+        const found = takeFailure(epoch);
+        if (found !== null) {
+          reply({ ticket: command.ticket, error: { code: found.code, message: found.message } });
+          return;
+        }
+        if (command.kind === "flush") {
+          reply({ ticket: command.ticket, data: null });
+          return;
+        }
+        const { dtype, data } = tensorOf(command.id);
+        const end = command.count === null ? data.length : command.start + command.count;
+        reply({ ticket: command.ticket, data: downloadable(dtype, data.subarray(command.start, end)) });
+      }
+    }
+  };
+
+  let failureEpoch = 0;
+  port.on("message", ({ epoch, commands }: Batch) => {
+    // What went wrong before an interruption was dropped with everything else of its time.
+    if (epoch !== failureEpoch) failure = null;
+    failureEpoch = epoch;
+    for (const command of commands) {
+      try {
+        perform(command, epoch);
+      } catch (error) {
+        const what = command.kind === "run" ? command.name : command.kind;
+        const found = operationError(what, error);
+        if ("ticket" in command) reply({ ticket: command.ticket, error: { code: found.code, message: found.message } });
+        else failure ??= found;
+      }
+    }
+  });
+}
+
+/** The name's own specification has to come with it. */
+function runOperation<Name extends OperationName>(
+  { operations }: CpuEngine,
+  name: Name,
+  spec: BackendOperations[Name],
+  poll: Poll,
+): void {
+  operations[name](spec, poll);
+}
