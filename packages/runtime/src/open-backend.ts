@@ -3,16 +3,21 @@ import type * as webGpu from "@winnow/gpu-backend";
 
 import { platform } from "./platform/node";
 
-/** `auto`: WebGPU where there is a real GPU, else the CPU; never a software adapter. */
-export type BackendName = "cpu" | "webgpu" | "auto";
+/**
+ * `auto`: WebGPU where there is a real GPU, else the CPU; never a software adapter. `reference`: plain JavaScript in float64,
+ * which the others are tested against.
+ */
+export type BackendName = "cpu" | "webgpu" | "auto" | "reference";
 
 export interface OpenBackendOptions {
+  /** Threads that the CPU backend computes with: 1 to 256. Default: the cores there are, up to 16. */
+  readonly threads?: number | undefined;
   /** Called with a line that the user should see, such as that there is only a software adapter. */
   readonly onNote?: (line: string) => void;
 }
 
 /**
- * A backend for a program: the CPU's (in Node in a thread of its own), or WebGPU's, which is only loaded where it is asked for.
+ * A backend for a program: the CPU's (in Node led by a thread of its own), or WebGPU's, which is only loaded where it is asked for.
  *
  * @throws WinnowError `backend` when WebGPU is asked for and there is no adapter, or `@winnow/gpu-backend` is not installed.
  * @example
@@ -22,11 +27,12 @@ export interface OpenBackendOptions {
  */
 export async function openBackend(name: BackendName, options: OpenBackendOptions = {}): Promise<Backend> {
   if (name === "webgpu") return openWebGpu(true, options);
-  if (name === "cpu") return platform.openCpu();
+  if (name === "cpu") return platform.openCpu(options);
+  if (name === "reference") return platform.openReference();
   try {
     return await openWebGpu(false, options);
   } catch (error) {
-    if (error instanceof WinnowError) return platform.openCpu();
+    if (error instanceof WinnowError) return platform.openCpu(options);
     throw error;
   }
 }

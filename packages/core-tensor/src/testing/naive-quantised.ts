@@ -61,3 +61,21 @@ function numberOf(bits: number, high: number, byte: (from: number, i: number) =>
   if (bits === 6) return low + 16 * ((byte(high, 4 * Math.floor(e / 16) + i) >> (2 * (unit % 4))) & 3);
   return low;
 }
+
+/**
+ * Numbers rounded to eight bits, 32 of them at a time with one scale: what llama.cpp (`quantize_row_q8_0`) makes of a vector
+ * before it multiplies it with quantised weights, but for the scale, which stays an f32.
+ */
+export function naiveRounded(values: Float32Array): Float32Array {
+  const SHARE = 32;
+  return values.map((value, i) => {
+    const first = i - (i % SHARE);
+    const greatest = Math.max(...values.subarray(first, first + SHARE).map(Math.abs));
+    const scale = Math.fround(greatest / 127);
+    if (scale === 0) return 0;
+    const steps = Math.fround(value * Math.fround(1 / scale));
+    const floor = Math.floor(steps);
+    const up = steps - floor > 0.5 || (steps - floor === 0.5 && floor % 2 !== 0);
+    return scale * (up ? floor + 1 : floor);
+  });
+}

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll } from "vitest";
 
 import type { Backend } from "../backend";
 import type { KvType } from "../kv-type";
+import type { QuantisedType } from "../quantised-row";
 import { Fixture } from "./fixture";
 import { TOLERANCES, type Tolerance } from "./tolerances";
 
@@ -18,6 +19,8 @@ export interface BackendSuiteOptions {
   readonly numRuns?: number;
   /** How caches store keys and values; f32 unless told otherwise. */
   readonly kvType?: KvType;
+  /** Types of weights for whose products rows are rounded to eight bits first; none unless told otherwise. */
+  readonly roundingTypes?: readonly QuantisedType[];
 }
 
 /** The backend under test, made before the first test of a `describe` and disposed after its last. */
@@ -33,6 +36,8 @@ export class SuiteContext {
   readonly halves: fc.Arbitrary<number>;
   /** The size of a head where one will do: one that the cache allows. */
   readonly headDim: number;
+  /** Types of weights for whose products rows are rounded to eight bits first. */
+  readonly roundingTypes: ReadonlySet<QuantisedType>;
   readonly #lawTolerance: Tolerance;
   #fixture: Fixture | null = null;
 
@@ -49,6 +54,7 @@ export class SuiteContext {
           ? fc.constantFrom(16, 32)
           : fc.constantFrom(2, 8);
     this.headDim = kvType === "q4" ? 32 : 4;
+    this.roundingTypes = new Set(options.roundingTypes);
     this.runs = { numRuns: options.numRuns ?? 20 };
     this.#lawTolerance = (options.bitEqual ?? true) ? { rtol: 0, atol: 0 } : this.tolerance;
     beforeAll(async () => {

@@ -7,8 +7,12 @@ import type { Platform } from "./platform";
 export const platform: Platform = {
   filesAt: fetchedFiles,
   openFile: openUrl,
-  // The worker is one of Node's; whoever wants the page to stay responsive runs all of the runtime in a web worker.
-  openCpu: () => Promise.resolve(createCpuBackend()),
+  // Whoever wants the page to stay responsive runs all of the runtime in a web worker.
+  async openCpu(options) {
+    const { createSimdBackend } = await import("@winnow/cpu-backend");
+    return createSimdBackend(options);
+  },
+  openReference: () => Promise.resolve(createCpuBackend()),
   warn(message) {
     console.warn(message);
   },

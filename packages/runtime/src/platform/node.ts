@@ -5,7 +5,11 @@ import type { Platform } from "./platform";
 export const platform: Platform = {
   filesAt: directoryFiles,
   openFile,
-  async openCpu() {
+  async openCpu(options) {
+    const { createSimdWorkerBackend } = await import("@winnow/cpu-backend");
+    return createSimdWorkerBackend(options);
+  },
+  async openReference() {
     const { createCpuWorkerBackend } = await import("@winnow/core-tensor/worker");
     return createCpuWorkerBackend();
   },

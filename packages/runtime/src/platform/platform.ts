@@ -9,8 +9,10 @@ export interface Platform {
   filesAt(place: string): ModelFiles;
   /** A single file at a path, or a URL; null where nothing is there. */
   openFile(path: string): Promise<RangedFile | null>;
-  /** The CPU backend, in a thread of its own where there are any. */
-  openCpu(): Promise<Backend>;
+  /** The fast CPU backend, led by a thread of its own in Node. */
+  openCpu(options: { readonly threads?: number | undefined }): Promise<Backend>;
+  /** The reference that backends are tested against, in a thread of its own in Node. */
+  openReference(): Promise<Backend>;
   /** Tell the developer something that is no error. */
   warn(message: string): void;
 }

@@ -5,7 +5,7 @@ import { rows } from "../../device-tensor";
 import { QUANTISED_TYPES } from "../../quantised-row";
 import { randoms } from "../fixture";
 import { naiveGate, naiveProduct, unflatten } from "../naive";
-import { naiveRows, randomRows } from "../naive-quantised";
+import { naiveRounded, naiveRows, randomRows } from "../naive-quantised";
 import type { SuiteContext } from "../suite-context";
 
 const seed = fc.integer({ min: 1, max: 1e6 });
@@ -40,7 +40,8 @@ export function quantisedSuite(context: SuiteContext): void {
             ...(column === null ? {} : { column }),
             out: rows(out),
           });
-          const plain = naiveProduct(unflatten(x, inputs), unflatten(naiveRows(type, words, inputs), inputs), null);
+          const multiplied = context.roundingTypes.has(type) ? naiveRounded(x) : x;
+          const plain = naiveProduct(unflatten(multiplied, inputs), unflatten(naiveRows(type, words, inputs), inputs), null);
           const products = plain.map((row) => (gated ? naiveGate(row) : row));
           // Where a gate is large, what it lets pass is off by as many times its own rounding.
           const largest = plain.flat().reduce((most, product) => Math.max(most, Math.abs(product)), 0);
@@ -87,8 +88,8 @@ export function quantisedSuite(context: SuiteContext): void {
   it("takes the bytes of its words", () => {
     const { backend, fixture } = context;
     const before = backend.memory.snapshot().weights;
-    fixture.quantised("q4_0", [3, 96], randomRows("q4_0", 3, 96, 1));
-    // Twelve words of four bits and three halves a row.
-    expect(backend.memory.snapshot().weights - before).toBe(3 * 14 * 4);
+    fixture.quantised("q4_0", [4, 64], randomRows("q4_0", 4, 64, 1));
+    // Eight words of four bits and two halves a row.
+    expect(backend.memory.snapshot().weights - before).toBe(4 * 9 * 4);
   });
 }

@@ -1,0 +1,231 @@
+import {
+  PIVOTAL_MARGIN,
+  WinnowError,
+  checkAttend,
+  type AttendGroup,
+  type AttendRecord,
+  type AttendSpec,
+  type ColumnReduce,
+  type HeadShape,
+  type KvScratch,
+  type RowRange,
+} from "@winnow/core-tensor";
+import { PagedReader, distances, f32Of, f32Rows, inRanges, u32Of, type Poll } from "@winnow/core-tensor/cpu";
+
+import type { Address } from "../kernels";
+import type { Machine } from "../simd-engine";
+
+/** Columns that are attended at a time, as in `attend.h`. */
+const CHUNK = 256;
+/** Vectors of queries that share each key: about as many as keep their scores in the nearest cache. */
+const TILE_VECTORS = 8;
+/** Weights that are kept at a time for those who record them. */
+const WEIGHT_BYTES = 16 * 2 ** 20;
+/** Products of a query with a key between two looks at whether to stop. */
+const SCORES_AT_ONCE = 4e6;
+
+const KINDS: Readonly<Record<ColumnReduce | "table", number>> = { table: 0, sum: 1, max: 2, count: 3 };
+
+/**
+ * Softmax attention in chunks of columns, which are merged in order: a row's result depends on its keys and their order alone,
+ * not on the rows beside it, on the number of threads, or on whether a key lies in a page or in scratch. A row that sees no
+ * key gives zeros.
+ */
+export function attendOf(machine: Machine): (spec: AttendSpec, poll: Poll) => void {
+  return (spec, poll) => {
+    checkAttend(spec);
+    for (const group of spec.groups) if (group.count > 0) attendGroup(machine, spec, group, poll);
+  };
+}
+
+function attendGroup(machine: Machine, spec: AttendSpec, group: AttendGroup, poll: Poll): void {
+  const { kernels, pages, work, threads } = machine;
+  const { heads, scale, softCap, window, record } = spec;
+  const { queryHeads, kvHeads, headDim } = heads;
+  const perGroup = queryHeads / kvHeads;
+  const q = f32Rows("attend", "qkv", spec.qkv);
+  const out = f32Rows("attend", "out", spec.out);
+  if (group.paged === undefined) pages.useNone();
+  else pages.use(group.paged.kv, headDim, kvHeads);
+  kernels.attend_heads(
+    kvHeads,
+    perGroup,
+    headDim,
+    scale,
+    softCap ?? 0,
+    window ?? 0,
+    q.byteOffset,
+    (queryHeads + 2 * kvHeads) * headDim,
+    out.byteOffset,
+    queryHeads * headDim,
+  );
+  const { context, own } = group;
+  if (context !== undefined) kernels.attend_context(...scratchOf(context.scratch), context.start, context.count);
+  if (own !== undefined) kernels.attend_own(...scratchOf(own.scratch), own.start, group.count);
+
+  const seen = seenColumns(group, heads);
+  const tileRows = Math.max(1, Math.floor(TILE_VECTORS / perGroup));
+  const recorder = record === undefined ? null : new Recorder(machine, record, heads, group, seen.kept);
+  const stores = spec.accumulate === true && group.paged !== undefined && group.paged.kv.columns !== null;
+  const wantsWeights = recorder !== null || stores;
+  const stride = Math.ceil(seen.most / CHUNK) * CHUNK;
+  const vectorBytes = 4 * stride * queryHeads;
+  const bound = wantsWeights ? WEIGHT_BYTES / vectorBytes : SCORES_AT_ONCE / (Math.max(1, seen.most) * queryHeads);
+  const rowsAtOnce = Math.min(group.count, Math.max(1, Math.floor(bound / tileRows)) * tileRows);
+
+  const workBytes = kernels.attend_work(tileRows, perGroup, headDim);
+  const chunks = Math.max(1, stride / CHUNK);
+  // Vectors of a tile are whole ones, so that many partials at most.
+  const partialBytes =
+    4 * kvHeads * (Math.ceil(rowsAtOnce / tileRows) * chunks) * tileRows * perGroup * (headDim + 2);
+  const [threadWork = 0, distanceAt = 0, weights = 0, greatest = 0, partials = 0, recordWork = 0] = work.reserve(
+    threads * workBytes,
+    window === undefined ? 0 : 4 * kvHeads * stride,
+    wantsWeights ? rowsAtOnce * vectorBytes : 0,
+    wantsWeights ? 4 * rowsAtOnce * queryHeads * chunks : 0,
+    usesPartials(threads, kvHeads, rowsAtOnce, tileRows, chunks) ? partialBytes : 0,
+    recorder?.bytes(rowsAtOnce) ?? 0,
+  );
+  if (window !== undefined) {
+    const reader = group.paged === undefined ? null : new PagedReader(group.paged.kv, headDim);
+    for (let head = 0; head < kvHeads; head++) {
+      const words = work.words(distanceAt + 4 * head * stride, stride);
+      words.set(distances(group, reader, head));
+    }
+  }
+  kernels.attend_group(
+    group.start,
+    group.count,
+    group.paged?.appended ?? 0,
+    distanceAt,
+    stride,
+    tileRows,
+    threadWork,
+    workBytes,
+  );
+  recorder?.prepare(recordWork);
+  for (let from = 0; from < group.count; from += rowsAtOnce) {
+    poll();
+    const count = Math.min(rowsAtOnce, group.count - from);
+    const split = kernels.attend_partials(count, seen.most) > 0;
+    kernels.attend(from, count, seen.most, wantsWeights ? weights : 0, stride, greatest, split ? partials : 0);
+    recorder?.add(from, count, seen.most);
+    if (stores) kernels.accumulate();
+  }
+}
+
+/** As `attend_partials` decides, for the most rows. */
+function usesPartials(threads: number, kvHeads: number, rows: number, tileRows: number, chunks: number): boolean {
+  // Fewer rows have fewer tiles, and more need of partials; but never more bytes of them.
+  return threads > 1 && chunks > 1 && rows > 0 && kvHeads > 0 && tileRows > 0;
+}
+
+function scratchOf({ k, v }: KvScratch): [k: Address, v: Address, capacity: number] {
+  return [f32Of(k).byteOffset, f32Of(v).byteOffset, k.shape[1] ?? 0];
+}
+
+/** Slots of each head, and the most columns that a row sees. */
+function seenColumns(
+  { paged, context, own, count }: AttendGroup,
+  { kvHeads }: HeadShape,
+): { readonly kept: readonly number[]; readonly most: number } {
+  const lengths = paged === undefined ? null : u32Of(paged.kv.lengths);
+  const kept = Array.from({ length: kvHeads }, (_, head) => lengths?.[head] ?? 0);
+  return { kept, most: Math.max(...kept) + (context?.count ?? 0) + (own === undefined ? 0 : count) };
+}
+
+/** Adds the weights of a group's rows to the mass tables and the columns that were asked for. */
+class Recorder {
+  readonly #positions: Uint32Array;
+  /** Columns of the positions of a head. */
+  readonly #stride: number;
+  readonly #hasBands: boolean;
+  readonly #bands: number;
+  #at: Address = 0;
+
+  constructor(
+    private readonly machine: Machine,
+    private readonly record: AttendRecord,
+    private readonly heads: HeadShape,
+    private readonly group: AttendGroup,
+    private readonly kept: readonly number[],
+  ) {
+    this.#positions = u32Of(record.positions);
+    this.#stride = Math.max(...kept) + record.columnRows;
+    this.#hasBands = record.tables.some(({ bands }) => bands.length > 0);
+    this.#bands = Math.max(0, ...record.tables.map(({ bands }) => bands.length));
+    for (const { into } of [...record.tables, ...record.columns]) {
+      if ((into.shape[1] ?? 0) < this.#stride) {
+        throw new WinnowError(
+          "shape",
+          `attend: "${into.label}" has ${into.shape[1] ?? 0} columns, and ${this.#stride} are recorded`,
+        );
+      }
+    }
+  }
+
+  /** Work memory: positions of every column, the bands of a table, and whether each row counts. */
+  bytes(rows: number): number {
+    return (this.#hasBands ? 4 * this.heads.kvHeads * this.#stride : 0) + 4 * this.#bands + rows + 64;
+  }
+
+  prepare(at: Address): void {
+    this.#at = at;
+    if (!this.#hasBands) return;
+    const { paged } = this.group;
+    const reader = paged === undefined ? null : new PagedReader(paged.kv, this.heads.headDim);
+    for (const [head, kept] of this.kept.entries()) {
+      const words = this.machine.work.words(at + 4 * head * this.#stride, this.#stride);
+      for (let column = 0; column < kept + this.record.columnRows; column++) {
+        words[column] =
+          column < kept ? (reader?.position(head, column) ?? column) : (this.#positions[column - kept] ?? 0);
+      }
+    }
+  }
+
+  add(from: number, count: number, columns: number): void {
+    const { tables, columns: reduced } = this.record;
+    for (const { into, bands, rows } of tables) this.#add("table", f32Of(into), into.shape[1], bands, rows, from, count, columns);
+    for (const { reduce, into, rows } of reduced)
+      this.#add(reduce, f32Of(into), into.shape[1], [], rows, from, count, columns);
+  }
+
+  #add(
+    kind: ColumnReduce | "table",
+    into: Float32Array,
+    stride: number | undefined,
+    bands: readonly number[],
+    ranges: readonly RowRange[],
+    from: number,
+    count: number,
+    columns: number,
+  ): void {
+    const { kernels, work } = this.machine;
+    const first = this.record.firstRow + this.group.start + from;
+    const bandsAt = this.#at + (this.#hasBands ? 4 * this.heads.kvHeads * this.#stride : 0);
+    const rowsAt = bandsAt + 4 * this.#bands;
+    const counts = work.bytes(rowsAt, count);
+    let any = false;
+    for (let i = 0; i < count; i++) {
+      const isAsked = inRanges(ranges, first + i);
+      counts[i] = isAsked ? 1 : 0;
+      any ||= isAsked;
+    }
+    if (!any) return;
+    work.words(bandsAt, bands.length).set(bands);
+    kernels.record(
+      KINDS[kind],
+      into.byteOffset,
+      stride ?? 0,
+      rowsAt,
+      bands.length,
+      bandsAt,
+      this.#positions.byteOffset + 4 * first,
+      this.#at,
+      this.#stride,
+      this.record.columnRows,
+      columns,
+      PIVOTAL_MARGIN,
+    );
+  }
+}
