@@ -206,7 +206,13 @@ describe("something else is wrong: one line, exit code 1", () => {
   test.each([
     ["eval", ["--versus", "adaptve"], /"adaptve" is not among the policies; expected one of full, snapkv/],
     ["eval", ["--targets", "T=120%"], /--targets.*T=120%/],
+    [
+      "eval",
+      ["--backend", "cpu", "--policies", "adaptive@upgrade"],
+      /a drift of upgrade beside the policy "adaptive".*use fastgen/,
+    ],
     ["retrieval", ["--policies", "adaptive@q4"], /slots are counted here and not bits/],
+    ["retrieval", ["--policies", "fastgen@upgrade"], /before any head drifts; name the policy without @upgrade/],
   ] as const)("%s %s", async (command, mistake, message) => {
     const outcome = await winnow([command, "--model", DEMO, "--policies", "snapkv", "--samples", "1", ...mistake]);
     expect(outcome.code).toBe(2);

@@ -52,6 +52,24 @@ describe("winnow serve", () => {
     expect(log()).not.toContain("Tom");
   });
 
+  test("gives drifting heads more unless a request says otherwise", async () => {
+    const policy = ["--policy", "fastgen", "--recovery", "0.6", "--interval", "4"];
+    const { url } = await serve(...policy, "--drift", "upgrade", "--log-level", "silent");
+    const driftOf = async (winnow: object): Promise<unknown> => {
+      const response = await fetch(`${url}/v1/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: "demo", prompt: "Mira keeps the red key in", max_tokens: 24, winnow }),
+      });
+      return ((await response.json()) as { winnow: { kv: { drift: unknown } } }).winnow.kv.drift;
+    };
+    expect(await driftOf({})).toEqual({
+      delayed: expect.any(Number) as number,
+      upgraded: expect.any(Number) as number,
+    });
+    expect(await driftOf({ drift: "ignore" })).toBeNull();
+  });
+
   test("lets an answer under way end after SIGTERM, and takes no other", async () => {
     const { url, child, ended } = await serve("--log-level", "silent");
     const response = await fetch(`${url}/v1/completions`, {
@@ -70,6 +88,8 @@ describe("winnow serve", () => {
     [["--policy", "recent("], /recent/],
     [["--log-level", "loud"], /--log-level is "loud"/],
     [["--max-queue", "0"], /at least 1/],
+    [["--drift", "off"], /--drift.*ignore, upgrade/],
+    [["--drift", "upgrade"], /a drift of upgrade beside the policy "adaptive".*use fastgen/],
   ])("refuses %j in a line", async (flags, reason) => {
     const { code, stdout, stderr } = await winnow([
       "serve",

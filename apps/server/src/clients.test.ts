@@ -255,6 +255,8 @@ describe("the openai client", () => {
       ],
       [{ winnow: { policy: "recent(" } }, { status: 400, code: "invalid_policy" }],
       [{ winnow: { policy: "adaptive", plan: "none.json" } }, { status: 400, param: "winnow.plan" }],
+      [{ winnow: { policy: "full", recovery: 0.9 } }, { status: 400, param: "winnow.recovery" }],
+      [{ winnow: { policy: "full", target: 0.5 } }, { status: 400, param: "winnow.target" }],
       [{ frequency: 1 }, { status: 400, param: "frequency" }],
     ] as const) {
       expect(await refused(change), JSON.stringify(change).slice(0, 100)).toMatchObject(expected);

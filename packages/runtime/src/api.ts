@@ -30,6 +30,7 @@ export {
   type ReadOptions,
   type SessionState,
 } from "./session/session";
+export { SessionOptionError } from "./session/session-option-error";
 export type { SessionOptions } from "./session/session-options";
 export type { SessionSettings } from "./session/session-settings";
 export { Comparison, CutPrompt, type CutSize } from "./session/compare";

@@ -63,7 +63,7 @@ export function evalCommand(): Command {
     .option("--tasks <names>", "all, none, or some of needle,keys,rows,hops,second,instructions,story,ppl", "all")
     .option(
       "--policies <names>",
-      "policies to compare, separated by commas; @q8 or @q4 behind one: its cache in this type",
+      "policies to compare, separated by commas; @q8 or @q4 behind one: its cache in this type; @upgrade: as --drift of run",
       DEFAULT_POLICIES,
     )
     .addOption(

@@ -81,6 +81,13 @@ async function run(flags: RetrievalFlags): Promise<void> {
       `--policies "${quantised.policy}": slots are counted here and not bits; name the policy without its cache's type`,
     );
   }
+  const upgraded = cells.find(({ session }) => session.drift === "upgrade");
+  if (upgraded !== undefined) {
+    throw new WinnowError(
+      "usage",
+      `--policies "${upgraded.policy}": slots are counted where the prompt is cut, before any head drifts; name the policy without @upgrade`,
+    );
+  }
   const others = parsePolicy(flags.others, registry).text;
   const svg = flags.svg === undefined ? null : await outputFile(flags.svg, "--svg");
   const plan = flags.plan === undefined ? null : await outputFile(flags.plan, "--plan");

@@ -7,7 +7,7 @@ import { Command, InvalidArgumentError } from "commander";
 
 import { resolveModel } from "../hub/resolve-model";
 import { byteCount } from "../options/bytes";
-import { readText, sessionOptions, withPolicy, type CacheFlags } from "../options/cache";
+import { readText, sessionOptions, withPolicy, withSweeps, type CacheFlags } from "../options/cache";
 import { openModel, withModel, type ModelFlags } from "../options/model";
 import { collect, number, whole } from "../options/numbers";
 
@@ -40,7 +40,7 @@ export function serveCommand(): Command {
   const command = new Command("serve").description(
     "Serve a model to OpenAI's clients, with all caches within a byte budget; the dashboard is at /.",
   );
-  withPolicy(withModel(command));
+  withSweeps(withPolicy(withModel(command)));
   return command
     .option("--host <address>", "where to listen; others than loopback let others in", "127.0.0.1")
     .option("--port <n>", "0 takes any that is free", port, 8080)
@@ -48,7 +48,6 @@ export function serveCommand(): Command {
     .option("--max-queue <n>", "requests that may wait; more are answered 429", whole(1), 256)
     .option("--deadline <seconds>", "what a request may take from its arrival", seconds, 600)
     .option("--drain <seconds>", "on SIGTERM or Ctrl-C, how long answers may go on", seconds, 30)
-    .option("--interval <tokens>", "tokens between two sweeps; 1 is the paper's algorithm (default: 16)", whole(1))
     .option("--api-key-file <file>", "let in only who has a key: one a line, plain or as sha256:HASH")
     .option("--rate-limit <n>", "requests a minute of each key (default: no limit)", whole(1))
     .option("--cors <origin>", "let pages of this origin in; may be repeated (default: none)", origins, [])

@@ -45,7 +45,18 @@ test("a policy's cache can be of fewer bits", () => {
     ["adaptive@q8", "q8", "adaptive"],
     ["top(mass, 30%) | recent(8)@q4", "q4", "top(mass, 30%) | recent(8)"],
   ]);
-  expect(() => lines("adaptive@q5", "50%")).toThrow('"adaptive@q5": a cache in q5; expected q8 or q4');
+  expect(() => lines("adaptive@q5", "50%")).toThrow('"adaptive@q5": q5 behind an @; expected q8, q4 or upgrade');
+  expect(() => lines("adaptive@q8@q4", "50%")).toThrow("a cache in q8 and in q4; expected one of them");
+});
+
+test("a policy can be upgraded where its heads drift", () => {
+  const cells = cellsOf("fastgen,fastgen@upgrade,fastgen@q8@upgrade", limits("T=80%"), new PolicyRegistry());
+  expect(cells.map(({ id, kvType, session }) => [id, kvType, session.policy, session.drift])).toEqual([
+    ["full", null, "full", undefined],
+    ["fastgen at T=0.8", null, "fastgen", undefined],
+    ["fastgen@upgrade at T=0.8", null, "fastgen", "upgrade"],
+    ["fastgen@q8@upgrade at T=0.8", "q8", "fastgen", "upgrade"],
+  ]);
 });
 
 test("what is no policy or no share is refused", () => {

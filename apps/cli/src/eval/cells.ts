@@ -1,7 +1,7 @@
 import { KV_TYPES, WinnowError, isQuantisedKv, type QuantisedKvType } from "@winnow/core-tensor";
 import { resolvePolicy, type PolicyRegistry } from "@winnow/kv-policies";
 import type { HeadPlan } from "@winnow/profiler";
-import type { SessionOptions } from "@winnow/runtime";
+import type { DriftOption, SessionOptions } from "@winnow/runtime";
 
 import { digestOf } from "./digest";
 import { OWN, type Limit } from "./limit";
@@ -27,7 +27,7 @@ export const DEFAULT_POLICIES =
  * Every policy at every limit that it can be held to; by its own rule where that is none. The full cache comes first, whether it was asked for or not: others are compared with it.
  *
  * @param policies names or expressions, separated by commas outside of parentheses; `@q8` or `@q4` behind one has its cache
- * stored so.
+ * stored so, `@upgrade` a drift of upgrade.
  * @throws PolicySyntaxError for a text that is no policy.
  */
 export function cellsOf(policies: string, limits: readonly Limit[], registry: PolicyRegistry): readonly Cell[] {
@@ -35,7 +35,7 @@ export function cellsOf(policies: string, limits: readonly Limit[], registry: Po
   return names.flatMap((policy): Cell[] => {
     const whole = FULL_QUANTISED[policy];
     if (whole !== undefined) return [{ ...OWN, id: policy, policy, session: { policy: "full" }, kvType: whole }];
-    const { text, kvType } = withoutType(policy);
+    const { text, kvType, drift } = withoutSuffixes(policy);
     const resolved = resolvePolicy(text, registry);
     const hasBudget = (resolved.kind === "strategy" ? resolved.strategy : resolved.preset).withBudget !== null;
     const hasThreshold = resolved.kind !== "strategy" && resolved.preset.threshold !== null;
@@ -46,7 +46,7 @@ export function cellsOf(policies: string, limits: readonly Limit[], registry: Po
       ...limit,
       id: idOf(policy, limit),
       policy,
-      session: { policy: text, registry, ...optionsOf(limit) },
+      session: { policy: text, registry, drift, ...optionsOf(limit) },
       kvType,
     }));
   });
@@ -60,18 +60,26 @@ export function planCells(files: readonly (readonly [name: string, plan: HeadPla
   });
 }
 
-/** @throws WinnowError `usage` for a type that no cell can have. */
-function withoutType(policy: string): { readonly text: string; readonly kvType: QuantisedKvType | null } {
-  const [, text, asked] = /^(.*)@(\w+)$/s.exec(policy) ?? [];
-  if (text === undefined) return { text: policy, kvType: null };
+/** What may stand behind a policy: how its cache is stored, or that drifting heads are upgraded while an answer is read. */
+interface Suffixes {
+  readonly text: string;
+  readonly kvType: QuantisedKvType | null;
+  readonly drift: DriftOption | undefined;
+}
+
+/** @throws WinnowError `usage` for a suffix that no cell can have. */
+function withoutSuffixes(policy: string): Suffixes {
+  const [, before, asked = ""] = /^(.*)@(\w+)$/s.exec(policy) ?? [];
+  if (before === undefined) return { text: policy.trim(), kvType: null, drift: undefined };
+  const inner = withoutSuffixes(before);
+  if (asked === "upgrade") return { ...inner, drift: asked };
   const types = KV_TYPES.filter(isQuantisedKv);
   const kvType = types.find((type) => type === asked);
   if (kvType === undefined)
-    throw new WinnowError(
-      "usage",
-      `"${policy}": a cache in ${asked ?? ""}; expected ${types.join(" or ")} behind the @`,
-    );
-  return { text: text.trim(), kvType };
+    throw new WinnowError("usage", `"${policy}": ${asked} behind an @; expected ${types.join(", ")} or upgrade`);
+  if (inner.kvType !== null)
+    throw new WinnowError("usage", `"${policy}": a cache in ${inner.kvType} and in ${kvType}; expected one of them`);
+  return { ...inner, kvType };
 }
 
 function idOf(policy: string, { target, recovery }: Limit): string {

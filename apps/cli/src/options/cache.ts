@@ -23,8 +23,14 @@ export interface CacheFlags {
 }
 
 export function withCache(command: Command): Command {
-  return withPolicy(command)
-    .option("--plan <file>", "a plan that `winnow profile --plan` wrote, instead of a policy")
+  return withSweeps(
+    withPolicy(command).option("--plan <file>", "a plan that `winnow profile --plan` wrote, instead of a policy"),
+  );
+}
+
+/** The flags of what happens to a cache while an answer is written. */
+export function withSweeps(command: Command): Command {
+  return command
     .option("--interval <tokens>", "tokens between two sweeps; 1 is the paper's algorithm (default: 16)", whole(1))
     .addOption(
       new Option(

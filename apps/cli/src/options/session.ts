@@ -2,10 +2,10 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 
 import { WinnowError } from "@winnow/core-tensor";
-import { resolvePolicy, type PolicyRegistry } from "@winnow/kv-policies";
 import { restoreSession, saveSession, type ChatState, type Model, type Session } from "@winnow/runtime";
 
 import { sessionOptions, type CacheFlags } from "./cache";
+import { expectSavedSettings } from "./saved-settings";
 
 /** A session, and the conversation that was saved with it. */
 export interface OpenedSession {
@@ -16,21 +16,18 @@ export interface OpenedSession {
 /**
  * The session that the flags ask for: a new one, or the one in a file where there is one.
  *
- * @throws WinnowError `usage` when a saved session is given another policy, `file` when it could not be saved.
+ * @throws WinnowError `usage` when a saved session is asked to go on in another way, `file` when it could not be saved.
  */
 export async function openSession(model: Model, flags: CacheFlags, file: string | undefined): Promise<OpenedSession> {
   const options = await sessionOptions(flags);
   if (file !== undefined) expectWritable(file);
   if (file === undefined || !existsSync(file)) return { session: model.createSession(options), state: undefined };
   const { session, extra } = await restoreSession(model, file, { registry: options.registry });
-  const asked = flags.policy === undefined ? undefined : canonical(flags.policy, options.registry);
-  if (flags.plan !== undefined || (asked !== undefined && asked !== session.settings.policy.text)) {
-    const own = session.settings.policy.text;
+  try {
+    expectSavedSettings(flags, session.settings, file, options.registry);
+  } catch (error) {
     session[Symbol.dispose]();
-    throw new WinnowError(
-      "usage",
-      `--session ${file} was begun with the policy "${own}" and goes on with it; leave out --policy and --plan, or give another file`,
-    );
+    throw error;
   }
   return { session, state: isChatState(extra) ? extra : undefined };
 }
@@ -47,12 +44,6 @@ function expectWritable(file: string): void {
       { cause },
     );
   }
-}
-
-/** A policy's text as sessions have it. */
-function canonical(text: string, registry: PolicyRegistry | undefined): string {
-  const resolved = resolvePolicy(text, registry);
-  return resolved.kind === "strategy" ? resolved.strategy.name : resolved.preset.text;
 }
 
 /** Save the session where the flags ask for it. */

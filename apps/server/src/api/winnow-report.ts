@@ -16,6 +16,7 @@ export function winnowReport({ policy, rows, kv, timings }: GenerationReport): W
       peakBytes: kv.peakBytes,
       slots: nested(kv.slots),
       tokens: kv.tokens,
+      drift: kv.drift,
     },
     timings,
   };

@@ -18,6 +18,10 @@ export const winnowRequestSchema = z
     interval: z.int().min(1).max(1_000_000).optional().openapi({
       description: "Tokens between two sweeps while generating; 1 is the paper's algorithm",
     }),
+    drift: z.enum(["ignore", "upgrade"]).optional().openapi({
+      description:
+        "Whether heads that come to attend to what sweeps would drop are given more; for a policy with a threshold that sweeps, such as fastgen",
+    }),
     plan: z
       .union([z.string().min(1).max(256), z.looseObject({ format: z.literal("winnow-head-plan") })])
       .optional()
@@ -46,6 +50,13 @@ export const winnowReportSchema = z
       peakBytes: z.int(),
       slots: byHead(z.int()),
       tokens: z.int(),
+      drift: z
+        .strictObject({
+          delayed: z.int().openapi({ description: "Sweeps that were put off for a head" }),
+          upgraded: z.int().openapi({ description: "Times that a head was given a policy that keeps more" }),
+        })
+        .nullable()
+        .openapi({ description: "Since the cache was made; null where drift is ignored" }),
     }),
     timings: z.strictObject({
       queueMs: z.number(),

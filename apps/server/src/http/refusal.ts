@@ -1,4 +1,5 @@
 import { WinnowError, type WinnowErrorCode } from "@winnow/core-tensor";
+import { SessionOptionError } from "@winnow/runtime";
 import { HTTPException } from "hono/http-exception";
 
 import { ApiError } from "./api-error";
@@ -22,7 +23,9 @@ export function refusalOf(error: unknown): ApiError {
     const code = CODES[error.code];
     if (code !== undefined) {
       const options = code === null ? {} : { code };
-      return new ApiError(400, "invalid_request_error", error.message, { ...options, cause: error });
+      // Requests have a session's options under the runtime's names.
+      const field = error instanceof SessionOptionError ? { param: `winnow.${error.option}` } : {};
+      return new ApiError(400, "invalid_request_error", error.message, { ...options, ...field, cause: error });
     }
     if (error.code === "aborted") {
       return new ApiError(499, "server_error", "the request was given up by its client", { cause: error });

@@ -60,14 +60,20 @@ export class Deployment implements Disposable {
   /** @throws ApiError 400 for a plan of no known name; WinnowError `plan` for one that does not parse. */
   sessionOptions(asked: WinnowRequest | null | undefined): SessionOptions {
     if (asked == null) return this.#session;
-    const { policy, recovery, target, interval, plan } = asked;
+    const { policy, recovery, target, interval, drift, plan } = asked;
     const base = { registry: this.#session.registry, interval: interval ?? this.#session.interval };
-    if (plan !== undefined) return { ...base, plan: this.#planOf(plan), policy, recovery, target };
-    // A policy of one's own does not take over the threshold of the server's.
-    if (policy !== undefined) return { ...base, policy, recovery, target };
+    if (plan !== undefined) return { ...base, plan: this.#planOf(plan), policy, recovery, target, drift };
+    // A policy of one's own takes over neither the threshold of the server's nor its drift, which few policies allow.
+    if (policy !== undefined) return { ...base, policy, recovery, target, drift };
     // Either of the two takes the place of the other.
     const aim = recovery === undefined && target === undefined ? this.#session : { recovery, target };
-    return { ...this.#session, ...base, recovery: aim.recovery, target: aim.target };
+    return {
+      ...this.#session,
+      ...base,
+      recovery: aim.recovery,
+      target: aim.target,
+      drift: drift ?? this.#session.drift,
+    };
   }
 
   [Symbol.dispose](): void {

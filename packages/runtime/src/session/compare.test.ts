@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { loadModel } from "../model";
 import { openBackend, type BackendName } from "../open-backend";
 import { idsPart } from "../prompt/parts";
+import { DRIFT_PROMPT, driftRegistry } from "../testing/drift-chains";
 import { DEMO } from "../testing/models";
 import { goldenIds } from "../testing/prompts";
 import { rowLogits } from "../testing/row-logits";
@@ -70,6 +71,32 @@ describe.each(backends)("a comparison on %s", (name) => {
     await expect(comparison.cut(9)).rejects.toThrow("way 9 is asked for");
   });
 });
+
+test.each([[[]], [BEFORE]])(
+  "a cut that follows an answer checks for drift as a session that writes it",
+  async (before) => {
+    using model = await loadModel(DEMO, { backend: await openBackend("cpu") });
+    const part = idsPart(model.tokenizer, model.tokenizer.encode(DRIFT_PROMPT, { addSpecial: false }));
+    const way = { policy: "hitters", interval: 4, registry: driftRegistry() };
+    const ways = [way, { ...way, drift: "upgrade" }] as const;
+    using comparison = await Comparison.read(model, part, ways);
+    for (const [number, options] of ways.entries()) {
+      using session = model.createSession(options);
+      await session.read([part]);
+      const parts = before.length === 0 ? [] : [{ ids: before, probe: null }];
+      const own = { temperature: 0, maxTokens: 40, ignoreEos: true };
+      const { tokens, kv } = await session.generate(parts, own).report();
+      using cut = await comparison.cut(number);
+      const rows = await cut.follow(before, tokens);
+      expect(rows.map((logits) => logits.indexOf(Math.max(...logits)))).toEqual(tokens);
+      const { drift, plan, slots } = cut.sequence.report();
+      expect({ drift, plan }).toEqual({ drift: kv.drift, plan: kv.plan });
+      if (number === 0) continue;
+      expect(slots).toEqual(kv.slots);
+      expect(drift?.upgraded).toBeGreaterThan(0);
+    }
+  },
+);
 
 test("a cut tells the positions that it left", async () => {
   using model = await loadModel(DEMO, { backend: await openBackend("cpu") });

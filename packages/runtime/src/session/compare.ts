@@ -5,6 +5,9 @@ import { headPositions } from "../cache/head-copy";
 import { fullSlotBytes, keptBytes } from "../cache/kept-bytes";
 import { ObservedPrompt } from "../cache/observed-prompt";
 import type { Sequence } from "../cache/sequence";
+import { readToken } from "../cache/step";
+import { Sweeper } from "../cache/sweep";
+import { SweepCycle } from "../cache/sweep-cycle";
 import type { GenerationReport } from "../generate/report";
 import type { Model } from "../model";
 import type { PromptPart } from "../prompt/prompt-part";
@@ -131,13 +134,17 @@ export class CutPrompt implements Disposable {
   }
 
   /**
-   * Read on, and tell what was thought to follow: teacher-forced, in as few steps as the policy's sweeps allow.
+   * Read on, and tell what was thought to follow: teacher-forced, in as few steps as the policy's sweeps and checks allow.
    *
    * @param before tokens in between, which nobody asks about.
    * @param answer at least one token.
    * @returns logits f32 [vocabulary] for each token of the answer, of the row before it.
    */
   async follow(before: readonly number[], answer: readonly number[]): Promise<Float32Array[]> {
+    if (this.settings.policy.drift === "upgrade") {
+      if (before.length > 0) await extend(this.sequence, before, null, {});
+      return this.#followChecked(answer);
+    }
     const { sequence } = this;
     const { vocabulary } = sequence.engine.decoder.shape;
     const found: Float32Array[] = before.length === 0 ? [await rowOf(sequence, sequence.logits)] : [];
@@ -184,6 +191,22 @@ export class CutPrompt implements Disposable {
   [Symbol.dispose](): void {
     if (this.#session === null) this.sequence[Symbol.dispose]();
     else this.#session[Symbol.dispose]();
+  }
+
+  /** Checks look at the newest row alone, so tokens are read one by one, as when they are written. */
+  async #followChecked(answer: readonly number[]): Promise<Float32Array[]> {
+    const { sequence } = this;
+    const { backend } = sequence.engine;
+    using sweeper = new Sweeper(sequence);
+    const cycle = new SweepCycle(sweeper, this.settings.interval);
+    const found = [await rowOf(sequence, sequence.logits)];
+    for (const id of answer.slice(0, -1)) {
+      readToken(sequence, id);
+      const enqueued = await cycle.afterToken();
+      found.push(await rowOf(sequence, sequence.logits));
+      enqueued?.settle(await backend.download(enqueued.numbers));
+    }
+    return found;
   }
 
   get #stepRows(): number {

@@ -17,6 +17,7 @@ import type { ByteTarget, Turned } from "../cache/byte-target";
 import type { CachePolicy } from "../cache/cache-policy";
 import type { Decision } from "../cache/decision";
 import { expectSweepable } from "../cache/sweepable";
+import { SessionOptionError } from "./session-option-error";
 import type { SessionOptions } from "./session-options";
 import type { SessionSettings } from "./session-settings";
 
@@ -26,7 +27,7 @@ const DEFAULT_INTERVAL = 16;
 /**
  * What a session's options mean.
  *
- * @throws WinnowError `policy`, `plan` or `usage` naming the option, what was given and what was expected.
+ * @throws WinnowError `policy` or `plan`; SessionOptionError naming the option, what was given and what was expected.
  */
 export function resolveSession(
   options: SessionOptions,
@@ -34,7 +35,10 @@ export function resolveSession(
 ): SessionSettings {
   const interval = options.interval ?? DEFAULT_INTERVAL;
   if (!Number.isInteger(interval) || interval < 1) {
-    throw new WinnowError("usage", `an interval of ${interval} tokens; expected a whole number of at least 1`);
+    throw new SessionOptionError(
+      "interval",
+      `an interval of ${interval} tokens; expected a whole number of at least 1`,
+    );
   }
   const registry = options.registry ?? defaultRegistry;
   const drift = options.drift ?? "ignore";
@@ -42,14 +46,20 @@ export function resolveSession(
   const memory = options.memory ?? "keep";
   if (options.plan !== undefined) {
     if (options.policy !== undefined)
-      throw new WinnowError("usage", "a plan and a policy are both given; a plan has policies of its own");
+      throw new SessionOptionError("policy", "a plan and a policy are both given; a plan has policies of its own");
     if (options.recovery !== undefined)
-      throw new WinnowError("usage", "a plan and a recovery are both given; a plan's policies are chosen already");
+      throw new SessionOptionError(
+        "recovery",
+        "a plan and a recovery are both given; a plan's policies are chosen already",
+      );
     if (options.target !== undefined)
-      throw new WinnowError("usage", "a plan and a target are both given; a plan's policies are chosen already");
+      throw new SessionOptionError(
+        "target",
+        "a plan and a target are both given; a plan's policies are chosen already",
+      );
     if (drift === "upgrade")
-      throw new WinnowError(
-        "usage",
+      throw new SessionOptionError(
+        "drift",
         "a plan and a drift of upgrade are both given; a plan's policies have no candidates to go on to: leave the drift out",
       );
     checkPlan(options.plan, model.fingerprint);
@@ -60,12 +70,12 @@ export function resolveSession(
   return { policy: { ...policy, ...shared }, recovery: threshold, interval, memory };
 }
 
-/** @throws WinnowError `usage` where heads have no candidates to go on to while generating, or drop nothing then. */
+/** @throws SessionOptionError where heads have no candidates to go on to while generating, or drop nothing then. */
 function expectChain({ text, decision, generated }: Omit<Resolved, "rows">): void {
   if (decision.kind === "search" && decision.threshold !== null && generated === "sweep") return;
   const lacks = generated === "keep" ? "keeps what is generated" : "has no candidates that a threshold chooses from";
-  throw new WinnowError(
-    "usage",
+  throw new SessionOptionError(
+    "drift",
     `a drift of upgrade beside the policy "${text}", which ${lacks}; leave it out, or use fastgen`,
   );
 }
@@ -130,8 +140,8 @@ function searchPolicy(
   const { preset } = resolved;
   for (const candidate of preset.candidates) expectSweepable(candidate, { generated: preset.generated, registry });
   if (options.recovery !== undefined && preset.threshold === null) {
-    throw new WinnowError(
-      "usage",
+    throw new SessionOptionError(
+      "recovery",
       `a recovery of ${options.recovery} beside the policy "${preset.text}", which has no threshold; leave it out, or use adaptive or fastgen`,
     );
   }
@@ -165,12 +175,12 @@ function turnedOf(preset: Preset, decision: Decision, decisionOf: (preset: Prese
   return preset.threshold === null ? null : { kind: "recovery" };
 }
 
-/** @throws WinnowError `usage` where the policy has nothing that can be turned. */
+/** @throws SessionOptionError where the policy has nothing that can be turned. */
 function targetOf(share: number | null, policy: string, turned: Turned | null): ByteTarget | null {
   if (share === null) return null;
   if (turned === null) {
-    throw new WinnowError(
-      "usage",
+    throw new SessionOptionError(
+      "target",
       `a target of ${formatPercent(share)} beside the policy "${policy}", which keeps what it keeps; leave it out, or use a policy with a threshold or a budget, such as adaptive or snapkv`,
     );
   }
@@ -180,17 +190,23 @@ function targetOf(share: number | null, policy: string, turned: Turned | null): 
 function checkedTarget({ target, recovery }: SessionOptions): number | null {
   if (target === undefined) return null;
   if (!(target > 0 && target <= 1)) {
-    throw new WinnowError("usage", `a target of ${target}; expected a share of the full cache in (0, 1], such as 0.4`);
+    throw new SessionOptionError(
+      "target",
+      `a target of ${target}; expected a share of the full cache in (0, 1], such as 0.4`,
+    );
   }
   if (recovery !== undefined) {
-    throw new WinnowError("usage", "a target and a recovery are both given; the target decides how much is recovered");
+    throw new SessionOptionError(
+      "recovery",
+      "a target and a recovery are both given; the target decides how much is recovered",
+    );
   }
   return target;
 }
 
 function checkedThreshold(recovery: number | null): number | null {
   if (recovery !== null && !(recovery > 0 && recovery <= 1)) {
-    throw new WinnowError("usage", `a recovery of ${recovery}; expected a share in (0, 1], such as 0.9`);
+    throw new SessionOptionError("recovery", `a recovery of ${recovery}; expected a share in (0, 1], such as 0.9`);
   }
   return recovery;
 }
