@@ -1,4 +1,4 @@
-import { WinnowError, isQuantised, quantisedRow, type DType, type Shape, type Tensor } from "@winnow/core-tensor";
+import { WinnowError, isQuantised, quantisedRow, toFloat32, type DType, type Shape, type Tensor } from "@winnow/core-tensor";
 import { OPERATIONS, type CpuArray, type CpuEngine, type CpuMemory } from "@winnow/core-tensor/cpu";
 
 import { instantiate, type Address, type Instance } from "./kernels";
@@ -100,13 +100,14 @@ export function simdEngine({ module, threads, startHelper, maySleep }: SimdEngin
     },
 
     hold(source, label) {
-      const bytes = HOLDING.bytesOf(source.dtype, source.shape);
-      const made = memoryOf(bytes, label, (at) => viewOf(memory, source.dtype, source.shape, at));
+      const dtype = HOLDING.typeOf(source);
+      const bytes = HOLDING.bytesOf(dtype, source.shape);
+      const made = memoryOf(bytes, label, (at) => viewOf(memory, dtype, source.shape, at));
       if (source.dtype === "q8_0" || source.dtype === "q4_0") {
         made.data.fill(0);
         groupRows(machine, source, source.dtype, made.data.byteOffset);
       } else {
-        made.data.set(source.data);
+        made.data.set(dtype === source.dtype ? source.data : toFloat32(source));
       }
       return made;
     },

@@ -14,9 +14,9 @@ const BLOCK = 32;
 /** Types whose rows lie in groups, and bytes of a block of one row with its scale. */
 const GROUPED: Readonly<Partial<Record<DType, number>>> = { q8_0: BLOCK + 2, q4_0: BLOCK / 2 + 2 };
 
-/** Tensors are held as what they come as; rows in groups of four. */
+/** Matrices are held as what they come as, some in groups of four rows; vectors are few bytes, and f32. */
 export const HOLDING: CpuHolding = {
-  typeOf: (dtype) => dtype,
+  typeOf: ({ dtype, shape }) => (shape.length < 2 && (dtype === "f16" || dtype === "bf16") ? "f32" : dtype),
   bytesOf(dtype, shape) {
     const group = groupBytes(dtype, shape.at(-1) ?? 1);
     return group === null ? tensorBytes(dtype, shape) : Math.ceil(rowsOf(shape) / GROUP) * group;

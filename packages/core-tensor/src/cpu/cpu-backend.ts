@@ -66,7 +66,7 @@ class CpuBackend implements Backend {
 
   upload(source: Tensor, options: AllocationOptions): DeviceTensor {
     const memory = this.engine.hold(source, options.label);
-    return this.#adopt(this.engine.holding.typeOf(source.dtype), source.shape, memory, options);
+    return this.#adopt(this.engine.holding.typeOf(source), source.shape, memory, options);
   }
 
   write(target: DeviceTensor, data: Float32Array | Uint32Array | Int32Array, offset = 0): void {

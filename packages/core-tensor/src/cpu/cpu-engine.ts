@@ -7,9 +7,9 @@ import type { Poll } from "./poll";
 
 /** What an engine makes of host data: what its tensors are and take. */
 export interface CpuHolding {
-  /** As what type uploaded data of a type is held. */
-  typeOf(dtype: DType): DType;
-  /** Bytes of a tensor, once it is held. */
+  /** As what type uploaded data is held. */
+  typeOf(source: { readonly dtype: DType; readonly shape: Shape }): DType;
+  /** Bytes of a tensor that is held as this type. */
   bytesOf(dtype: DType, shape: Shape): number;
 }
 

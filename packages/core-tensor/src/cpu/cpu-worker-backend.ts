@@ -133,7 +133,7 @@ class CpuWorkerBackend implements Backend {
   }
 
   upload(source: Tensor, options: AllocationOptions): DeviceTensor {
-    const tensor = this.#adopt(this.holding.typeOf(source.dtype), source.shape, options);
+    const tensor = this.#adopt(this.holding.typeOf(source), source.shape, options);
     const { buffer, byteLength } = source.data;
     if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) this.#transfers.push(buffer);
     this.#enqueue({ kind: "create", id: tensor.id, source, label: options.label });

@@ -5,8 +5,8 @@ import { widenForCpu, zeros } from "./widen";
 
 /** Halves are held as f32: plain JavaScript has no half-precision arithmetic. */
 export const WIDENED: CpuHolding = {
-  typeOf: (dtype) => (dtype === "f16" || dtype === "bf16" ? "f32" : dtype),
-  bytesOf: (dtype, shape) => tensorBytes(WIDENED.typeOf(dtype), shape),
+  typeOf: ({ dtype }) => (dtype === "f16" || dtype === "bf16" ? "f32" : dtype),
+  bytesOf: tensorBytes,
 };
 
 /** Plain JavaScript over memory of its own: what every other backend and engine is tested against. */

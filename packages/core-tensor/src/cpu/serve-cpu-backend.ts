@@ -61,7 +61,7 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
     switch (command.kind) {
       case "create": {
         const { id, label, source } = command;
-        adopt(id, label, engine.holding.typeOf(source.dtype), source.shape, engine.hold(source, label));
+        adopt(id, label, engine.holding.typeOf(source), source.shape, engine.hold(source, label));
         return;
       }
       case "allocate": {
