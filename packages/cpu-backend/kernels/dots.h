@@ -32,7 +32,7 @@ INLINE float float_at(Floats floats, const uint8_t *row, uint32_t k) {
   }
 }
 
-/* Sums of `rows` vectors of x with `columns` of w, in registers: their number has to be a constant, of at most nine. */
+/* Sums of `rows` vectors of x with `columns` of w, in registers: their number has to be a constant, of at most eight. */
 INLINE void dots_block(Floats floats, uint32_t rows, uint32_t columns, const float *x, uint32_t x_stride, const uint8_t *w,
                        uint32_t w_bytes, uint32_t depth, float *out, uint32_t out_row, uint32_t out_column) {
   f32x4 sums[rows * columns];
@@ -55,27 +55,23 @@ INLINE void dots_block(Floats floats, uint32_t rows, uint32_t columns, const flo
   }
 }
 
+/* Rows of x with a few of w, whose number is a constant: two at a time, which with four of w is what registers hold. */
+INLINE void dots_beside(uint32_t columns, const float *x, uint32_t x_stride, uint32_t rows, const float *w, uint32_t w_stride,
+                        uint32_t depth, float *out, uint32_t out_stride) {
+  const uint8_t *weights = (const uint8_t *)w;
+  uint32_t i = 0;
+  for (; i + 2 <= rows; i += 2)
+    dots_block(F32, 2, columns, x + i * x_stride, x_stride, weights, 4 * w_stride, depth, out + i * out_stride, out_stride, 1);
+  if (i < rows) dots_block(F32, 1, columns, x + i * x_stride, x_stride, weights, 4 * w_stride, depth, out + i * out_stride, 0, 1);
+}
+
 /* out[i][j] for rows i of x with rows j of w, both f32. */
 static inline void dots(const float *x, uint32_t x_stride, uint32_t rows, const float *w, uint32_t w_stride, uint32_t columns,
                         uint32_t depth, float *out, uint32_t out_stride) {
-  const uint32_t w_bytes = 4 * w_stride;
-  for (uint32_t j = 0; j < columns; j += 3) {
-    const uint8_t *weights = (const uint8_t *)(w + j * w_stride);
-    float *to = out + j;
-    uint32_t i = 0;
-    if (columns - j >= 3) {
-      for (; i + 3 <= rows; i += 3)
-        dots_block(F32, 3, 3, x + i * x_stride, x_stride, weights, w_bytes, depth, to + i * out_stride, out_stride, 1);
-      for (; i < rows; i++)
-        dots_block(F32, 1, 3, x + i * x_stride, x_stride, weights, w_bytes, depth, to + i * out_stride, out_stride, 1);
-    } else if (columns - j == 2) {
-      for (; i < rows; i++)
-        dots_block(F32, 1, 2, x + i * x_stride, x_stride, weights, w_bytes, depth, to + i * out_stride, out_stride, 1);
-    } else {
-      for (; i < rows; i++)
-        dots_block(F32, 1, 1, x + i * x_stride, x_stride, weights, w_bytes, depth, to + i * out_stride, out_stride, 1);
-    }
-  }
+  uint32_t j = 0;
+  for (; j + 4 <= columns; j += 4)
+    dots_beside(4, x, x_stride, rows, w + j * w_stride, w_stride, depth, out + j, out_stride);
+  for (; j < columns; j++) dots_beside(1, x, x_stride, rows, w + j * w_stride, w_stride, depth, out + j, out_stride);
 }
 
 /*

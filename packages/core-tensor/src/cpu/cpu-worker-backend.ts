@@ -12,9 +12,10 @@ import { copySpan } from "../copy-check";
 import type { CpuHolding } from "./cpu-engine";
 import { operationError } from "./operation-error";
 import { WIDENED } from "./reference-engine";
-import { encodeSpec, type Command, type Reply, type WorkerSetup, type Words } from "./worker-protocol";
+import { SpecWriter } from "./spec-stream";
+import { COMMAND, type Batch, type Command, type Reply, type WorkerSetup, type Words } from "./worker-protocol";
 
-/** Commands are posted together, at the latest when so many have gathered. */
+/** Operations and commands are posted together, at the latest when so many have gathered. */
 const MAX_BATCH = 256;
 
 export interface CpuWorkerOptions {
@@ -86,7 +87,9 @@ class CpuWorkerBackend implements Backend {
   readonly #epoch: Int32Array;
   readonly #live = new Set<RemoteTensor>();
   readonly #tickets = new Map<number, Ticket>();
+  readonly #stream = new SpecWriter();
   #commands: Command[] = [];
+  #gathered = 0;
   #transfers: ArrayBuffer[] = [];
   #nextId = 1;
   #nextTicket = 1;
@@ -208,8 +211,10 @@ class CpuWorkerBackend implements Backend {
   #operation<Name extends OperationName>(name: Name): Operation<Name> {
     const idOf = (tensor: DeviceTensor): number => this.#own(tensor).id;
     return (spec) => {
+      if (this.#dead !== null) return;
       try {
-        this.#enqueue({ kind: "run", name, spec: encodeSpec(spec, idOf) });
+        this.#stream.operation(name, spec, idOf);
+        this.#enqueued();
       } catch (error) {
         const { code, message } = operationError(name, error);
         this.#enqueue({ kind: "fail", error: { code, message } });
@@ -243,21 +248,34 @@ class CpuWorkerBackend implements Backend {
 
   #enqueue(command: Command): void {
     if (this.#dead !== null) return;
+    this.#add(command);
+    this.#enqueued();
+  }
+
+  #add(command: Command): void {
+    this.#stream.name(COMMAND);
+    this.#stream.number(this.#commands.length);
     this.#commands.push(command);
-    if (this.#commands.length >= MAX_BATCH) this.#post();
+  }
+
+  #enqueued(): void {
+    if (++this.#gathered >= MAX_BATCH) this.#post();
   }
 
   #post(): void {
-    if (this.#commands.length === 0 || this.#dead !== null) return;
-    this.#worker.postMessage({ epoch: Atomics.load(this.#epoch, 0), commands: this.#commands }, this.#transfers);
+    if (this.#stream.isEmpty || this.#dead !== null) return;
+    const { numbers, names } = this.#stream.take();
+    const batch: Batch = { epoch: Atomics.load(this.#epoch, 0), numbers, names, commands: this.#commands };
+    this.#worker.postMessage(batch, this.#transfers);
     this.#commands = [];
     this.#transfers = [];
+    this.#gathered = 0;
   }
 
   #ask(command: (ticket: number) => Command): Promise<Float32Array | Uint32Array | null> {
     if (this.#dead !== null) return Promise.reject(this.#dead);
     const ticket = this.#nextTicket++;
-    this.#commands.push(command(ticket));
+    this.#add(command(ticket));
     this.#post();
     // Only somebody who waits for an answer keeps the process alive.
     if (this.#tickets.size === 0) this.#worker.ref();

@@ -10,7 +10,8 @@ import { CpuTensor } from "./cpu-tensor";
 import type { Poll } from "./poll";
 import { downloadable } from "./downloadable";
 import { operationError } from "./operation-error";
-import { decodeSpec, type Batch, type Command, type Reply, type WorkerSetup } from "./worker-protocol";
+import { SpecReader } from "./spec-stream";
+import { COMMAND, type Batch, type Command, type Reply, type WorkerSetup } from "./worker-protocol";
 
 /**
  * Be the thread that computes for a `createCpuWorkerBackend`: hold the tensors, and run what the calling thread posts.
@@ -26,6 +27,7 @@ export function serveCpuBackend(makeEngine: (own: unknown) => CpuEngine): void {
 function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine: CpuEngine): void {
   const current = new Int32Array(setup.epoch);
   const tensors = new Map<number, CpuTensor>();
+  const stream = new SpecReader();
   let failure: WinnowError | null = null;
 
   const tensorOf = (id: number): CpuTensor => {
@@ -44,9 +46,14 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
     const bytes = engine.holding.bytesOf(dtype, shape);
     tensors.set(id, new CpuTensor(id, label, dtype, shape, bytes, memory, () => tensors.delete(id)));
   };
-  const run = (name: OperationName, spec: unknown, epoch: number): void => {
+  const run = (name: OperationName, epoch: number): void => {
+    if (failure !== null || interrupted(epoch)) {
+      stream.specification(null);
+      return;
+    }
     // The other thread made it from a specification of this name, and nothing but the tensors changed on the way.
-    runOperation(engine, name, decodeSpec(spec, tensorOf) as BackendOperations[typeof name], () => {
+    const spec = stream.specification(tensorOf) as BackendOperations[typeof name];
+    runOperation(engine, name, spec, () => {
       if (interrupted(epoch)) throw aborted();
     });
   };
@@ -87,9 +94,6 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
       case "fail":
         failure ??= new WinnowError(command.error.code, command.error.message);
         return;
-      case "run":
-        if (failure === null && !interrupted(epoch)) run(command.name, command.spec, epoch);
-        return;
       case "download":
       case "flush": {
         const found = takeFailure(epoch);
@@ -109,18 +113,23 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
   };
 
   let failureEpoch = 0;
-  port.on("message", ({ epoch, commands }: Batch) => {
+  port.on("message", (batch: Batch) => {
+    const { epoch, commands } = batch;
     // What went wrong before an interruption was dropped with everything else of its time.
     if (epoch !== failureEpoch) failure = null;
     failureEpoch = epoch;
-    for (const command of commands) {
+    stream.open(batch);
+    while (!stream.isAtEnd) {
+      const name = stream.name();
+      const command = name === COMMAND ? commands[stream.number()] : undefined;
       try {
-        perform(command, epoch);
+        if (command !== undefined) perform(command, epoch);
+        else run(name as OperationName, epoch);
       } catch (error) {
-        const what = command.kind === "run" ? command.name : command.kind;
-        const found = operationError(what, error);
-        if ("ticket" in command) reply({ ticket: command.ticket, error: { code: found.code, message: found.message } });
-        else failure ??= found;
+        const found = operationError(command?.kind ?? name, error);
+        if (command !== undefined && "ticket" in command) {
+          reply({ ticket: command.ticket, error: { code: found.code, message: found.message } });
+        } else failure ??= found;
       }
     }
   });

@@ -1,6 +1,4 @@
-import type { OperationName } from "../backend";
 import type { CopySpan } from "../copy-check";
-import type { DeviceTensor } from "../device-tensor";
 import type { DType } from "../dtype";
 import type { WinnowErrorCode } from "../errors";
 import type { Shape } from "../shape";
@@ -8,7 +6,7 @@ import type { Tensor } from "../tensor";
 
 export type Words = Float32Array | Uint32Array | Int32Array;
 
-/** What the calling thread asks of the worker; commands take effect in order. */
+/** What the calling thread asks of the worker besides operations. */
 export type Command =
   | {
       readonly kind: "create";
@@ -27,7 +25,6 @@ export type Command =
   | { readonly kind: "write"; readonly id: number; readonly data: Words; readonly offset: number }
   | { readonly kind: "clear"; readonly id: number }
   | ({ readonly kind: "copy"; readonly id: number; readonly target: number } & CopySpan)
-  | { readonly kind: "run"; readonly name: OperationName; readonly spec: unknown }
   /** An operation that went wrong before it could be posted; its error is reported in its turn. */
   | { readonly kind: "fail"; readonly error: Failure }
   | {
@@ -45,11 +42,21 @@ export interface Failure {
   readonly message: string;
 }
 
-/** Commands posted together. Those of an epoch before the shared one were interrupted. */
+/**
+ * What is posted together. An epoch before the shared one was interrupted.
+ *
+ * The numbers are a stream of operations and commands in order: an operation is its name and its specification, a command the
+ * word `command` and its place among these.
+ */
 export interface Batch {
   readonly epoch: number;
+  readonly numbers: Float64Array;
+  readonly names: readonly string[];
   readonly commands: readonly Command[];
 }
+
+/** Stands in a batch's stream where a command takes effect; no operation is called so. */
+export const COMMAND = "command";
 
 export type Reply =
   | { readonly ticket: number; readonly data: Float32Array | Uint32Array | null }
@@ -61,40 +68,4 @@ export interface WorkerSetup {
   readonly epoch: SharedArrayBuffer;
   /** For its engine alone. */
   readonly own: unknown;
-}
-
-/** Stands for a tensor while a specification travels. */
-interface TensorReference {
-  readonly tensorId: number;
-}
-
-function isReference(value: object): value is TensorReference {
-  return "tensorId" in value;
-}
-
-/**
- * A specification with every tensor replaced by its number, as it is now: what the caller changes afterwards does
- * not show.
- *
- * @param idOf the number of a tensor; throws where it is not one that can be used.
- */
-export function encodeSpec(value: unknown, idOf: (tensor: DeviceTensor) => number): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (value instanceof Uint32Array) return value.slice();
-  if (isTensor(value)) return { tensorId: idOf(value) } satisfies TensorReference;
-  if (Array.isArray(value)) return value.map((item) => encodeSpec(item, idOf));
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, encodeSpec(item, idOf)]));
-}
-
-/** Nothing else in a specification can be disposed. */
-function isTensor(value: object): value is DeviceTensor {
-  return Symbol.dispose in value;
-}
-
-/** What `encodeSpec` was given, with the tensors that the numbers stand for here. */
-export function decodeSpec(value: unknown, tensorOf: (id: number) => DeviceTensor): unknown {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
-  if (isReference(value)) return tensorOf(value.tensorId);
-  if (Array.isArray(value)) return value.map((item) => decodeSpec(item, tensorOf));
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, decodeSpec(item, tensorOf)]));
 }

@@ -41,7 +41,11 @@ export function quantisedSuite(context: SuiteContext): void {
             out: rows(out),
           });
           const multiplied = context.roundingTypes.has(type) ? naiveRounded(x) : x;
-          const plain = naiveProduct(unflatten(multiplied, inputs), unflatten(naiveRows(type, words, inputs), inputs), null);
+          const plain = naiveProduct(
+            unflatten(multiplied, inputs),
+            unflatten(naiveRows(type, words, inputs), inputs),
+            null,
+          );
           const products = plain.map((row) => (gated ? naiveGate(row) : row));
           // Where a gate is large, what it lets pass is off by as many times its own rounding.
           const largest = plain.flat().reduce((most, product) => Math.max(most, Math.abs(product)), 0);

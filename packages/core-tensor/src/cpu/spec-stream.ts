@@ -1,0 +1,217 @@
+import type { DeviceTensor } from "../device-tensor";
+import { WinnowError } from "../errors";
+
+/** What a value begins with in a stream. */
+const Tag = {
+  undefined: 0,
+  null: 1,
+  false: 2,
+  true: 3,
+  number: 4,
+  string: 5,
+  tensor: 6,
+  array: 7,
+  object: 8,
+  words: 9,
+} as const;
+
+const FIRST_CAPACITY = 1024;
+
+/**
+ * Specifications as numbers, one behind the other: a token's some hundred operations then travel between threads as one array,
+ * where a copy of their objects would take longer than some of the operations themselves.
+ */
+export class SpecWriter {
+  #numbers = new Float64Array(FIRST_CAPACITY);
+  #length = 0;
+  readonly #names = new Map<string, number>();
+  #newNames: string[] = [];
+
+  get isEmpty(): boolean {
+    return this.#length === 0;
+  }
+
+  number(value: number): void {
+    if (this.#length === this.#numbers.length) {
+      const grown = new Float64Array(2 * this.#length);
+      grown.set(this.#numbers);
+      this.#numbers = grown;
+    }
+    this.#numbers[this.#length++] = value;
+  }
+
+  /** Strings are the names of operations and of their operands: each travels once. */
+  name(value: string): void {
+    let number = this.#names.get(value);
+    if (number === undefined) {
+      number = this.#names.size;
+      this.#names.set(value, number);
+      this.#newNames.push(value);
+    }
+    this.number(number);
+  }
+
+  /**
+   * An operation's name and its specification as it is now: what the caller changes afterwards does not show.
+   *
+   * @param idOf the number of a tensor; throws where it is not one that can be used. The stream then ends where it began.
+   */
+  operation(name: string, spec: object, idOf: (tensor: DeviceTensor) => number): void {
+    const start = this.#length;
+    try {
+      this.name(name);
+      const lengthAt = this.#length;
+      this.number(0);
+      this.#add(spec, idOf);
+      this.#numbers[lengthAt] = this.#length - lengthAt - 1;
+    } catch (error) {
+      this.#length = start;
+      throw error;
+    }
+  }
+
+  /** What was written since the last call, and the names that are new in it. */
+  take(): { readonly numbers: Float64Array; readonly names: readonly string[] } {
+    const taken = { numbers: this.#numbers.slice(0, this.#length), names: this.#newNames };
+    this.#length = 0;
+    this.#newNames = [];
+    return taken;
+  }
+
+  #add(value: unknown, idOf: (tensor: DeviceTensor) => number): void {
+    switch (typeof value) {
+      case "number":
+        this.number(Tag.number);
+        this.number(value);
+        return;
+      case "undefined":
+        this.number(Tag.undefined);
+        return;
+      case "boolean":
+        this.number(value ? Tag.true : Tag.false);
+        return;
+      case "string":
+        this.number(Tag.string);
+        this.name(value);
+        return;
+      case "object":
+        this.#addObject(value, idOf);
+        return;
+      default:
+        throw new WinnowError(
+          "usage",
+          `a specification holds a ${typeof value}, which cannot travel to another thread`,
+        );
+    }
+  }
+
+  #addObject(value: object | null, idOf: (tensor: DeviceTensor) => number): void {
+    if (value === null) {
+      this.number(Tag.null);
+    } else if (Array.isArray(value)) {
+      this.number(Tag.array);
+      this.number(value.length);
+      for (const item of value) this.#add(item, idOf);
+    } else if (value instanceof Uint32Array) {
+      this.number(Tag.words);
+      this.number(value.length);
+      for (const word of value) this.number(word);
+    } else if (isTensor(value)) {
+      this.number(Tag.tensor);
+      this.number(idOf(value));
+    } else {
+      const entries = Object.entries(value);
+      this.number(Tag.object);
+      this.number(entries.length);
+      for (const [key, item] of entries) {
+        this.name(key);
+        this.#add(item, idOf);
+      }
+    }
+  }
+}
+
+/** Nothing else in a specification can be disposed. */
+function isTensor(value: object): value is DeviceTensor {
+  return Symbol.dispose in value;
+}
+
+/** Reads what a `SpecWriter` wrote. */
+export class SpecReader {
+  readonly #names: string[] = [];
+  #numbers: Float64Array = new Float64Array(0);
+  #at = 0;
+
+  /** Go on with what `take` gave. */
+  open({ numbers, names }: ReturnType<SpecWriter["take"]>): void {
+    this.#numbers = numbers;
+    this.#at = 0;
+    this.#names.push(...names);
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at >= this.#numbers.length;
+  }
+
+  number(): number {
+    return this.#numbers[this.#at++] ?? NaN;
+  }
+
+  name(): string {
+    return this.#names[this.number()] ?? "";
+  }
+
+  /**
+   * The specification behind an operation's name.
+   *
+   * @param tensorOf what stands for a tensor of this number; where it throws, the stream goes on behind the specification all
+   * the same. Null to pass over it.
+   */
+  specification(tensorOf: ((id: number) => unknown) | null): unknown {
+    const length = this.number();
+    const end = this.#at + length;
+    try {
+      return tensorOf === null ? null : this.#value(tensorOf);
+    } finally {
+      this.#at = end;
+    }
+  }
+
+  #value(tensorOf: (id: number) => unknown): unknown {
+    const tag = this.number();
+    switch (tag) {
+      case Tag.undefined:
+        return undefined;
+      case Tag.null:
+        return null;
+      case Tag.false:
+        return false;
+      case Tag.true:
+        return true;
+      case Tag.number:
+        return this.number();
+      case Tag.string:
+        return this.name();
+      case Tag.tensor:
+        return tensorOf(this.number());
+      case Tag.array: {
+        const items: unknown[] = [];
+        for (let left = this.number(); left > 0; left--) items.push(this.#value(tensorOf));
+        return items;
+      }
+      case Tag.words: {
+        const words = new Uint32Array(this.number());
+        for (let i = 0; i < words.length; i++) words[i] = this.number();
+        return words;
+      }
+      default: {
+        const object: Record<string, unknown> = {};
+        for (let left = this.number(); left > 0; left--) {
+          const key = this.name();
+          object[key] = this.#value(tensorOf);
+        }
+        return object;
+      }
+    }
+  }
+}
