@@ -12,6 +12,7 @@ export default tseslint.config(
       ".turbo/**",
       ".reports/**",
       ".cache/**",
+      "**/generated/**",
       "**/*.html",
     ],
   },

@@ -1,4 +1,12 @@
-import { WinnowError, isQuantised, quantisedRow, toFloat32, type DType, type Shape, type Tensor } from "@winnow/core-tensor";
+import {
+  WinnowError,
+  isQuantised,
+  quantisedRow,
+  toFloat32,
+  type DType,
+  type Shape,
+  type Tensor,
+} from "@winnow/core-tensor";
 import { OPERATIONS, type CpuArray, type CpuEngine, type CpuMemory } from "@winnow/core-tensor/cpu";
 
 import { instantiate, type Address, type Instance } from "./kernels";
@@ -151,12 +159,7 @@ function viewOf(memory: WebAssembly.Memory, dtype: DType, shape: Shape, at: Addr
 /** Some rows at a time, so that they need not be in the module's memory twice. */
 const ROWS_AT_ONCE = 1024;
 
-function groupRows(
-  { kernels, work }: Machine,
-  { shape, data }: Tensor,
-  dtype: "q8_0" | "q4_0",
-  to: Address,
-): void {
+function groupRows({ kernels, work }: Machine, { shape, data }: Tensor, dtype: "q8_0" | "q4_0", to: Address): void {
   const width = shape.at(-1) ?? 0;
   const rows = rowsOf(shape);
   const group = groupBytes(dtype, width) ?? 0;

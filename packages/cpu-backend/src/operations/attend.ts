@@ -76,8 +76,7 @@ function attendGroup(machine: Machine, spec: AttendSpec, group: AttendGroup, pol
   const workBytes = kernels.attend_work(tileRows, perGroup, headDim);
   const chunks = Math.max(1, stride / CHUNK);
   // Vectors of a tile are whole ones, so that many partials at most.
-  const partialBytes =
-    4 * kvHeads * (Math.ceil(rowsAtOnce / tileRows) * chunks) * tileRows * perGroup * (headDim + 2);
+  const partialBytes = 4 * kvHeads * (Math.ceil(rowsAtOnce / tileRows) * chunks) * tileRows * perGroup * (headDim + 2);
   const [threadWork = 0, distanceAt = 0, weights = 0, greatest = 0, partials = 0, recordWork = 0] = work.reserve(
     threads * workBytes,
     window === undefined ? 0 : 4 * kvHeads * stride,
@@ -185,7 +184,8 @@ class Recorder {
 
   add(from: number, count: number, columns: number): void {
     const { tables, columns: reduced } = this.record;
-    for (const { into, bands, rows } of tables) this.#add("table", f32Of(into), into.shape[1], bands, rows, from, count, columns);
+    for (const { into, bands, rows } of tables)
+      this.#add("table", f32Of(into), into.shape[1], bands, rows, from, count, columns);
     for (const { reduce, into, rows } of reduced)
       this.#add(reduce, f32Of(into), into.shape[1], [], rows, from, count, columns);
   }

@@ -36,9 +36,7 @@ export class PageArguments {
     const rowWords = slab?.shape.at(-1) ?? headDim;
     const kvType = typeOf(slab, rowWords, headDim);
     const [slabs = 0] = this.memory.reserve(4 * kv.slabs.length);
-    this.memory
-      .words(slabs, kv.slabs.length)
-      .set(kv.slabs.map((one) => (one === null ? 0 : dataOf(one).byteOffset)));
+    this.memory.words(slabs, kv.slabs.length).set(kv.slabs.map((one) => (one === null ? 0 : dataOf(one).byteOffset)));
     this.kernels.use_pages(
       slabs,
       kv.slabs.length,
@@ -81,5 +79,8 @@ function typeOf(slab: DeviceTensor | null, width: number, headDim: number): Excl
   if (slab === null || slab.dtype === "f32") return "f32";
   const kvType = kvTypeOfRow({ dtype: slab.dtype, width }, headDim);
   if (isQuantisedKv(kvType)) return kvType;
-  throw new WinnowError("dtype", `"${slab.label}" holds ${slab.dtype}; the CPU backend stores caches in f32, q8 and q4`);
+  throw new WinnowError(
+    "dtype",
+    `"${slab.label}" holds ${slab.dtype}; the CPU backend stores caches in f32, q8 and q4`,
+  );
 }
