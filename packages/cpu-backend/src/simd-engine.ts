@@ -9,7 +9,8 @@ import {
 } from "@winnow/core-tensor";
 import { OPERATIONS, type CpuArray, type CpuEngine, type CpuMemory } from "@winnow/core-tensor/cpu";
 
-import { instantiate, type Address, type Instance } from "./kernels";
+import { instantiate, type Address } from "./kernels";
+import type { Machine } from "./machine";
 import { Heap } from "./memory/heap";
 import { WorkMemory } from "./memory/work-memory";
 import { appendOf } from "./operations/append";
@@ -22,14 +23,6 @@ import { rmsNormOf } from "./operations/rms-norm";
 import { sampleOf } from "./operations/sample";
 import { PageArguments } from "./operations/page-arguments";
 import { HOLDING, groupBytes, groupedForm, rowsOf } from "./weight-form";
-
-/** What the operations share. */
-export interface Machine {
-  readonly kernels: Instance["kernels"];
-  readonly work: WorkMemory;
-  readonly pages: PageArguments;
-  readonly threads: number;
-}
 
 /** What a helper's thread is started with. */
 export interface HelperSetup {

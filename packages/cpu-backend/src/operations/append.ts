@@ -1,7 +1,7 @@
 import type { AppendSpec } from "@winnow/core-tensor";
 import { OPERATIONS, checkAppend, f32Of, f32Rows, u32Rows, type Poll } from "@winnow/core-tensor/cpu";
 
-import type { Machine } from "../simd-engine";
+import type { Machine } from "../machine";
 
 /** Rotate queries in place; rotate keys and put them with the values where they belong. */
 export function appendOf({ kernels, pages }: Machine): (spec: AppendSpec, poll: Poll) => void {

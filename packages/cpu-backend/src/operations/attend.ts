@@ -13,7 +13,7 @@ import {
 import { PagedReader, distances, f32Of, f32Rows, inRanges, u32Of, type Poll } from "@winnow/core-tensor/cpu";
 
 import type { Address } from "../kernels";
-import type { Machine } from "../simd-engine";
+import type { Machine } from "../machine";
 
 /** Columns that are attended at a time, as in `attend.h`. */
 const CHUNK = 256;

@@ -1,7 +1,7 @@
 import type { CompactSpec } from "@winnow/core-tensor";
 import { u32Of } from "@winnow/core-tensor/cpu";
 
-import type { Machine } from "../simd-engine";
+import type { Machine } from "../machine";
 import { moveColumns } from "./slot-columns";
 
 /** Move the kept slots of each head down over the dropped ones, in order, with their columns: the table's, else their own. */

@@ -1,7 +1,7 @@
 import type { GatherSpec } from "@winnow/core-tensor";
 import { OPERATIONS, f32Of, u32Of, type Poll } from "@winnow/core-tensor/cpu";
 
-import type { Machine } from "../simd-engine";
+import type { Machine } from "../machine";
 import { expectPage } from "./page-arguments";
 import { moveColumns } from "./slot-columns";
 

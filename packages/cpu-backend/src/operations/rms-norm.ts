@@ -1,7 +1,7 @@
 import { expectOutput, normRunsOf, type RmsNormSpec } from "@winnow/core-tensor";
 import { f32Of, f32Rows, widthOf } from "@winnow/core-tensor/cpu";
 
-import type { Machine } from "../simd-engine";
+import type { Machine } from "../machine";
 
 /** out = x / sqrt(mean(x²) + epsilon) · weight (arXiv 1910.07467, equation 4) + residual, over runs as long as the weight's rows. */
 export function rmsNormOf({ kernels }: Machine): (spec: RmsNormSpec) => void {

@@ -1,7 +1,7 @@
 import { NOT_A_TOKEN, type SampleSpec } from "@winnow/core-tensor";
 import { OPERATIONS, f32Of, f32Rows, u32Of, type Poll } from "@winnow/core-tensor/cpu";
 
-import type { Machine } from "../simd-engine";
+import type { Machine } from "../machine";
 
 /** Draw one token from a row of logits: the greatest here, any other as the reference does. */
 export function sampleOf({ kernels }: Machine): (spec: SampleSpec, poll: Poll) => void {
