@@ -50,8 +50,7 @@ test.each([
   ["@winnow/cpu-backend", "createSimdWorkerBackend", "module"],
   ["@winnow/cpu-backend", "createSimdWorkerBackend", "commonjs"],
 ])("%s runs %s from its tarball in a %s", async (name, create, type) => {
-  const load =
-    type === "module" ? `import { ${create} } from "${name}";` : `const { ${create} } = require("${name}");`;
+  const load = type === "module" ? `import { ${create} } from "${name}";` : `const { ${create} } = require("${name}");`;
   const use = `const b = ${create}();
     b.download(b.allocate("f32", [3], { label: "x", category: "activations" })).then((x) => console.log(x.length));`;
   expect((await run(process.execPath, [`--input-type=${type}`, "--eval", load + use], project)).trim()).toBe("3");
