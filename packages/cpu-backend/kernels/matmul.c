@@ -5,9 +5,12 @@
 
 typedef enum { NO_ACTIVATION, SILU_GATE, GELU_GATE } Activation;
 
-/* Vectors that are multiplied with a weight as it is stored; for more of them its rows are widened first. */
+/*
+ * Vectors that are multiplied with a weight as it is stored; for more of them its rows are widened first. No more than ROUNDED,
+ * so that rounded ones lie together.
+ */
 #define FEW_ROWS 3
-/* Rows of x beside a panel: they stay in the nearer caches while all of the panel is used. */
+/* Rows of x beside a panel, a multiple of ROUNDED: they stay in the nearer caches while all of the panel is used. */
 #define ROWS_AT_ONCE 48
 
 typedef struct {
@@ -65,7 +68,9 @@ static void prepare_task(const void *arguments, uint32_t row, uint32_t thread) {
     norm_row(x, matmul->norm, inverse_root_mean(x, inputs, matmul->epsilon), inputs, normed);
     x = normed;
   }
-  round_activations(x, inputs, (int16_t *)matmul->prepared + row * inputs, matmul->prepared_scales + row * (inputs / BLOCK));
+  const uint32_t first = row / ROUNDED * ROUNDED, beside = rounded_beside(row, matmul->rows);
+  round_activations(x, inputs, beside, (int16_t *)matmul->prepared + first * inputs + (row - first) * BLOCK,
+                    matmul->prepared_scales + first * (inputs / BLOCK) + row - first);
 }
 
 /* Products of few vectors with rows `from` .. `from + count` of the weight: sums [rows][stride]. */
@@ -94,7 +99,7 @@ INLINE void few_group_dots(const Matmul *matmul, Integers integers, uint32_t fro
   for (uint32_t group = from / GROUP; group * GROUP < from + count; group++) {
     const uint8_t *at = matmul->weight.data + group * matmul->weight.row_bytes;
     for (uint32_t i = 0; i < matmul->rows; i++) {
-      f32x4 four = group_dots(integers, x + i * matmul->inputs, matmul->prepared_scales + i * blocks, at, blocks);
+      f32x4 four = group_dots(integers, x + i * BLOCK, matmul->prepared_scales + i, matmul->rows, at, blocks);
       float results[GROUP];
       store4(results, four);
       for (uint32_t j = 0; j < GROUP; j++) {

@@ -28,7 +28,7 @@ import { Turns } from "./turns";
 import { checkTokenizerFits, type ChatTemplate, type Tokenizer } from "./tokenizer";
 
 /** Rows of a prompt that are read at a time in one layer: few enough that answers under way do not wait for long. */
-const UNIT_ROWS = { cpu: 64, webgpu: 256 } as const;
+const UNIT_ROWS = { cpu: 96, webgpu: 256 } as const;
 
 export interface LoadOptions {
   /** Where the model runs; the CPU backend unless told otherwise. The model disposes of it. */

@@ -75,14 +75,13 @@ function attendGroup(machine: Machine, spec: AttendSpec, group: AttendGroup, pol
 
   const workBytes = kernels.attend_work(tileRows, perGroup, headDim);
   const chunks = Math.max(1, stride / CHUNK);
-  // Vectors of a tile are whole ones, so that many partials at most.
-  const partialBytes = 4 * kvHeads * (Math.ceil(rowsAtOnce / tileRows) * chunks) * tileRows * perGroup * (headDim + 2);
+  const splitTiles = threads > 1 && chunks > 1 ? mostPartials(threads, kvHeads, rowsAtOnce, tileRows) : 0;
   const [threadWork = 0, distanceAt = 0, weights = 0, greatest = 0, partials = 0, recordWork = 0] = work.reserve(
     threads * workBytes,
     window === undefined ? 0 : 4 * kvHeads * stride,
     wantsWeights ? rowsAtOnce * vectorBytes : 0,
     wantsWeights ? 4 * rowsAtOnce * queryHeads * chunks : 0,
-    usesPartials(threads, kvHeads, rowsAtOnce, tileRows, chunks) ? partialBytes : 0,
+    4 * splitTiles * chunks * tileRows * perGroup * (headDim + 2),
     recorder?.bytes(rowsAtOnce) ?? 0,
   );
   if (window !== undefined) {
@@ -113,10 +112,9 @@ function attendGroup(machine: Machine, spec: AttendSpec, group: AttendGroup, pol
   }
 }
 
-/** As `attend_partials` decides, for the most rows. */
-function usesPartials(threads: number, kvHeads: number, rows: number, tileRows: number, chunks: number): boolean {
-  // Fewer rows have fewer tiles, and more need of partials; but never more bytes of them.
-  return threads > 1 && chunks > 1 && rows > 0 && kvHeads > 0 && tileRows > 0;
+/** Tiles whose chunks are tasks of their own, as `attend_partials` decides: none where there are tasks enough without. */
+function mostPartials(threads: number, kvHeads: number, rows: number, tileRows: number): number {
+  return Math.min(kvHeads * Math.ceil(rows / tileRows), 4 * threads);
 }
 
 function scratchOf({ k, v }: KvScratch): [k: Address, v: Address, capacity: number] {
