@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 
-import { createCpuWorkerBackend } from "@winnow/core-tensor/worker";
-import { idsPart, loadModel, percentiles, type GenerationReport, type Model } from "@winnow/runtime";
+import { idsPart, loadModel, openBackend, percentiles, type GenerationReport, type Model } from "@winnow/runtime";
 
 import type { BenchmarkOptions } from "../arguments";
 import { formatMachine, thisMachine } from "../machine";
@@ -42,7 +41,7 @@ async function medians<T extends string>(rows: Readonly<Record<T, () => Promise<
 
 /** Measure prompts and tokens of the demo model under several policies, and print the medians. */
 export async function runCpuBenchmark({ json }: BenchmarkOptions): Promise<void> {
-  using model = await loadModel(`${repositoryRoot()}/models/demo`, { backend: createCpuWorkerBackend() });
+  using model = await loadModel(`${repositoryRoot()}/models/demo`, { backend: await openBackend("cpu") });
   const reading = await medians({
     full: async () => (await once(model, "full", PROMPT_TOKENS, 1)).timings.promptMs,
     fastgen: async () => (await once(model, "fastgen", PROMPT_TOKENS, 1)).timings.promptMs,
