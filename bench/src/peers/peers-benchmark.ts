@@ -15,7 +15,8 @@ import { linePlot } from "./line-plot";
 import { PEER_MODELS, type PeerModelName } from "./model-names";
 import { peerFiles, type PeerFiles } from "./models";
 import { PEERS, type Peer } from "./peer";
-import { isMeasured, resultOf, rowOf, type PeerRow } from "./peers-result";
+import { isMeasured, type PeerRow } from "./peer-row";
+import { resultOf, rowOf } from "./peers-result";
 import { MOST_SECONDS, samplePeer, type Outcome } from "./sample-peer";
 
 const NOTES = [

@@ -1,30 +1,10 @@
 import type { Machine } from "../machine";
 import type { Cell } from "./cells";
 import type { Sample } from "./job";
+import type { PeerRow } from "./peer-row";
 import type { Outcome } from "./sample-peer";
-import { spreadOf, type Spread } from "./spread";
+import { spreadOf } from "./spread";
 import { verdictsOf, type Verdict } from "./verdicts";
-
-/** What was measured of a cell. */
-export interface MeasuredRow extends Cell {
-  /** Null where the prompt was not read. */
-  readonly firstTokenMs: Spread | null;
-  readonly stepMs: Spread;
-  /** Of all answers together. */
-  readonly tokensPerSecond: Spread;
-  readonly peakBytes: number;
-  readonly deviceBytes: number | null;
-  readonly kept: number;
-  readonly runs: number;
-  /** The most that other programs used of the machine during a run that counts. */
-  readonly otherCores: number;
-}
-
-export interface SkippedRow extends Cell {
-  readonly skipped: string;
-}
-
-export type PeerRow = MeasuredRow | SkippedRow;
 
 export interface PeersResult {
   readonly machine: Machine;
@@ -33,10 +13,6 @@ export interface PeersResult {
   readonly notes: readonly string[];
   readonly rows: readonly PeerRow[];
   readonly verdicts: readonly Verdict[];
-}
-
-export function isMeasured(row: PeerRow): row is MeasuredRow {
-  return !("skipped" in row);
 }
 
 /** Medians of a cell's runs, or why there are none. */

@@ -9,7 +9,7 @@ import { fitLine, type Line } from "../peers/fit";
 import { linePlot } from "../peers/line-plot";
 import type { Peer } from "../peers/peer";
 import { measureCells } from "../peers/peers-benchmark";
-import { isMeasured, type MeasuredRow } from "../peers/peers-result";
+import { isMeasured, type MeasuredRow } from "../peers/peer-row";
 import { tell } from "../progress";
 import { repositoryRoot } from "../repository";
 
