@@ -18,7 +18,7 @@ import { referenceEngine } from "./reference-engine";
  * The reference backend: plain JavaScript in the calling thread, which every other backend is tested against. An
  * operation runs when it is called, and its error surfaces at the next `download` or `flush`, as on a device.
  *
- * Programs use `createCpuWorkerBackend` of `@winnow/core-tensor/worker` instead, which leaves their thread free.
+ * `createCpuWorkerBackend` of `@winnow/core-tensor/worker` leaves the caller's thread free; `@winnow/cpu-backend` is fast.
  *
  * @example
  * ```ts

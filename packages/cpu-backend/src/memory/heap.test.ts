@@ -8,7 +8,7 @@ const BASE = 1000;
 /** Memory of so many pages of 64 KiB. */
 function heapOf(initial: number, maximum: number): { readonly heap: Heap; readonly memory: WebAssembly.Memory } {
   const memory = new WebAssembly.Memory({ initial, maximum, shared: true });
-  return { heap: new Heap(memory, BASE), memory };
+  return { heap: new Heap(memory, BASE, 65_536 * maximum), memory };
 }
 
 describe("a heap", () => {

@@ -29,6 +29,7 @@ export class Heap {
   constructor(
     private readonly memory: WebAssembly.Memory,
     base: Address,
+    private readonly mostBytes: number,
   ) {
     this.#end = roundUp(base, ALIGNMENT);
     const end = memory.buffer.byteLength;
@@ -97,8 +98,8 @@ export class Heap {
     } catch (cause) {
       throw new WinnowError(
         "memory",
-        `no memory for "${label}": ${asked} bytes, beside ${this.#usedBytes} in use; the CPU backend addresses 4 GiB: ` +
-          `use a smaller context, a quantised model or cache, or WebGPU`,
+        `no memory for "${label}": ${asked} bytes, beside ${this.#usedBytes} in use of the ${this.mostBytes / 2 ** 30} GiB that ` +
+          `the CPU backend addresses here; use a smaller context, a quantised model or cache, or WebGPU`,
         { cause },
       );
     }
