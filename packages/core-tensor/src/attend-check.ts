@@ -1,6 +1,6 @@
 import type { AttendGroup, AttendRecord, AttendSpec, HeadShape, KvScratch } from "./backend";
 import { WinnowError } from "./errors";
-import { expectShape } from "./shape";
+import { elementCount, expectShape } from "./shape";
 
 /**
  * What every backend checks of an `attend` before it begins: all that can be known without the device's lengths.
@@ -14,7 +14,7 @@ export function checkAttend({ heads, qkv, out, groups, record, softCap, window }
   }
   expectShape("attend", "qkv", qkv.tensor.shape, [null, (queryHeads + 2 * kvHeads) * headDim]);
   expectShape("attend", "out", out.tensor.shape, [null, queryHeads * headDim]);
-  if (record !== undefined) checkRecord(record, heads);
+  if (record !== undefined) checkRecord(record, heads, Math.max(0, ...groups.map(({ start, count }) => start + count)));
   if (softCap !== undefined && !(softCap > 0)) {
     throw new WinnowError("range", `attend: a soft cap of ${softCap}; expected a number above 0`);
   }
@@ -72,7 +72,20 @@ function checkScratch(
   }
 }
 
-function checkRecord({ tables, columns, columnRows }: AttendRecord, { queryHeads, kvHeads }: HeadShape): void {
+/** @param rowCount rows that the call attends. */
+function checkRecord(
+  { tables, columns, columnRows, positions, firstRow }: AttendRecord,
+  { queryHeads, kvHeads }: HeadShape,
+  rowCount: number,
+): void {
+  const known = elementCount(positions.shape);
+  const needed = Math.max(firstRow + rowCount, columnRows);
+  if (tables.some(({ bands }) => bands.length > 0) && (firstRow < 0 || known < needed)) {
+    throw new WinnowError(
+      "range",
+      `attend: bands ask for the positions of rows ${firstRow} to ${needed}, and "${positions.label}" has ${known}`,
+    );
+  }
   for (const { into, bands } of tables)
     expectShape("attend", "mass table", into.shape, [queryHeads, null, bands.length + 1]);
   for (const { reduce, into } of columns)

@@ -1,7 +1,8 @@
 import { WinnowError, isQuantised, quantisedRow, toFloat32, type Tensor } from "@winnow/core-tensor";
-import { OPERATIONS, type CpuEngine, type Poll } from "@winnow/core-tensor/cpu";
+import { OPERATIONS, type CpuEngine } from "@winnow/core-tensor/cpu";
 
-import { instantiate, type Address, type Instance } from "./kernels";
+import { endTrapped } from "./end-trapped";
+import { instantiate, type Address } from "./kernels";
 import type { Machine } from "./machine";
 import { Heap } from "./memory/heap";
 import { ModuleMemory, sharedMemory } from "./memory/module-memory";
@@ -67,14 +68,14 @@ export function simdEngine({ module, threads: asked, startHelper, maySleep }: Si
     holding: HOLDING,
     operations: {
       ...OPERATIONS,
-      embed: ending(instance, "embed", embedOf(machine)),
-      rmsNorm: ending(instance, "rmsNorm", rmsNormOf(machine)),
-      matmul: ending(instance, "matmul", matmulOf(machine)),
-      append: ending(instance, "append", appendOf(machine)),
-      attend: ending(instance, "attend", attendOf(machine)),
-      gather: ending(instance, "gather", gatherOf(machine)),
-      compact: ending(instance, "compact", compactOf(machine)),
-      sample: ending(instance, "sample", sampleOf(machine)),
+      embed: endTrapped(instance, "embed", embedOf(machine)),
+      rmsNorm: endTrapped(instance, "rmsNorm", rmsNormOf(machine)),
+      matmul: endTrapped(instance, "matmul", matmulOf(machine)),
+      append: endTrapped(instance, "append", appendOf(machine)),
+      attend: endTrapped(instance, "attend", attendOf(machine)),
+      gather: endTrapped(instance, "gather", gatherOf(machine)),
+      compact: endTrapped(instance, "compact", compactOf(machine)),
+      sample: endTrapped(instance, "sample", sampleOf(machine)),
     },
 
     allocate(dtype, shape, label) {
@@ -109,26 +110,6 @@ export function simdEngine({ module, threads: asked, startHelper, maySleep }: Si
     [Symbol.dispose]() {
       kernels.stop_helpers();
     },
-  };
-}
-
-type Operation<Spec> = (spec: Spec, poll: Poll) => void;
-
-/**
- * An operation whose kernels may trap, which a specification that belies its tensors makes them do: its job is then ended, so
- * that the next finds all threads waiting.
- */
-function ending<Spec>({ kernels, stack }: Instance, name: string, operation: Operation<Spec>): Operation<Spec> {
-  const top: unknown = stack.value;
-  return (spec, poll) => {
-    try {
-      operation(spec, poll);
-    } catch (cause) {
-      if (!(cause instanceof WebAssembly.RuntimeError)) throw cause;
-      kernels.end_job();
-      stack.value = top;
-      throw new WinnowError("backend", `${name}: a kernel of the CPU backend stopped (${cause.message})`, { cause });
-    }
   };
 }
 

@@ -1,4 +1,4 @@
-import { QUANTISED_TYPES, WinnowError, f16ToNumber, quantisedRow, widenBf16, widenF16 } from "@winnow/core-tensor";
+import { QUANTISED_TYPES, WinnowError, f16ToNumber, isQuantised, quantisedRow, toFloat32 } from "@winnow/core-tensor";
 import type { TensorSource, WeightTensor } from "@winnow/runtime";
 
 /** Elements of q8_0 that share a scale. */
@@ -68,16 +68,10 @@ function floats(a: Float32Array, b: Float32Array): Float32Array {
 }
 
 function widened(tensor: WeightTensor, where: string): Float32Array {
-  if (tensor.dtype === "f32") return tensor.data;
-  const out = new Float32Array(tensor.data.length);
-  if (tensor.dtype === "f16") widenF16(tensor.data, out);
-  else if (tensor.dtype === "bf16") widenBf16(tensor.data, out);
-  else {
-    const others = QUANTISED_TYPES.filter((type) => type !== "q8_0").join(", ");
-    throw new WinnowError(
-      "dtype",
-      `${where} is ${tensor.dtype}; the export takes f32, f16, bf16 and q8_0 but not ${others}; convert the model to one of them`,
-    );
-  }
-  return out;
+  if (!isQuantised(tensor.dtype)) return toFloat32(tensor);
+  const others = QUANTISED_TYPES.filter((type) => type !== "q8_0").join(", ");
+  throw new WinnowError(
+    "dtype",
+    `${where} is ${tensor.dtype}; the export takes f32, f16, bf16 and q8_0 but not ${others}; convert the model to one of them`,
+  );
 }

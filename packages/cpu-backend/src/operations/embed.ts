@@ -2,7 +2,7 @@ import { NOT_A_TOKEN, type EmbedSpec } from "@winnow/core-tensor";
 import { checkEmbed, expectToken, f32Rows, u32Rows } from "@winnow/core-tensor/cpu";
 
 import type { Machine } from "../machine";
-import { weightArguments } from "../weight-form";
+import { weightArguments } from "./weight-arguments";
 
 /** out[i] = scale · table[ids[i]]; a row without a token stays as it is. */
 export function embedOf({ kernels, memory }: Machine): (spec: EmbedSpec) => void {

@@ -2,7 +2,7 @@ import { checkMatmul, type MatmulSpec } from "@winnow/core-tensor";
 import { f32Of, f32Rows, widthOf, type Poll } from "@winnow/core-tensor/cpu";
 
 import type { Machine } from "../machine";
-import { weightArguments } from "../weight-form";
+import { weightArguments } from "./weight-arguments";
 
 const ACTIVATIONS = { "silu-gate": 1, "gelu-gate": 2 } as const;
 
