@@ -20,11 +20,18 @@ module.exports = {
       to: { path: ["^packages/(?!gpu-backend/|core-tensor/)", "^apps/", "^examples/", "^bench/"] },
     },
     {
-      name: "no-package-below-runtime-knows-the-gpu",
+      name: "cpu-backend-imports-upward",
+      comment: "@winnow/cpu-backend may import only core-tensor of the workspace.",
+      severity: "error",
+      from: { path: "^packages/cpu-backend/" },
+      to: { path: ["^packages/(?!cpu-backend/|core-tensor/)", "^apps/", "^examples/", "^bench/"] },
+    },
+    {
+      name: "no-package-below-runtime-knows-a-device",
       comment: "A device is loaded by the runtime or by a program, and by those who ask for it.",
       severity: "error",
       from: { path: "^packages/(core-tensor|kv-policies|profiler)/" },
-      to: { path: "^packages/gpu-backend/" },
+      to: { path: "^packages/(gpu|cpu)-backend/" },
     },
     {
       name: "apps-apart",

@@ -5,6 +5,7 @@ export default defineConfig({
     bench: "src/bench.ts",
     "health-probe": "src/server/health-probe.ts",
     "load-probe": "src/load/load-probe.ts",
+    "peer-probe": "src/peers/peer-probe.ts",
   },
   format: ["esm"],
   target: "node20",

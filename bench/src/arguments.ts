@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 
 import type { Engine } from "./load/load-sample";
+import { PEER_MODELS, type PeerModelName } from "./peers/model-names";
 import { SHAPE_NAMES, isShapeName, type ShapeName } from "./gpu/shape-names";
 
 export interface BenchmarkOptions {
@@ -28,6 +29,19 @@ export interface LoadBenchmarkOptions extends BenchmarkOptions {
   readonly engines: readonly Engine[];
 }
 
+export interface SlotsBenchmarkOptions extends BenchmarkOptions {
+  /** A folder that gets the JSON object and the plot; null for `.reports`. */
+  readonly out: string | null;
+  readonly runs: number;
+}
+
+export interface PeersBenchmarkOptions extends SlotsBenchmarkOptions {
+  /** Where any of these has something, all cells of what was chosen; else the default ones. */
+  readonly models: readonly PeerModelName[];
+  readonly contexts: readonly number[];
+  readonly batches: readonly number[];
+}
+
 const SERVED_BACKENDS = ["cpu", "webgpu"] as const;
 
 /** What the server computes on. */
@@ -38,6 +52,8 @@ export type Asked =
   | ({ readonly kind: "cpu" | "plans" } & BenchmarkOptions)
   | ({ readonly kind: "gpu" } & GpuBenchmarkOptions)
   | ({ readonly kind: "load" } & LoadBenchmarkOptions)
+  | ({ readonly kind: "peers" } & PeersBenchmarkOptions)
+  | ({ readonly kind: "slots" } & SlotsBenchmarkOptions)
   | ({ readonly kind: "server" } & ServerBenchmarkOptions)
   | UsageError;
 
@@ -51,12 +67,18 @@ export const USAGE = `usage: npm run bench -- [--json]
        npm run bench -- plans [--json]
        npm run bench -- load [--json] [--shape ${SHAPE_NAMES.join("|")}] [--backend ${SERVED_BACKENDS.join("|")}]
        npm run bench -- server [--json] [--backend ${SERVED_BACKENDS.join("|")}] [--clients N] [--load [--seconds N]]
+       npm run bench -- peers [--json] [--out FOLDER] [--runs N] [--model "${PEER_MODELS.join("|")}"]... [--context N]... [--batch N]...
+       npm run bench -- slots [--json] [--out FOLDER] [--runs N]
 `;
 
 const DEFAULT_SECONDS = 120;
 const MOST_SECONDS = 3600;
 const DEFAULT_CLIENTS = 64;
 const MOST_CLIENTS = 512;
+const DEFAULT_RUNS = 3;
+const MOST_RUNS = 100;
+const MOST_CONTEXT = 32_000;
+const MOST_BATCH = 256;
 
 /** @param argv what follows the program's name. */
 export function parseArguments(argv: readonly string[]): Asked {
@@ -68,6 +90,10 @@ export function parseArguments(argv: readonly string[]): Asked {
     seconds: { type: "string" },
     clients: { type: "string" },
     backend: { type: "string" },
+    runs: { type: "string" },
+    model: { type: "string", multiple: true },
+    context: { type: "string", multiple: true },
+    batch: { type: "string", multiple: true },
   } as const;
   try {
     const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true });
@@ -95,10 +121,34 @@ export function parseArguments(argv: readonly string[]): Asked {
       const shapes = SHAPE_NAMES.filter((known) => shape.length === 0 || shape.includes(known));
       return { kind: "gpu", json, out, shapes };
     }
-    if (name !== "cpu" && name !== "load" && name !== "plans" && name !== "server") {
-      return { kind: "usage", fault: `there is no benchmark "${name}"; expected cpu, gpu, load, plans or server` };
+    const { runs, model = [], context = [], batch = [] } = values;
+    if (name !== "peers" && model.length + context.length + batch.length > 0) {
+      return { kind: "usage", fault: "--model, --context and --batch are options of the benchmark peers" };
     }
-    if (out !== null) return { kind: "usage", fault: "--out is an option of the benchmark gpu" };
+    if (name === "peers" || name === "slots") {
+      if (shape.length > 0) return { kind: "usage", fault: "--shape is an option of the benchmarks gpu and load" };
+      const measured = { json, out, runs: whole("--runs", runs, DEFAULT_RUNS, MOST_RUNS) };
+      if (name === "slots") return { kind: "slots", ...measured };
+      const strange = model.find((asked) => !PEER_MODELS.some((known) => known === asked));
+      if (strange !== undefined) {
+        return { kind: "usage", fault: `--model is "${strange}"; expected ${PEER_MODELS.join(", ")}` };
+      }
+      return {
+        kind: "peers",
+        ...measured,
+        models: PEER_MODELS.filter((known) => model.includes(known)),
+        contexts: context.map((text) => whole("--context", text, 1, MOST_CONTEXT)),
+        batches: batch.map((text) => whole("--batch", text, 1, MOST_BATCH)),
+      };
+    }
+    if (runs !== undefined) return { kind: "usage", fault: "--runs is an option of the benchmarks peers and slots" };
+    if (name !== "cpu" && name !== "load" && name !== "plans" && name !== "server") {
+      return {
+        kind: "usage",
+        fault: `there is no benchmark "${name}"; expected cpu, gpu, load, peers, plans, server or slots`,
+      };
+    }
+    if (out !== null) return { kind: "usage", fault: "--out is an option of the benchmarks gpu, peers and slots" };
     if (name === "load") {
       const [only = "1b", ...others] = SHAPE_NAMES.filter((known) => shape.includes(known));
       if (others.length > 0) return { kind: "usage", fault: "--shape is given twice; load takes one" };

@@ -22,6 +22,12 @@ async function main(argv: readonly string[]): Promise<number> {
     case "load":
       await (await import("./load/load-benchmark")).runLoadBenchmark(asked);
       return 0;
+    case "peers":
+      await (await import("./peers/peers-benchmark")).runPeersBenchmark(asked);
+      return 0;
+    case "slots":
+      await (await import("./slots/slots-benchmark")).runSlotsBenchmark(asked);
+      return 0;
     case "server":
       return (await (await import("./server/server-benchmark")).runServerBenchmark(asked)) ? 0 : 1;
   }

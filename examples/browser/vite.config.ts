@@ -1,6 +1,11 @@
 import { defineConfig } from "vite";
 
+/** Pages that are cross-origin isolated may share memory between threads; the model needs WebGPU or threads to be fast. */
+const headers = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+
 export default defineConfig({
+  server: { headers },
+  preview: { headers },
   // Relative, so that the built page runs in any folder of any server.
   base: "./",
   // The demo model: served as demo/ while developing, and copied beside the built page.

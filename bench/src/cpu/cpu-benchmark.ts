@@ -1,9 +1,7 @@
-import { readFileSync } from "node:fs";
-
-import { createCpuWorkerBackend } from "@winnow/core-tensor/worker";
-import { idsPart, loadModel, percentiles, type GenerationReport, type Model } from "@winnow/runtime";
+import { idsPart, loadModel, openBackend, percentiles, type GenerationReport, type Model } from "@winnow/runtime";
 
 import type { BenchmarkOptions } from "../arguments";
+import { goldenPrompt } from "../golden-prompt";
 import { formatMachine, thisMachine } from "../machine";
 import { repositoryRoot } from "../repository";
 
@@ -12,17 +10,10 @@ const DECODE_CONTEXT = 128;
 const DECODE_TOKENS = 64;
 const RUNS = 5;
 
-/** Token ids of the model's own world: the goldens' prompts, one behind the other. */
-function promptIds(count: number): number[] {
-  const lines = readFileSync(`${repositoryRoot()}/goldens/demo.jsonl`, "utf8").trim().split("\n");
-  const ids = lines.flatMap((line) => (JSON.parse(line) as { ids: number[] }).ids.slice(1));
-  return [0, ...ids.slice(0, count - 1)];
-}
-
 async function once(model: Model, policy: string, tokens: number, maxTokens: number): Promise<GenerationReport> {
   using session = model.createSession({ policy });
   return await session
-    .generate([idsPart(model.tokenizer, promptIds(tokens))], { maxTokens, ignoreEos: true, temperature: 0 })
+    .generate([idsPart(model.tokenizer, goldenPrompt(tokens))], { maxTokens, ignoreEos: true, temperature: 0 })
     .report();
 }
 
@@ -42,7 +33,7 @@ async function medians<T extends string>(rows: Readonly<Record<T, () => Promise<
 
 /** Measure prompts and tokens of the demo model under several policies, and print the medians. */
 export async function runCpuBenchmark({ json }: BenchmarkOptions): Promise<void> {
-  using model = await loadModel(`${repositoryRoot()}/models/demo`, { backend: createCpuWorkerBackend() });
+  using model = await loadModel(`${repositoryRoot()}/models/demo`, { backend: await openBackend("cpu") });
   const reading = await medians({
     full: async () => (await once(model, "full", PROMPT_TOKENS, 1)).timings.promptMs,
     fastgen: async () => (await once(model, "fastgen", PROMPT_TOKENS, 1)).timings.promptMs,

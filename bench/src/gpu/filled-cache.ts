@@ -5,11 +5,17 @@ import { randomTensor } from "./random-data";
 
 const ROWS_AT_A_TIME = 256;
 
-/** Fill every head's cache up to `slots` slots with random keys and values, as if so many tokens had been read and kept. */
-export async function fillCache(sequence: Sequence, slots: number): Promise<void> {
+/**
+ * Fill every head's cache up to `slots` slots with random keys and values, as if so many of `tokens` tokens had been kept.
+ *
+ * @param tokens read so far; where slots are fewer, those in between were cut.
+ */
+export async function fillCache(sequence: Sequence, slots: number, tokens = slots): Promise<void> {
   const { backend, decoder, rotaries } = sequence.engine;
   const { heads, vocabulary } = decoder.shape;
-  const order = Uint32Array.from({ length: slots - sequence.tokens.length }, (_, i) => sequence.tokens.length + i);
+  const before = sequence.tokens.length;
+  const stride = (tokens - before) / (slots - before);
+  const order = Uint32Array.from({ length: slots - before }, (_, i) => before + Math.floor(i * stride));
   using qkv = randomTensor(backend, [ROWS_AT_A_TIME, (heads.queryHeads + 2 * heads.kvHeads) * heads.headDim]);
   using rotation = randomTensor(backend, [ROWS_AT_A_TIME, heads.headDim]);
   const [rotary] = rotaries.all;
@@ -31,5 +37,5 @@ export async function fillCache(sequence: Sequence, slots: number): Promise<void
     }
     await backend.flush();
   }
-  sequence.push(Array.from(order, (position) => position % vocabulary));
+  sequence.push(Array.from({ length: tokens - before }, (_, i) => (before + i) % vocabulary));
 }

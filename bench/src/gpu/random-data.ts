@@ -16,10 +16,15 @@ function randomValues(): Float32Array {
   ));
 }
 
+export function randomFloats(count: number): Float32Array {
+  const data = new Float32Array(count);
+  repeat(randomValues(), data, 0);
+  return data;
+}
+
 /** A tensor of random numbers in [-1, 1). */
 export function randomTensor(backend: Backend, shape: readonly number[]): DeviceTensor {
-  const data = new Float32Array(shape.reduce((product, extent) => product * extent, 1));
-  repeat(randomValues(), data, 0);
+  const data = randomFloats(shape.reduce((product, extent) => product * extent, 1));
   return backend.upload(tensor("f32", shape, data), { label: "bench", category: "activations" });
 }
 

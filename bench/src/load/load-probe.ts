@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
-
 import { idsPart, loadModel, openBackend } from "@winnow/runtime";
 
+import { peakBytes } from "../peak-memory";
 import { isEngine, type LoadSample } from "./load-sample";
 
 /**
@@ -36,17 +35,6 @@ async function main([engine = "", path = ""]: readonly string[]): Promise<void> 
   const readyMs = performance.now() - started;
   const sample: LoadSample = { loadMs, readyMs, peakBytes: peakBytes(), startBytes, deviceBytes };
   process.stdout.write(`${JSON.stringify(sample)}\n`);
-}
-
-/** The most that the process has had in memory, pages of mapped files included. */
-function peakBytes(): number {
-  try {
-    const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
-    if (found !== undefined) return Number(found) * 1024;
-  } catch {
-    // Not Linux.
-  }
-  return process.resourceUsage().maxRSS * 1024;
 }
 
 await main(process.argv.slice(2));

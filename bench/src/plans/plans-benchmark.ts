@@ -3,8 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { createCpuWorkerBackend } from "@winnow/core-tensor/worker";
-import { CONVERT_TYPES, convertModel, idsPart, loadModel } from "@winnow/runtime";
+import { CONVERT_TYPES, convertModel, idsPart, loadModel, openBackend } from "@winnow/runtime";
 
 import type { BenchmarkOptions } from "../arguments";
 import { alignColumns } from "../columns";
@@ -47,7 +46,7 @@ export async function runPlansBenchmark({ json }: BenchmarkOptions): Promise<voi
     for (const type of CONVERT_TYPES) {
       const path = join(folder, `${type}.gguf`);
       await convertModel(join(repositoryRoot(), "models/demo"), path, { type });
-      using model = await loadModel(path, { backend: createCpuWorkerBackend() });
+      using model = await loadModel(path, { backend: await openBackend("cpu") });
       for (const { policy, recovery: threshold } of POLICIES) {
         tell(`${type}: ${policy}`);
         const found: Plan[] = [];

@@ -1,6 +1,6 @@
 import "./disposal";
 
-import { WinnowError } from "@winnow/core-tensor";
+import { WinnowError, type Backend } from "@winnow/core-tensor";
 import { GpuError } from "@winnow/gpu-backend";
 import { fetchedFiles, loadModel, openBackend, type GenerationReport, type Model } from "@winnow/runtime";
 
@@ -35,29 +35,39 @@ function fail(error: unknown): void {
   if (!(error instanceof WinnowError)) console.error(error);
 }
 
-/** Where there is no adapter the page says what to do, and nothing else works. */
+/** Where there is no adapter the page says why, what to do about it, and that the CPU computes until then. */
 function explainNoWebGpu(error: GpuError): void {
   byId("no-webgpu-reason", HTMLParagraphElement).textContent = sentence(error.message);
+  byId("no-webgpu-threads", HTMLElement).textContent = crossOriginIsolated
+    ? `${navigator.hardwareConcurrency} threads`
+    : "one thread, for the page is not cross-origin isolated";
   byId("no-webgpu", HTMLElement).hidden = false;
-  say("This page needs WebGPU; see above.");
 }
 
-async function load(): Promise<Model | null> {
+async function openDevice(): Promise<Backend> {
   try {
-    const backend = await openBackend("webgpu", {
+    return await openBackend("webgpu", {
       onNote: (line) => {
         log.tell(sentence(line));
       },
     });
+  } catch (error) {
+    if (!(error instanceof GpuError) || error.failure !== "no-adapter") throw error;
+    explainNoWebGpu(error);
+    return await openBackend("cpu");
+  }
+}
+
+async function load(): Promise<Model | null> {
+  try {
     return await loadModel(fetchedFiles(MODEL_URL), {
-      backend,
+      backend: await openDevice(),
       onProgress: (done, total) => {
         say(`Loading the model: ${percent(done / total)}`);
       },
     });
   } catch (error) {
-    if (error instanceof GpuError && error.failure === "no-adapter") explainNoWebGpu(error);
-    else fail(error);
+    fail(error);
     return null;
   }
 }

@@ -90,19 +90,37 @@ describe.skipIf(!installed)("in Chromium", () => {
     },
   );
 
-  test("where there is no WebGPU the page says what to do", async () => {
-    const page = await open((bare) =>
-      bare.addInitScript(() => {
-        Object.defineProperty(Navigator.prototype, "gpu", { value: undefined });
-      }),
-    );
-    const alert = await page.getByRole("alert").innerText();
-    expect(alert).toMatch(/There is no WebGPU here\s+This browser has no navigator\.gpu/);
-    expect(alert).toContain("npm run demo");
-    expect(await page.getByRole("button", { name: "Ask", exact: true }).isDisabled()).toBe(true);
-    await page.screenshot({ path: join(REPORTS, "browser-no-webgpu.png"), fullPage: true });
-    await page.close();
-  });
+  test.for([true, false])(
+    "where there is no WebGPU the page says so, and answers on the CPU; cross-origin isolated: %s",
+    { timeout: 2 * ANSWER_MS },
+    async (isolated) => {
+      const page = await open(async (bare) => {
+        await bare.addInitScript(() => {
+          Object.defineProperty(Navigator.prototype, "gpu", { value: undefined });
+        });
+        if (isolated) return;
+        await bare.route("**/*", async (route) => {
+          const response = await route.fetch();
+          const { "cross-origin-opener-policy": _, ...headers } = response.headers();
+          await route.fulfill({ response, headers });
+        });
+      });
+      const alert = await page.getByRole("alert").innerText();
+      expect(alert).toMatch(/There is no WebGPU here\s+This browser has no navigator\.gpu/);
+      expect(alert).toMatch(isolated ? /with \d+ threads\./ : /with one thread, for the page is not cross-origin/);
+      using session = model.createSession({ policy: "adaptive" });
+      const chat = new Chat(model, session);
+      await page.getByLabel("Policy").selectOption("adaptive");
+      const { text } = await chat.ask(DOCUMENT, { then: RED_KEY, maxTokens: MAX_TOKENS }).report();
+      expect(text).toContain("barn");
+      expect(await ask(page, RED_KEY)).toBe(text);
+      await page.screenshot({
+        path: join(REPORTS, `browser-cpu-${isolated ? "threads" : "alone"}.png`),
+        fullPage: true,
+      });
+      await page.close();
+    },
+  );
 
   test("a model that does not arrive is told", async ({ skip }) => {
     const page = await open((cut) => cut.route("**/model.safetensors", (route) => route.abort()));

@@ -1,9 +1,8 @@
 import { fileURLToPath } from "node:url";
 
 import { WinnowError } from "@winnow/core-tensor";
-import { createCpuWorkerBackend } from "@winnow/core-tensor/worker";
 import { formatBytes, formatShare, heatMap, type TerminalColours } from "@winnow/profiler";
-import { Chat, loadModel, profileReport, type GenerationReport, type Model } from "@winnow/runtime";
+import { Chat, loadModel, openBackend, profileReport, type GenerationReport, type Model } from "@winnow/runtime";
 
 import { DOCUMENT, QUESTIONS } from "./document";
 
@@ -32,7 +31,7 @@ function terminalColours(): TerminalColours {
 }
 
 async function main(): Promise<void> {
-  using model = await loadModel(MODEL, { backend: createCpuWorkerBackend() });
+  using model = await loadModel(MODEL, { backend: await openBackend("cpu") });
   const print = (text = ""): void => {
     process.stdout.write(`${text}\n`);
   };

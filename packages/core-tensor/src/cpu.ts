@@ -9,4 +9,7 @@ export { dataOf, f32Of, f32Rows, u32Of, u32Rows, widthOf } from "./cpu/cpu-tenso
 export { OPERATIONS } from "./cpu/operations";
 export { PagedReader } from "./cpu/paged";
 export type { Poll } from "./cpu/poll";
+export { downloadable } from "./cpu/elements";
 export { checkEmbed, expectToken } from "./embed-check";
+export { checkCompact, checkGather } from "./move-check";
+export { checkPaged } from "./paged-check";

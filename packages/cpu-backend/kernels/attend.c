@@ -4,7 +4,7 @@
  */
 #include "attend.h"
 
-/* Before a partial's values: the greatest score, and the sum. */
+/* What a partial has beside its values: the greatest score, and the sum. */
 #define PARTIAL 2
 
 static const float NEGATIVE_INFINITY = -__builtin_inff();
@@ -69,7 +69,7 @@ INLINE void scores_of_four(uint32_t vectors, const float *const q[], const float
 
 /*
  * Read memory into the nearer caches without waiting for it. Keys are multiplied four at a time, and values a few elements of
- * each at a time: patterns that memory delivers at a third of what it gives a single stream.
+ * each at a time: patterns that memory delivers more slowly than a single stream.
  */
 INLINE void touch(const float *floats, uint32_t count) {
   const volatile uint8_t *bytes = (const volatile uint8_t *)floats;
@@ -181,7 +181,7 @@ static void add_run(const float *weights, uint32_t stride, uint32_t vectors, con
     }
 }
 
-/* Attend one chunk of one head with some rows: partials [vectors][PARTIAL + ...] apart, their values in `values`. */
+/* Attend one chunk of one head with some rows: tops [vectors][PARTIAL], values [vectors][head_dim]. */
 static void attend_chunk(const Attend *attend, uint32_t head, uint32_t row, uint32_t rows, uint32_t chunk, float *scores,
                          uint32_t stride, float *tops, float *values, float *widened) {
   const uint32_t dim = attend->head_dim, group = attend->group;
@@ -383,12 +383,15 @@ EXPORT(attend_group) void attend_group(uint32_t start, uint32_t count, uint32_t 
   attend->work_bytes = work_bytes;
 }
 
-/* Bytes for the partials of so many rows: 0 where tiles are tasks enough. */
-EXPORT(attend_partials) uint32_t attend_partials(uint32_t count, uint32_t columns) {
+/* Columns that are attended at a time. */
+EXPORT(attend_chunk_columns) uint32_t attend_chunk_columns(void) { return CHUNK; }
+
+/* Bytes for the partials of so many rows of the heads in use: 0 where tiles are tasks enough. */
+EXPORT(attend_partials) uint32_t attend_partials(uint32_t count, uint32_t columns, uint32_t tile_rows) {
   const Attend *attend = &attend_in_use;
-  const uint32_t tiles = attend->kv_heads * parts_of(count, attend->tile_rows), chunks = parts_of(columns, CHUNK);
+  const uint32_t tiles = attend->kv_heads * parts_of(count, tile_rows), chunks = parts_of(columns, CHUNK);
   if (thread_count() == 1 || tiles >= 4 * thread_count() || chunks < 2) return 0;
-  return 4 * tiles * chunks * attend->tile_rows * attend->group * (PARTIAL + attend->head_dim);
+  return 4 * tiles * chunks * tile_rows * attend->group * (PARTIAL + attend->head_dim);
 }
 
 /*

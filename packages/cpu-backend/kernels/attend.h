@@ -41,7 +41,7 @@ typedef struct {
   /* [kv_heads][count · group][chunks]: the greatest score of each chunk. */
   float *chunk_greatest;
   uint32_t chunks;
-  /* Of each chunk what it adds up to, where chunks are tasks: [kv_heads · tiles][chunks][vectors][PARTIAL + head_dim]. */
+  /* Of each chunk what it adds up to, where chunks are tasks: for each tile and chunk the tops of its vectors, then their values. */
   float *partials;
   uint32_t tile_rows;
   uint8_t *work;

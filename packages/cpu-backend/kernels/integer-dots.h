@@ -38,9 +38,22 @@ INLINE void load_block(Integers integers, const uint8_t *from, v128_t to[4]) {
   to[3] = wasm_i16x8_extend_high_i8x16(high);
 }
 
-/* Round a vector's blocks: whole numbers of at most 127, and the scale of each block. */
-static inline void round_activations(const float *x, uint32_t depth, int16_t *whole, float *scales) {
-  for (uint32_t block = 0; block < depth / BLOCK; block++, x += BLOCK, whole += BLOCK) {
+/*
+ * Rounded rows that lie together, block by block, each block's rows beside one another: few addresses are then worked out for
+ * many loads. The last of them may be fewer.
+ */
+#define ROUNDED 3
+/* Widened rows of a weight likewise. */
+#define WIDENED 2
+
+INLINE uint32_t rounded_beside(uint32_t row, uint32_t rows) {
+  const uint32_t left = rows - row / ROUNDED * ROUNDED;
+  return left < ROUNDED ? left : ROUNDED;
+}
+
+/* Round a vector's blocks: whole numbers of at most 127, and the scale of each block; those of `beside` vectors lie together. */
+static inline void round_activations(const float *x, uint32_t depth, uint32_t beside, int16_t *whole, float *scales) {
+  for (uint32_t block = 0; block < depth / BLOCK; block++, x += BLOCK, whole += beside * BLOCK, scales += beside) {
     f32x4 greatest = ZERO;
     for (uint32_t i = 0; i < BLOCK; i += 4) greatest = wasm_f32x4_max(greatest, wasm_f32x4_abs(load4(x + i)));
     greatest = wasm_f32x4_max(greatest, wasm_i32x4_shuffle(greatest, greatest, 2, 3, 0, 1));
@@ -52,7 +65,7 @@ static inline void round_activations(const float *x, uint32_t depth, int16_t *wh
       i32x4 high = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(wasm_f32x4_mul(load4(x + i + 4), inverse)));
       wasm_v128_store(whole + i, wasm_i16x8_narrow_i32x4(low, high));
     }
-    scales[block] = scale;
+    *scales = scale;
   }
 }
 
@@ -63,13 +76,15 @@ INLINE f32x4 add_block(const v128_t x[4], const v128_t w[4], f32x4 scale, f32x4 
   return multiply_add(wasm_f32x4_convert_i32x4(exact), scale, sum);
 }
 
-/* The four results of one vector with a group's rows. */
-INLINE f32x4 group_dots(Integers integers, const int16_t *x, const float *scales, const uint8_t *group, uint32_t blocks) {
+/* The four results of one of `beside` vectors with a group's rows. */
+INLINE f32x4 group_dots(Integers integers, const int16_t *x, const float *scales, uint32_t beside, const uint8_t *group,
+                        uint32_t blocks) {
   f32x4 sums[GROUP] = {ZERO, ZERO, ZERO, ZERO};
   const uint32_t row = block_bytes(integers);
-  for (uint32_t block = 0; block < blocks; block++, x += BLOCK, group += group_block_bytes(integers)) {
+  for (uint32_t block = 0; block < blocks;
+       block++, x += beside * BLOCK, scales += beside, group += group_block_bytes(integers)) {
     v128_t factors[4] = {wasm_v128_load(x), wasm_v128_load(x + 8), wasm_v128_load(x + 16), wasm_v128_load(x + 24)};
-    f32x4 both = wasm_f32x4_mul(load_halves((const uint16_t *)(group + GROUP * row)), splat_at(scales + block));
+    f32x4 both = wasm_f32x4_mul(load_halves((const uint16_t *)(group + GROUP * row)), splat_at(scales));
     v128_t weights[4];
     load_block(integers, group, weights);
     sums[0] = add_block(factors, weights, wasm_i32x4_shuffle(both, both, 0, 0, 0, 0), sums[0]);
@@ -83,67 +98,67 @@ INLINE f32x4 group_dots(Integers integers, const int16_t *x, const float *scales
   return lane_sums(sums[0], sums[1], sums[2], sums[3]);
 }
 
-/* A group's rows as 16-bit numbers, [GROUP][depth], and their scales, [GROUP][blocks]: for products with many vectors. */
+/* A group's rows as 16-bit numbers and their scales, WIDENED beside one another: for products with many vectors. */
 INLINE void widen_group(Integers integers, const uint8_t *group, uint32_t blocks, int16_t *whole, float *scales) {
   const uint32_t row = block_bytes(integers);
   for (uint32_t block = 0; block < blocks; block++, group += group_block_bytes(integers)) {
-    f32x4 of_rows = load_halves((const uint16_t *)(group + GROUP * row));
+    float of_rows[GROUP];
+    store4(of_rows, load_halves((const uint16_t *)(group + GROUP * row)));
     for (uint32_t j = 0; j < GROUP; j++) {
+      const uint32_t place = (j / WIDENED * blocks + block) * WIDENED + j % WIDENED;
       v128_t weights[4];
       load_block(integers, group + j * row, weights);
-      int16_t *to = whole + (j * blocks + block) * BLOCK;
-      for (uint32_t i = 0; i < 4; i++) wasm_v128_store(to + 8 * i, weights[i]);
+      for (uint32_t i = 0; i < 4; i++) wasm_v128_store(whole + place * BLOCK + 8 * i, weights[i]);
+      scales[place] = of_rows[j];
     }
-    wasm_v128_store32_lane(scales + block, of_rows, 0);
-    wasm_v128_store32_lane(scales + blocks + block, of_rows, 1);
-    wasm_v128_store32_lane(scales + 2 * blocks + block, of_rows, 2);
-    wasm_v128_store32_lane(scales + 3 * blocks + block, of_rows, 3);
   }
 }
 
-/* Results of `rows` vectors with `columns` widened ones; their number has to be a constant, of at most four. */
-INLINE void wide_block(uint32_t rows, uint32_t columns, const int16_t *x, const float *x_scales, const int16_t *w,
-                       const float *w_scales, uint32_t blocks, float *out, uint32_t out_stride) {
-  const uint32_t depth = blocks * BLOCK;
-  f32x4 sums[rows * columns];
-  for (uint32_t i = 0; i < rows * columns; i++) sums[i] = ZERO;
-  for (uint32_t block = 0; block < blocks; block++) {
-    i32x4 exact[rows * columns];
+/* Results of `rows` vectors that lie together with WIDENED rows of a weight; their number has to be a constant. */
+INLINE void wide_block(uint32_t rows, const int16_t *x, const float *x_scales, const int16_t *w, const float *w_scales,
+                       uint32_t blocks, float *out, uint32_t out_stride) {
+  f32x4 sums[rows * WIDENED];
+  for (uint32_t i = 0; i < rows * WIDENED; i++) sums[i] = ZERO;
+  for (uint32_t block = 0; block < blocks;
+       block++, x += rows * BLOCK, w += WIDENED * BLOCK, x_scales += rows, w_scales += WIDENED) {
+    i32x4 exact[rows * WIDENED];
     for (uint32_t part = 0; part < BLOCK; part += 8) {
       v128_t factors[rows];
-      for (uint32_t i = 0; i < rows; i++) factors[i] = wasm_v128_load(x + i * depth + block * BLOCK + part);
-      for (uint32_t j = 0; j < columns; j++) {
-        v128_t weights = wasm_v128_load(w + j * depth + block * BLOCK + part);
+      for (uint32_t i = 0; i < rows; i++) factors[i] = wasm_v128_load(x + i * BLOCK + part);
+      for (uint32_t j = 0; j < WIDENED; j++) {
+        v128_t weights = wasm_v128_load(w + j * BLOCK + part);
         for (uint32_t i = 0; i < rows; i++) {
           i32x4 dot = wasm_i32x4_dot_i16x8(factors[i], weights);
-          exact[i * columns + j] = part == 0 ? dot : wasm_i32x4_add(exact[i * columns + j], dot);
+          exact[i * WIDENED + j] = part == 0 ? dot : wasm_i32x4_add(exact[i * WIDENED + j], dot);
         }
       }
     }
-    for (uint32_t j = 0; j < columns; j++) {
-      f32x4 scale = splat_at(w_scales + j * blocks + block);
+    for (uint32_t j = 0; j < WIDENED; j++) {
+      f32x4 scale = splat_at(w_scales + j);
       for (uint32_t i = 0; i < rows; i++)
-        sums[i * columns + j] = multiply_add(wasm_f32x4_convert_i32x4(exact[i * columns + j]),
-                                             wasm_f32x4_mul(scale, splat_at(x_scales + i * blocks + block)), sums[i * columns + j]);
+        sums[i * WIDENED + j] = multiply_add(wasm_f32x4_convert_i32x4(exact[i * WIDENED + j]),
+                                             wasm_f32x4_mul(scale, splat_at(x_scales + i)), sums[i * WIDENED + j]);
     }
   }
   for (uint32_t i = 0; i < rows; i++)
-    for (uint32_t j = 0; j < columns; j++) out[i * out_stride + j] = lane_sum(sums[i * columns + j]);
+    for (uint32_t j = 0; j < WIDENED; j++) out[i * out_stride + j] = lane_sum(sums[i * WIDENED + j]);
 }
 
-/* out[i][j] for rows i of rounded activations with rows j of a widened panel, of which there are a multiple of GROUP. */
+/* out[i][j] for rounded rows i, of whose first a whole number of ROUNDED lie before, with rows j of a widened panel. */
 static inline void wide_dots(const int16_t *x, const float *x_scales, uint32_t rows, const int16_t *w, const float *w_scales,
                              uint32_t columns, uint32_t blocks, float *out, uint32_t out_stride) {
   const uint32_t depth = blocks * BLOCK;
-  for (uint32_t j = 0; j < columns; j += 2) {
+  for (uint32_t j = 0; j < columns; j += WIDENED) {
     const int16_t *weights = w + j * depth;
-    uint32_t i = 0;
-    for (; i + 2 <= rows; i += 2)
-      wide_block(2, 2, x + i * depth, x_scales + i * blocks, weights, w_scales + j * blocks, blocks, out + i * out_stride + j,
-                 out_stride);
-    for (; i < rows; i++)
-      wide_block(1, 2, x + i * depth, x_scales + i * blocks, weights, w_scales + j * blocks, blocks, out + i * out_stride + j,
-                 out_stride);
+    const float *weight_scales = w_scales + j * blocks;
+    for (uint32_t i = 0; i < rows; i += ROUNDED) {
+      const int16_t *from = x + i * depth;
+      const float *scales = x_scales + i * blocks;
+      float *to = out + i * out_stride + j;
+      if (rows - i >= 3) wide_block(3, from, scales, weights, weight_scales, blocks, to, out_stride);
+      else if (rows - i == 2) wide_block(2, from, scales, weights, weight_scales, blocks, to, out_stride);
+      else wide_block(1, from, scales, weights, weight_scales, blocks, to, out_stride);
+    }
   }
 }
 

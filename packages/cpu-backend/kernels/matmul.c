@@ -5,10 +5,15 @@
 
 typedef enum { NO_ACTIVATION, SILU_GATE, GELU_GATE } Activation;
 
-/* Vectors that are multiplied with a weight as it is stored; for more of them its rows are widened first. */
+/*
+ * Vectors that are multiplied with a weight as it is stored; for more of them its rows are widened first. No more than ROUNDED,
+ * so that rounded ones lie together.
+ */
 #define FEW_ROWS 3
-/* Rows of x beside a panel: they stay in the nearer caches while all of the panel is used. */
+/* Rows of x beside a panel, a multiple of ROUNDED: they stay in the nearer caches while all of the panel is used. */
 #define ROWS_AT_ONCE 48
+/* Outputs of a panel whose rows are long, as `matmul.ts` has it. */
+#define LEAST_PANEL 12
 
 typedef struct {
   Weight weight;
@@ -35,6 +40,8 @@ typedef struct {
 } Matmul;
 
 static Matmul call;
+
+static bool takes_few(uint32_t rows) { return rows <= FEW_ROWS && call.weight.form != WEIGHT_PACKED; }
 
 EXPORT(matmul_weight) void matmul_weight(WeightForm form, const uint8_t *data, uint32_t width, uint32_t row_bytes, uint32_t bits,
                                          uint32_t zero, uint32_t group, uint32_t scale_kind, uint32_t high, uint32_t scales,
@@ -65,7 +72,9 @@ static void prepare_task(const void *arguments, uint32_t row, uint32_t thread) {
     norm_row(x, matmul->norm, inverse_root_mean(x, inputs, matmul->epsilon), inputs, normed);
     x = normed;
   }
-  round_activations(x, inputs, (int16_t *)matmul->prepared + row * inputs, matmul->prepared_scales + row * (inputs / BLOCK));
+  const uint32_t first = row / ROUNDED * ROUNDED, beside = rounded_beside(row, matmul->rows);
+  round_activations(x, inputs, beside, (int16_t *)matmul->prepared + first * inputs + (row - first) * BLOCK,
+                    matmul->prepared_scales + first * (inputs / BLOCK) + row - first);
 }
 
 /* Products of few vectors with rows `from` .. `from + count` of the weight: sums [rows][stride]. */
@@ -94,7 +103,7 @@ INLINE void few_group_dots(const Matmul *matmul, Integers integers, uint32_t fro
   for (uint32_t group = from / GROUP; group * GROUP < from + count; group++) {
     const uint8_t *at = matmul->weight.data + group * matmul->weight.row_bytes;
     for (uint32_t i = 0; i < matmul->rows; i++) {
-      f32x4 four = group_dots(integers, x + i * matmul->inputs, matmul->prepared_scales + i * blocks, at, blocks);
+      f32x4 four = group_dots(integers, x + i * BLOCK, matmul->prepared_scales + i, matmul->rows, at, blocks);
       float results[GROUP];
       store4(results, four);
       for (uint32_t j = 0; j < GROUP; j++) {
@@ -195,7 +204,7 @@ static void output_task(const void *arguments, uint32_t task, uint32_t thread) {
   float *ups = sums + ROWS_AT_ONCE * stride;
   uint8_t *panel = (uint8_t *)(ups + ROWS_AT_ONCE * stride);
   const uint32_t panel_bytes = (parts_of(count, GROUP) + 1) * GROUP * (matmul->inputs * 4 + 4);
-  const bool few = matmul->rows <= FEW_ROWS && form != WEIGHT_PACKED;
+  const bool few = takes_few(matmul->rows);
   for (uint32_t first = 0; first < matmul->rows; first += ROWS_AT_ONCE) {
     const uint32_t rows = least(ROWS_AT_ONCE, matmul->rows - first);
     for (uint32_t half = 0; half <= (gated ? 1u : 0u); half++) {
@@ -217,39 +226,45 @@ static uint32_t task_bytes(uint32_t each, uint32_t inputs) {
 }
 
 /* Outputs of a task: all threads have some, and a panel of many rows' fits the nearer caches. */
-static uint32_t outputs_each(uint32_t rows, uint32_t outputs, uint32_t inputs, bool panels) {
+static uint32_t outputs_each(uint32_t outputs, uint32_t inputs, bool panels) {
   const uint32_t shared = parts_of(parts_of(outputs, 2 * thread_count()), 4) * 4;
-  const uint32_t bound = panels ? most(12, 32768 / most(inputs, 1) / 12 * 12) : 512;
-  (void)rows;
+  const uint32_t bound = panels ? most(LEAST_PANEL, 32768 / most(inputs, 1) / LEAST_PANEL * LEAST_PANEL) : 512;
   return most(4, least(shared, bound));
 }
 
 /* Work memory that a thread needs for any part of a product, in bytes. */
 EXPORT(matmul_work) uint32_t matmul_work(uint32_t rows, uint32_t outputs, uint32_t inputs) {
-  const bool panels = rows > FEW_ROWS || call.weight.form == WEIGHT_PACKED;
-  return most(4 * inputs + 64, task_bytes(outputs_each(rows, outputs, inputs, panels), panels ? inputs : 0));
+  const bool panels = !takes_few(rows);
+  return most(4 * inputs + 64, task_bytes(outputs_each(outputs, inputs, panels), panels ? inputs : 0));
 }
 
+/* Whether products take anything else than x itself, which then needs memory. */
+EXPORT(matmul_prepares) bool matmul_prepares(uint32_t rows, bool is_normed) {
+  return is_normed || is_grouped(call.weight.form) || (takes_few(rows) && call.weight.form == WEIGHT_F16);
+}
+
+/* Whether all are numbers that products with HALF_BIAS do not overflow. */
 static bool fits_small_halves(const float *x, uint32_t count) {
-  f32x4 greatest = ZERO;
+  const f32x4 bound = wasm_f32x4_const_splat(32768);
   uint32_t i = 0;
-  for (; i + 4 <= count; i += 4) greatest = wasm_f32x4_max(greatest, wasm_f32x4_abs(load4(x + i)));
-  for (; i < count; i++) greatest = wasm_f32x4_max(greatest, wasm_f32x4_splat(x[i] < 0 ? -x[i] : x[i]));
-  /* Not where one is no number either. */
-  return greatest_lane(greatest) < 32768;
+  for (; i + 4 <= count; i += 4)
+    if (!wasm_i32x4_all_true(wasm_f32x4_lt(wasm_f32x4_abs(load4(x + i)), bound))) return false;
+  for (; i < count; i++)
+    if (!(x[i] < 32768 && x[i] > -32768)) return false;
+  return true;
 }
 
 /*
  * Work out outputs `from` .. `to` of every row; with `prepare`, x is made ready first, and stays so for further calls.
  *
- * prepared: [rows][inputs] floats; prepared_scales: [rows][inputs / BLOCK].
+ * prepared: [rows][inputs] floats, prepared_scales: [rows][inputs / BLOCK]; neither where `matmul_prepares` says no.
  */
 EXPORT(matmul) void matmul(const float *x, uint32_t rows, const float *norm, float epsilon, uint32_t width, uint32_t from,
                            uint32_t to, const float *bias, const float *residual, Activation activation, float soft_cap,
                            float *out, uint32_t out_stride, float *prepared, float *prepared_scales, uint8_t *work,
                            uint32_t work_bytes, bool prepare) {
   const uint32_t inputs = call.weight.width;
-  const bool few = rows <= FEW_ROWS && call.weight.form != WEIGHT_PACKED;
+  const bool few = takes_few(rows), prepares = matmul_prepares(rows, norm != 0);
   call.x = x;
   call.rows = rows;
   call.inputs = inputs;
@@ -264,13 +279,13 @@ EXPORT(matmul) void matmul(const float *x, uint32_t rows, const float *norm, flo
   call.soft_cap = soft_cap;
   call.out = out;
   call.out_stride = out_stride;
-  call.prepared = prepared;
+  call.prepared = prepares ? prepared : (float *)x;
   call.prepared_scales = prepared_scales;
   call.work = work;
   call.work_bytes = work_bytes;
-  call.each = outputs_each(rows, width, inputs, !few);
-  if (prepare) {
-    call.small_halves = false;
+  call.each = outputs_each(width, inputs, !few);
+  if (prepare) call.small_halves = false;
+  if (prepare && prepares) {
     if (few && call.weight.form == WEIGHT_F16) {
       for (uint32_t row = 0; row < rows; row++) prepare_floats(&call, row, 1);
       call.small_halves = fits_small_halves(prepared, rows * inputs);

@@ -8,7 +8,6 @@ extern Attend attend_in_use;
 
 typedef enum { TABLE, SUM, MAX, PIVOTAL } Kind;
 
-/* Whether a weight is pivotal: more than a uniform one would be, by a margin (`isPivotal` of @winnow/core-tensor). */
 typedef struct {
   Kind kind;
   float *into;
@@ -23,6 +22,7 @@ typedef struct {
   /* Columns of all heads; those of a head have its own. */
   uint32_t position_stride;
   uint32_t record_columns;
+  /* How much more a pivotal weight is than a uniform one would be (`isPivotal` of @winnow/core-tensor). */
   float margin;
 } Recording;
 
@@ -37,6 +37,16 @@ static void add_max(float *into, const float *weights, uint32_t count) {
   /* What is not greater, or no number, leaves things as they are. */
   for (; c + 4 <= count; c += 4) store4(into + c, wasm_f32x4_pmax(load4(into + c), load4(weights + c)));
   for (; c < count; c++) into[c] = weights[c] > into[c] ? weights[c] : into[c];
+}
+
+/* The same of what heads store, where a weight that is no number leaves none. */
+static void join_max(float *into, const float *weights, uint32_t count) {
+  uint32_t c = 0;
+  for (; c + 4 <= count; c += 4) store4(into + c, wasm_f32x4_max(load4(into + c), load4(weights + c)));
+  for (; c < count; c++) {
+    f32x4 greater = wasm_f32x4_max(wasm_f32x4_splat(into[c]), wasm_f32x4_splat(weights[c]));
+    into[c] = wasm_f32x4_extract_lane(greater, 0);
+  }
 }
 
 static void add_banded(const Recording *to, float *into, const float *weights, const uint32_t *positions, uint32_t position,
@@ -107,7 +117,7 @@ static void add_waiting(const Pages *pages, uint32_t head, const Stored *stored)
     const float *more = column_at(pages, head, stored->waiting, slot);
     const uint32_t count = least(pages->page_slots, length - slot);
     if (stored->is_sum) add_sum(into, more, count);
-    else add_max(into, more, count);
+    else join_max(into, more, count);
   }
 }
 
@@ -126,7 +136,7 @@ static void accumulate_row(const Attend *attend, uint32_t head, uint32_t row, co
     const uint32_t count = least(slots, seen - slot);
     for (uint32_t g = 0; g < attend->group; g++, weights += attend->weight_stride) {
       if (stored->is_sum) add_sum(to, weights, count);
-      else add_max(to, weights, count);
+      else join_max(to, weights, count);
     }
   }
 }

@@ -2,6 +2,10 @@
 
 #include <stdatomic.h>
 
+#define OPEN 0x80000000u
+/* As `thread-count.ts` has it. */
+#define MOST_THREADS 256
+
 /*
  * One thread leads, and posts jobs; helpers join a job that is open. The leader closes a job when no task is left and waits
  * for those that joined it; so a helper that is late, or that the system does not run, holds nothing up.
@@ -18,11 +22,14 @@ static struct {
   atomic_uint asleep;
   atomic_uint leader_asleep;
   atomic_uint stopping;
+  /* Whether a task of this job has trapped. */
+  atomic_uint failed;
   uint32_t helpers;
   bool leader_sleeps;
 } job;
 
-#define OPEN 0x80000000u
+/* By thread, whether it has joined the job. */
+static uint8_t has_joined[MOST_THREADS];
 
 /* Turns in which a helper looks for a job before it sleeps: some tens of microseconds, longer than most gaps between jobs. */
 #define PATIENCE 20000
@@ -44,19 +51,8 @@ static void take_tasks(uint32_t thread) {
   }
 }
 
-void run_tasks(Task task, const void *arguments, uint32_t count) {
-  if (job.helpers == 0 || count < 2) {
-    for (uint32_t i = 0; i < count; i++) task(arguments, i, 0);
-    return;
-  }
-  job.task = task;
-  job.arguments = arguments;
-  job.count = count;
-  atomic_store(&job.next, 0);
-  atomic_store(&job.joined, OPEN);
-  atomic_fetch_add(&job.number, 1);
-  if (atomic_load(&job.asleep) > 0) wake(&job.number);
-  take_tasks(0);
+/* From now on none may join; waits for those that have. */
+static void close_job(void) {
   uint32_t joined = atomic_fetch_and(&job.joined, ~OPEN) & ~OPEN;
   for (uint32_t turn = 0; joined > 0; turn++) {
     if (turn > PATIENCE && job.leader_sleeps) {
@@ -66,6 +62,30 @@ void run_tasks(Task task, const void *arguments, uint32_t count) {
     }
     joined = atomic_load(&job.joined);
   }
+}
+
+static void leave_job(uint32_t thread) {
+  has_joined[thread] = 0;
+  atomic_fetch_sub(&job.joined, 1);
+  if (atomic_load(&job.leader_asleep)) wake(&job.joined);
+}
+
+void run_tasks(Task task, const void *arguments, uint32_t count) {
+  if (job.helpers == 0 || count < 2) {
+    for (uint32_t i = 0; i < count; i++) task(arguments, i, 0);
+    return;
+  }
+  job.task = task;
+  job.arguments = arguments;
+  job.count = count;
+  atomic_store(&job.next, 0);
+  atomic_store(&job.failed, 0);
+  atomic_store(&job.joined, OPEN);
+  atomic_fetch_add(&job.number, 1);
+  if (atomic_load(&job.asleep) > 0) wake(&job.number);
+  take_tasks(0);
+  close_job();
+  if (atomic_load(&job.failed)) __builtin_trap();
 }
 
 uint32_t thread_count(void) { return job.helpers + 1; }
@@ -93,10 +113,24 @@ EXPORT(help) void help(uint32_t thread) {
     bool in = false;
     while ((joined & OPEN) && !in) in = atomic_compare_exchange_weak(&job.joined, &joined, joined + 1);
     if (!in) continue;
+    has_joined[thread] = 1;
     take_tasks(thread);
-    atomic_fetch_sub(&job.joined, 1);
-    if (atomic_load(&job.leader_asleep)) wake(&job.joined);
+    leave_job(thread);
   }
+}
+
+/* A helper's thread calls this where `help` has trapped, and then `help` again: no task is begun any more, and the leader traps too. */
+EXPORT(fail_job) void fail_job(uint32_t thread) {
+  if (!has_joined[thread]) return;
+  atomic_store(&job.failed, 1);
+  atomic_store(&job.next, job.count);
+  leave_job(thread);
+}
+
+/* The leader's thread calls this where a kernel has trapped: helpers may still be at work on what lies in its frames. */
+EXPORT(end_job) void end_job(void) {
+  atomic_store(&job.next, job.count);
+  close_job();
 }
 
 EXPORT(stop_helpers) void stop_helpers(void) {

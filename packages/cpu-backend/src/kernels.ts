@@ -10,6 +10,8 @@ export interface Kernels {
   expect_helpers(helpers: number, maySleep: number): void;
   help(thread: number): void;
   stop_helpers(): void;
+  fail_job(thread: number): void;
+  end_job(): void;
 
   group_rows(
     form: number,
@@ -22,6 +24,8 @@ export interface Kernels {
   ): void;
 
   matmul_weight(...weight: WeightArguments): void;
+  /** 1 where products take anything else than x itself. */
+  matmul_prepares(rows: number, isNormed: number): number;
   matmul_work(rows: number, outputs: number, inputs: number): number;
   matmul(
     x: Address,
@@ -144,7 +148,8 @@ export interface Kernels {
     work: Address,
     workBytes: number,
   ): void;
-  attend_partials(count: number, columns: number): number;
+  attend_chunk_columns(): number;
+  attend_partials(count: number, columns: number, tileRows: number): number;
   attend(
     from: number,
     count: number,
@@ -191,14 +196,19 @@ export interface Instance {
   readonly kernels: Kernels;
   /** Where the memory begins that no kernel has for itself. */
   readonly heapBase: Address;
+  /** The end of the thread's stack: a trap leaves it where it was, and it has to be set back. */
+  readonly stack: WebAssembly.Global;
 }
 
 const NAMES = {
   expect_helpers: true,
   help: true,
   stop_helpers: true,
+  fail_job: true,
+  end_job: true,
   group_rows: true,
   matmul_weight: true,
+  matmul_prepares: true,
   matmul_work: true,
   matmul: true,
   embed_table: true,
@@ -218,6 +228,7 @@ const NAMES = {
   attend_own: true,
   attend_work: true,
   attend_group: true,
+  attend_chunk_columns: true,
   attend_partials: true,
   attend: true,
   record: true,
@@ -243,11 +254,12 @@ export function kernelBytes(): Uint8Array<ArrayBuffer> {
 /** The calling thread's instance. */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Instance {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  const heapBase = exports.__heap_base;
-  if (!hasKernels(exports) || !(heapBase instanceof WebAssembly.Global)) {
+  const { __heap_base: heapBase, __stack_pointer: stack } = exports;
+  const hasGlobals = heapBase instanceof WebAssembly.Global && stack instanceof WebAssembly.Global;
+  if (!hasKernels(exports) || !hasGlobals) {
     throw new WinnowError("backend", "the CPU backend's module lacks kernels; build @winnow/cpu-backend again");
   }
-  return { kernels: exports, heapBase: Number(heapBase.value) };
+  return { kernels: exports, heapBase: Number(heapBase.value), stack };
 }
 
 function hasKernels(exports: WebAssembly.Exports): exports is WebAssembly.Exports & Kernels {

@@ -1,16 +1,10 @@
-import {
-  WinnowError,
-  isQuantised,
-  quantisedRow,
-  toFloat32,
-  type DType,
-  type Shape,
-  type Tensor,
-} from "@winnow/core-tensor";
-import { OPERATIONS, type CpuArray, type CpuEngine, type CpuMemory } from "@winnow/core-tensor/cpu";
+import { WinnowError, isQuantised, quantisedRow, toFloat32, type Tensor } from "@winnow/core-tensor";
+import { OPERATIONS, type CpuEngine, type Poll } from "@winnow/core-tensor/cpu";
 
 import { instantiate, type Address, type Instance } from "./kernels";
+import type { Machine } from "./machine";
 import { Heap } from "./memory/heap";
+import { ModuleMemory, sharedMemory } from "./memory/module-memory";
 import { WorkMemory } from "./memory/work-memory";
 import { appendOf } from "./operations/append";
 import { attendOf } from "./operations/attend";
@@ -22,14 +16,6 @@ import { rmsNormOf } from "./operations/rms-norm";
 import { sampleOf } from "./operations/sample";
 import { PageArguments } from "./operations/page-arguments";
 import { HOLDING, groupBytes, groupedForm, rowsOf } from "./weight-form";
-
-/** What the operations share. */
-export interface Machine {
-  readonly kernels: Instance["kernels"];
-  readonly work: WorkMemory;
-  readonly pages: PageArguments;
-  readonly threads: number;
-}
 
 /** What a helper's thread is started with. */
 export interface HelperSetup {
@@ -45,54 +31,50 @@ export interface SimdEngineOptions {
   readonly module: WebAssembly.Module;
   /** Threads that compute, the calling one too. */
   readonly threads: number;
-  /** Start a thread that instantiates the module, sets its stack pointer, and runs `help`. */
-  readonly startHelper: (setup: HelperSetup) => void;
+  /**
+   * Start a thread that instantiates the module, sets its stack pointer, and runs `help`.
+   *
+   * @returns whether there may be one.
+   */
+  readonly startHelper: (setup: HelperSetup) => boolean;
   /** Whether the calling thread may wait without turning: the main one of a browser may not. */
   readonly maySleep: boolean;
 }
 
 /** Kernels keep nothing large on it. */
 const STACK_BYTES = 65_536;
-const FIRST_PAGES = 256;
-/** 4 GiB is what 32-bit addresses reach; where so much address space is not to be had, less will do. */
-const MOST_PAGES = [65_536, 32_768, 16_384];
 
 /** Kernels of WebAssembly SIMD over one shared memory, and threads that help. */
-export function simdEngine({ module, threads, startHelper, maySleep }: SimdEngineOptions): CpuEngine {
-  const memory = sharedMemory();
-  const { kernels, heapBase } = instantiate(module, memory);
-  const heap = new Heap(memory, heapBase);
-  for (let thread = 1; thread < threads; thread++) {
-    const stack = heap.allocate(STACK_BYTES, "a thread's stack") + STACK_BYTES;
-    startHelper({ module, memory, thread, stack });
+export function simdEngine({ module, threads: asked, startHelper, maySleep }: SimdEngineOptions): CpuEngine {
+  const { memory, mostBytes } = sharedMemory();
+  const instance = instantiate(module, memory);
+  const { kernels, heapBase } = instance;
+  const heap = new Heap(memory, heapBase, mostBytes);
+  let threads = 1;
+  for (; threads < asked; threads++) {
+    const base = heap.allocate(STACK_BYTES, "a thread's stack");
+    if (startHelper({ module, memory, thread: threads, stack: base + STACK_BYTES })) continue;
+    heap.free(base);
+    break;
   }
   kernels.expect_helpers(threads - 1, maySleep ? 1 : 0);
+  const tensors = new ModuleMemory(memory, heap);
   const work = new WorkMemory(heap, memory, "work memory");
-  const pages = new PageArguments(kernels, new WorkMemory(heap, memory, "page tables"));
-  const machine: Machine = { kernels, work, pages, threads };
-
-  const memoryOf = (bytes: number, label: string, view: (at: Address) => CpuArray): CpuMemory => {
-    const at = heap.allocate(bytes, label);
-    return {
-      data: view(at),
-      release: () => {
-        heap.free(at);
-      },
-    };
-  };
+  const pages = new PageArguments(kernels, tensors, new WorkMemory(heap, memory, "page tables"));
+  const machine: Machine = { kernels, memory: tensors, work, pages, threads };
 
   return {
     holding: HOLDING,
     operations: {
       ...OPERATIONS,
-      embed: embedOf(machine),
-      rmsNorm: rmsNormOf(machine),
-      matmul: matmulOf(machine),
-      append: appendOf(machine),
-      attend: attendOf(machine),
-      gather: gatherOf(machine),
-      compact: compactOf(machine),
-      sample: sampleOf(machine),
+      embed: ending(instance, "embed", embedOf(machine)),
+      rmsNorm: ending(instance, "rmsNorm", rmsNormOf(machine)),
+      matmul: ending(instance, "matmul", matmulOf(machine)),
+      append: ending(instance, "append", appendOf(machine)),
+      attend: ending(instance, "attend", attendOf(machine)),
+      gather: ending(instance, "gather", gatherOf(machine)),
+      compact: ending(instance, "compact", compactOf(machine)),
+      sample: ending(instance, "sample", sampleOf(machine)),
     },
 
     allocate(dtype, shape, label) {
@@ -102,22 +84,26 @@ export function simdEngine({ module, threads, startHelper, maySleep }: SimdEngin
           `the CPU backend cannot allocate ${dtype} for "${label}"; expected f32, i32 or u32`,
         );
       }
-      const made = memoryOf(HOLDING.bytesOf(dtype, shape), label, (at) => viewOf(memory, dtype, shape, at));
+      const made = tensors.tensor(dtype, shape, label);
       made.data.fill(0);
       return made;
     },
 
     hold(source, label) {
       const dtype = HOLDING.typeOf(source);
-      const bytes = HOLDING.bytesOf(dtype, source.shape);
-      const made = memoryOf(bytes, label, (at) => viewOf(memory, dtype, source.shape, at));
-      if (source.dtype === "q8_0" || source.dtype === "q4_0") {
-        made.data.fill(0);
-        groupRows(machine, source, source.dtype, made.data.byteOffset);
-      } else {
-        made.data.set(dtype === source.dtype ? source.data : toFloat32(source));
+      const made = tensors.tensor(dtype, source.shape, label);
+      try {
+        if (source.dtype === "q8_0" || source.dtype === "q4_0") {
+          made.data.fill(0);
+          groupRows(machine, source, source.dtype, tensors.addressOf(made.data));
+        } else {
+          made.data.set(dtype === source.dtype ? source.data : toFloat32(source));
+        }
+        return made;
+      } catch (error) {
+        made.release();
+        throw error;
       }
-      return made;
     },
 
     [Symbol.dispose]() {
@@ -126,34 +112,24 @@ export function simdEngine({ module, threads, startHelper, maySleep }: SimdEngin
   };
 }
 
-function sharedMemory(): WebAssembly.Memory {
-  let refusal: unknown;
-  for (const maximum of MOST_PAGES) {
-    try {
-      return new WebAssembly.Memory({ initial: FIRST_PAGES, maximum, shared: true });
-    } catch (error) {
-      refusal = error;
-    }
-  }
-  throw new WinnowError("memory", "no address space for the CPU backend's memory; use the reference", {
-    cause: refusal,
-  });
-}
+type Operation<Spec> = (spec: Spec, poll: Poll) => void;
 
-function viewOf(memory: WebAssembly.Memory, dtype: DType, shape: Shape, at: Address): CpuArray {
-  const { buffer } = memory;
-  const bytes = HOLDING.bytesOf(dtype, shape);
-  switch (dtype) {
-    case "f32":
-      return new Float32Array(buffer, at, bytes / 4);
-    case "i32":
-      return new Int32Array(buffer, at, bytes / 4);
-    case "f16":
-    case "bf16":
-      return new Uint16Array(buffer, at, bytes / 2);
-    default:
-      return new Uint32Array(buffer, at, bytes / 4);
-  }
+/**
+ * An operation whose kernels may trap, which a specification that belies its tensors makes them do: its job is then ended, so
+ * that the next finds all threads waiting.
+ */
+function ending<Spec>({ kernels, stack }: Instance, name: string, operation: Operation<Spec>): Operation<Spec> {
+  const top: unknown = stack.value;
+  return (spec, poll) => {
+    try {
+      operation(spec, poll);
+    } catch (cause) {
+      if (!(cause instanceof WebAssembly.RuntimeError)) throw cause;
+      kernels.end_job();
+      stack.value = top;
+      throw new WinnowError("backend", `${name}: a kernel of the CPU backend stopped (${cause.message})`, { cause });
+    }
+  };
 }
 
 /** Some rows at a time, so that they need not be in the module's memory twice. */

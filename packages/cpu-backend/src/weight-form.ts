@@ -1,7 +1,8 @@
 import { isQuantised, quantisedRow, tensorBytes, type DeviceTensor, type DType, type Shape } from "@winnow/core-tensor";
-import { dataOf, widthOf, type CpuHolding } from "@winnow/core-tensor/cpu";
+import { dataOf, f32Of, widthOf, type CpuHolding } from "@winnow/core-tensor/cpu";
 
 import type { WeightArguments } from "./kernels";
+import type { ModuleMemory } from "./memory/module-memory";
 
 /** How the kernels number what a weight's rows are stored as. */
 const FORMS = { f32: 0, f16: 1, bf16: 2, q8_0: 3, q4_0: 4, packed: 5 } as const;
@@ -16,12 +17,16 @@ const GROUPED: Readonly<Partial<Record<DType, number>>> = { q8_0: BLOCK + 2, q4_
 
 /** Matrices are held as what they come as, some in groups of four rows; vectors are few bytes, and f32. */
 export const HOLDING: CpuHolding = {
-  typeOf: ({ dtype, shape }) => (shape.length < 2 && (dtype === "f16" || dtype === "bf16") ? "f32" : dtype),
+  typeOf: ({ dtype, shape }) => (shape.length < 2 && isHalf(dtype) ? "f32" : dtype),
   bytesOf(dtype, shape) {
     const group = groupBytes(dtype, shape.at(-1) ?? 1);
     return group === null ? tensorBytes(dtype, shape) : Math.ceil(rowsOf(shape) / GROUP) * group;
   },
 };
+
+function isHalf(dtype: DType): dtype is "f16" | "bf16" {
+  return dtype === "f16" || dtype === "bf16";
+}
 
 /** Bytes of a group of rows; null for types whose rows lie by themselves. */
 export function groupBytes(dtype: DType, width: number): number | null {
@@ -38,11 +43,15 @@ export function rowsOf(shape: Shape): number {
   return shape.slice(0, -1).reduce((product, extent) => product * extent, 1);
 }
 
-/** A weight as the kernels take it. */
-export function weightArguments(weight: DeviceTensor): WeightArguments {
+/**
+ * A weight as the kernels take it.
+ *
+ * @throws WinnowError `dtype` for whole numbers.
+ */
+export function weightArguments(weight: DeviceTensor, memory: ModuleMemory): WeightArguments {
   const { dtype } = weight;
   const width = widthOf(weight);
-  const at = dataOf(weight).byteOffset;
+  const at = memory.addressOf(isQuantised(dtype) || isHalf(dtype) ? dataOf(weight) : f32Of(weight));
   const group = groupBytes(dtype, width);
   switch (dtype) {
     case "f16":

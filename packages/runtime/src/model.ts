@@ -1,6 +1,5 @@
 import {
   WinnowError,
-  createCpuBackend,
   expectKvType,
   fitsKvType,
   type Backend,
@@ -21,6 +20,7 @@ import type { ModelFiles } from "./files/model-files";
 import { StepRounds } from "./generate/step-rounds";
 import { loadDecoder } from "./models/load-decoder";
 import { rotariesOf } from "./models/rotaries";
+import { platform } from "./platform/node";
 import { resolveSession } from "./session/resolve-policy";
 import { Session } from "./session/session";
 import type { SessionOptions } from "./session/session-options";
@@ -28,10 +28,10 @@ import { Turns } from "./turns";
 import { checkTokenizerFits, type ChatTemplate, type Tokenizer } from "./tokenizer";
 
 /** Rows of a prompt that are read at a time in one layer: few enough that answers under way do not wait for long. */
-const UNIT_ROWS = { cpu: 64, webgpu: 256 } as const;
+const UNIT_ROWS = { cpu: 96, webgpu: 256 } as const;
 
 export interface LoadOptions {
-  /** Where the model runs; by default a CPU backend in the calling thread. The model disposes of it. */
+  /** Where the model runs; the CPU backend unless told otherwise. The model disposes of it. */
   readonly backend?: Backend | undefined;
   /**
    * The longest sequence, in tokens, up to what the model allows. Rotations that depend on a length (`dynamic`, LongRoPE)
@@ -75,7 +75,7 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
   checkTokenizerFits(tokenizer, config);
   const template = await checkpoint.template();
   const generation = await checkpoint.generation();
-  const backend = options.backend ?? createCpuBackend();
+  const backend = options.backend ?? (await platform.openCpu({}));
   try {
     await using weights = await checkpoint.weights();
     const decoder = await loadDecoder(weights, config, backend, options);

@@ -40,6 +40,10 @@ test.each([
   ["packages/profiler/src/a.ts", "packages/gpu-backend/src/b.ts"],
   ["packages/gpu-backend/src/a.ts", "packages/kv-policies/src/b.ts"],
   ["packages/gpu-backend/src/a.ts", "packages/runtime/src/b.ts"],
+  ["packages/core-tensor/src/a.ts", "packages/cpu-backend/src/b.ts"],
+  ["packages/kv-policies/src/a.ts", "packages/cpu-backend/src/b.ts"],
+  ["packages/cpu-backend/src/a.ts", "packages/gpu-backend/src/b.ts"],
+  ["packages/cpu-backend/src/a.ts", "packages/runtime/src/b.ts"],
   ["apps/cli/src/a.ts", "examples/demo/src/b.ts"],
 ])("%s may not import %s", async (from, to) => {
   await expect(check(from, to)).rejects.toThrow(/error/);
@@ -50,6 +54,8 @@ test.each([
   ["packages/profiler/src/a.ts", "packages/kv-policies/src/b.ts"],
   ["packages/gpu-backend/src/a.ts", "packages/core-tensor/src/b.ts"],
   ["packages/runtime/src/a.ts", "packages/gpu-backend/src/b.ts"],
+  ["packages/cpu-backend/src/a.ts", "packages/core-tensor/src/b.ts"],
+  ["packages/runtime/src/a.ts", "packages/cpu-backend/src/b.ts"],
   ["apps/cli/src/a.ts", "packages/runtime/src/b.ts"],
 ])("%s may import %s", async (from, to) => {
   expect(await check(from, to)).toContain("no dependency violations");

@@ -12,6 +12,8 @@ import { ROOT, run } from "./run";
 const LIBRARIES = {
   "@winnow/core-tensor": "createCpuBackend",
   "@winnow/core-tensor/worker": "createCpuWorkerBackend",
+  "@winnow/core-tensor/cpu": "createCpuBackendOf",
+  "@winnow/cpu-backend": "createSimdWorkerBackend",
   "@winnow/gpu-backend": "createWebGpuBackend",
   "@winnow/kv-policies": "parsePolicy",
   "@winnow/profiler": "askQuestion",
@@ -42,12 +44,14 @@ test.each(Object.entries(LIBRARIES))("%s works from its tarball by import and by
   expect(await run(process.execPath, ["--input-type=commonjs", "--eval", required], project)).toBe("function");
 });
 
-test.each(["module", "commonjs"])("the worker runs from the tarball in a %s", async (type) => {
-  const load =
-    type === "module"
-      ? `import { createCpuWorkerBackend } from "@winnow/core-tensor/worker";`
-      : `const { createCpuWorkerBackend } = require("@winnow/core-tensor/worker");`;
-  const use = `const b = createCpuWorkerBackend();
+test.each([
+  ["@winnow/core-tensor/worker", "createCpuWorkerBackend", "module"],
+  ["@winnow/core-tensor/worker", "createCpuWorkerBackend", "commonjs"],
+  ["@winnow/cpu-backend", "createSimdWorkerBackend", "module"],
+  ["@winnow/cpu-backend", "createSimdWorkerBackend", "commonjs"],
+])("%s runs %s from its tarball in a %s", async (name, create, type) => {
+  const load = type === "module" ? `import { ${create} } from "${name}";` : `const { ${create} } = require("${name}");`;
+  const use = `const b = ${create}();
     b.download(b.allocate("f32", [3], { label: "x", category: "activations" })).then((x) => console.log(x.length));`;
   expect((await run(process.execPath, [`--input-type=${type}`, "--eval", load + use], project)).trim()).toBe("3");
 });

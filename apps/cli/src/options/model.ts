@@ -9,6 +9,7 @@ import { whole } from "./numbers";
 export interface ModelFlags {
   readonly model: string;
   readonly backend: BackendName;
+  readonly threads?: number;
   readonly context?: number;
   readonly page?: number;
   readonly kvType?: KvType;
@@ -23,9 +24,10 @@ export function withModel(command: Command): Command {
     .requiredOption("-m, --model <path>", MODEL_PLACES)
     .addOption(
       new Option("--backend <name>", "where to compute; auto takes a real GPU where there is one")
-        .choices(["cpu", "webgpu", "auto"])
+        .choices(["cpu", "webgpu", "auto", "reference"])
         .default("auto"),
     )
+    .option("--threads <number>", "threads that the CPU computes with (default: its cores, up to 16)", whole(1, 256))
     .option("--context <tokens>", "the longest sequence (default: the model's context)", whole(1))
     .option("--page <slots>", "slots a page of the cache: a power of two from 8 to 256", whole(1))
     .addOption(kvTypeOption("how the cache is stored: f16 on WebGPU only (default: f16 there, f32 on the CPU)"))
@@ -50,6 +52,7 @@ export async function openModel(
 ): Promise<Model> {
   const { place } = await resolveModel(flags.model);
   const backend = await openBackend(flags.backend, {
+    threads: flags.threads,
     onNote: (line) => process.stderr.write(`winnow: ${line}\n`),
   });
   const bar = progressBar("loading", flags.json === true);

@@ -11,9 +11,10 @@ export function number(rule: string, fits: (value: number) => boolean): (text: s
   };
 }
 
-/** The same for whole numbers of at least `least`. */
-export function whole(least: number): (text: string) => number {
-  return number(`a whole number of at least ${least}`, (value) => Number.isInteger(value) && value >= least);
+/** The same for whole numbers of at least `least`, and at most `most` where there is such a bound. */
+export function whole(least: number, most = Infinity): (text: string) => number {
+  const rule = most === Infinity ? `of at least ${least}` : `from ${least} to ${most}`;
+  return number(`a whole number ${rule}`, (value) => Number.isInteger(value) && value >= least && value <= most);
 }
 
 /** A share above 0 and at most 1, as a number or in percent. */

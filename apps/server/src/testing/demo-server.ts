@@ -2,8 +2,7 @@ import { mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { createCpuWorkerBackend } from "@winnow/core-tensor/worker";
-import { loadModel } from "@winnow/runtime";
+import { loadModel, openBackend } from "@winnow/runtime";
 
 import { startServer, type RunningServer, type ServerOptions } from "../server";
 
@@ -28,7 +27,7 @@ export async function demoServer(
   options: ServerOptions & { readonly kvBudgetBytes?: number; readonly dir?: string } = {},
 ): Promise<RunningServer & AsyncDisposable> {
   const { kvBudgetBytes = 64 * 2 ** 20, dir = DEMO, ...rest } = options;
-  const model = await loadModel(dir, { backend: createCpuWorkerBackend(), kvBudgetBytes });
+  const model = await loadModel(dir, { backend: await openBackend("cpu"), kvBudgetBytes });
   const server = await startServer(model, "demo", { port: 0, ...rest });
   const close = (deadlineMs?: number): Promise<void> => server.close(deadlineMs);
   return { url: server.url, close, [Symbol.asyncDispose]: () => close(0) };

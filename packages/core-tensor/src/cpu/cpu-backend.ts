@@ -10,7 +10,7 @@ import { copySpan } from "../copy-check";
 import type { CpuEngine } from "./cpu-engine";
 import type { CpuMemory } from "./cpu-memory";
 import { CpuTensor, dataOf } from "./cpu-tensor";
-import { downloadable } from "./downloadable";
+import { downloadable, overwrite } from "./elements";
 import { operationError } from "./operation-error";
 import { referenceEngine } from "./reference-engine";
 
@@ -18,7 +18,7 @@ import { referenceEngine } from "./reference-engine";
  * The reference backend: plain JavaScript in the calling thread, which every other backend is tested against. An
  * operation runs when it is called, and its error surfaces at the next `download` or `flush`, as on a device.
  *
- * Programs use `createCpuWorkerBackend` of `@winnow/core-tensor/worker` instead, which leaves their thread free.
+ * `createCpuWorkerBackend` of `@winnow/core-tensor/worker` leaves the caller's thread free; `@winnow/cpu-backend` is fast.
  *
  * @example
  * ```ts
@@ -70,15 +70,9 @@ class CpuBackend implements Backend {
   }
 
   write(target: DeviceTensor, data: Float32Array | Uint32Array | Int32Array, offset = 0): void {
-    const memory = dataOf(target);
     plainElements("write", target);
-    if (memory.constructor !== data.constructor || offset < 0 || offset + data.length > memory.length) {
-      throw new WinnowError(
-        "range",
-        `write: ${data.length} elements at ${offset} do not fit "${target.label}", ${memory.length} elements of ${target.dtype}`,
-      );
-    }
-    memory.set(data, offset);
+    const { dtype, label } = target;
+    overwrite({ dtype, label, data: dataOf(target) }, data, offset);
   }
 
   clear(target: DeviceTensor): void {

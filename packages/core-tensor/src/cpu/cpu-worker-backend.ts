@@ -266,10 +266,20 @@ class CpuWorkerBackend implements Backend {
     if (this.#stream.isEmpty || this.#dead !== null) return;
     const { numbers, names } = this.#stream.take();
     const batch: Batch = { epoch: Atomics.load(this.#epoch, 0), numbers, names, commands: this.#commands };
-    this.#worker.postMessage(batch, this.#transfers);
+    const transfers = this.#transfers;
     this.#commands = [];
     this.#transfers = [];
     this.#gathered = 0;
+    try {
+      this.#worker.postMessage(batch, transfers);
+    } catch (cause) {
+      // What was taken from the stream is lost, and the thread would misread what comes after it.
+      const failure = new WinnowError("backend", `nothing can be sent to the CPU backend's thread: ${String(cause)}`, {
+        cause,
+      });
+      this.#die(failure);
+      throw failure;
+    }
   }
 
   #ask(command: (ticket: number) => Command): Promise<Float32Array | Uint32Array | null> {

@@ -1,17 +1,20 @@
 import type { GatherSpec } from "../backend";
+import { checkGather } from "../move-check";
 import { f32Of, u32Of } from "./cpu-tensor";
 import { keeps, SlotColumns } from "./move-slots";
 import { PagedReader } from "./paged";
 
 /** Copy the kept scratch rows of each head behind its kept slots, with the table's columns; those it lacks are 0. */
-export function gather({ heads, scratch, start, count, paged, slots, keep, firstRow }: GatherSpec): void {
+export function gather(spec: GatherSpec): void {
+  const { heads, scratch, start, count, paged, slots, keep, firstRow } = spec;
   const { kvHeads, headDim } = heads;
+  const counts = u32Of(slots.counts);
+  checkGather(spec, counts);
   const reader = new PagedReader(paged, headDim);
   const columns = new SlotColumns(slots, reader);
   const keys = f32Of(scratch.k);
   const values = f32Of(scratch.v);
   const capacity = scratch.k.shape[1] ?? 0;
-  const counts = u32Of(slots.counts);
   for (let head = 0; head < kvHeads; head++) {
     const row = firstRow + head;
     // The table's row holds the slots as they were before a compaction, then the scratch rows.

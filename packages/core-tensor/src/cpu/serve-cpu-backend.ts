@@ -8,7 +8,7 @@ import type { CpuEngine } from "./cpu-engine";
 import type { CpuMemory } from "./cpu-memory";
 import { CpuTensor } from "./cpu-tensor";
 import type { Poll } from "./poll";
-import { downloadable } from "./downloadable";
+import { downloadable, overwrite } from "./elements";
 import { operationError } from "./operation-error";
 import { SpecReader } from "./spec-stream";
 import { COMMAND, type Batch, type Command, type Reply, type WorkerSetup } from "./worker-protocol";
@@ -80,7 +80,7 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
         tensors.get(command.id)?.[Symbol.dispose]();
         return;
       case "write":
-        tensorOf(command.id).data.set(command.data, command.offset);
+        overwrite(tensorOf(command.id), command.data, command.offset);
         return;
       case "clear":
         tensorOf(command.id).data.fill(0);

@@ -12,6 +12,9 @@ interface Block {
   readonly bytes: number;
 }
 
+/** Beside no block. */
+const NOWHERE: Block = { at: -1, bytes: 0 };
+
 /**
  * Blocks of one WebAssembly memory, which grows when none of the free ones is large enough. What is given back joins the free
  * blocks beside it, and serves the next who asks; the memory itself never shrinks, for WebAssembly has no way to.
@@ -26,6 +29,7 @@ export class Heap {
   constructor(
     private readonly memory: WebAssembly.Memory,
     base: Address,
+    private readonly mostBytes: number,
   ) {
     this.#end = roundUp(base, ALIGNMENT);
     const end = memory.buffer.byteLength;
@@ -75,27 +79,27 @@ export class Heap {
   #addFree({ at, bytes }: Block): void {
     let index = this.#free.findIndex((block) => block.at > at);
     if (index < 0) index = this.#free.length;
-    const before = this.#free[index - 1];
-    const after = this.#free[index];
-    const joinsBefore = before !== undefined && before.at + before.bytes === at;
-    const joinsAfter = after !== undefined && at + bytes === after.at;
+    const before = this.#free[index - 1] ?? NOWHERE;
+    const after = this.#free[index] ?? NOWHERE;
+    const joinsBefore = endOf(before) === at;
+    const joinsAfter = at + bytes === after.at;
     const start = joinsBefore ? before.at : at;
-    const end = joinsAfter ? after.at + after.bytes : at + bytes;
+    const end = joinsAfter ? endOf(after) : at + bytes;
     const first = index - (joinsBefore ? 1 : 0);
     this.#free.splice(first, (joinsBefore ? 1 : 0) + (joinsAfter ? 1 : 0), { at: start, bytes: end - start });
   }
 
   #grow(needed: number, asked: number, label: string): void {
-    const last = this.#free.at(-1);
-    const atEnd = last !== undefined && last.at + last.bytes === this.#end ? last.bytes : 0;
+    const last = this.#free.at(-1) ?? NOWHERE;
+    const atEnd = endOf(last) === this.#end ? last.bytes : 0;
     const pages = Math.ceil((needed - atEnd) / PAGE_BYTES);
     try {
       this.memory.grow(pages);
     } catch (cause) {
       throw new WinnowError(
         "memory",
-        `no memory for "${label}": ${asked} bytes, beside ${this.#usedBytes} in use; the CPU backend addresses 4 GiB: ` +
-          `use a smaller context, a quantised model or cache, or WebGPU`,
+        `no memory for "${label}": ${asked} bytes, beside ${this.#usedBytes} in use of the ${this.mostBytes / 2 ** 30} GiB that ` +
+          `the CPU backend addresses here; use a smaller context, a quantised model or cache, or WebGPU`,
         { cause },
       );
     }
@@ -103,6 +107,10 @@ export class Heap {
     this.#addFree({ at: this.#end, bytes: end - this.#end });
     this.#end = end;
   }
+}
+
+function endOf({ at, bytes }: Block): Address {
+  return at + bytes;
 }
 
 function roundUp(value: number, step: number): number {

@@ -35,6 +35,10 @@ export class WorkMemory {
     return starts.map((start) => this.#at + start);
   }
 
+  floats(at: Address, count: number): Float32Array {
+    return new Float32Array(this.memory.buffer, at, count);
+  }
+
   words(at: Address, count: number): Uint32Array {
     return new Uint32Array(this.memory.buffer, at, count);
   }

@@ -13,14 +13,14 @@ import {
 import { PagedReader, distances, f32Of, f32Rows, inRanges, u32Of, type Poll } from "@winnow/core-tensor/cpu";
 
 import type { Address } from "../kernels";
-import type { Machine } from "../simd-engine";
+import type { Machine } from "../machine";
 
-/** Columns that are attended at a time, as in `attend.h`. */
-const CHUNK = 256;
 /** Vectors of queries that share each key: about as many as keep their scores in the nearest cache. */
 const TILE_VECTORS = 8;
-/** Weights that are kept at a time for those who record them. */
+/** Weights that are kept at a time for those who record them; more only where one row of all heads has more. */
 const WEIGHT_BYTES = 16 * 2 ** 20;
+/** The widest window that kernels take, behind which no position lies. */
+const MOST_WINDOW = 2 ** 31 - 1;
 /** Products of a query with a key between two looks at whether to stop. */
 const SCORES_AT_ONCE = 4e6;
 
@@ -39,50 +39,54 @@ export function attendOf(machine: Machine): (spec: AttendSpec, poll: Poll) => vo
 }
 
 function attendGroup(machine: Machine, spec: AttendSpec, group: AttendGroup, poll: Poll): void {
-  const { kernels, pages, work, threads } = machine;
+  const { kernels, memory, pages, work, threads } = machine;
   const { heads, scale, softCap, window, record } = spec;
   const { queryHeads, kvHeads, headDim } = heads;
   const perGroup = queryHeads / kvHeads;
-  const q = f32Rows("attend", "qkv", spec.qkv);
-  const out = f32Rows("attend", "out", spec.out);
+  const q = memory.addressOf(f32Rows("attend", "qkv", spec.qkv));
+  const out = memory.addressOf(f32Rows("attend", "out", spec.out));
   if (group.paged === undefined) pages.useNone();
-  else pages.use(group.paged.kv, headDim, kvHeads);
+  else pages.use(group.paged.kv, heads);
   kernels.attend_heads(
     kvHeads,
     perGroup,
     headDim,
     scale,
     softCap ?? 0,
-    window ?? 0,
-    q.byteOffset,
+    Math.min(window ?? 0, MOST_WINDOW),
+    q,
     (queryHeads + 2 * kvHeads) * headDim,
-    out.byteOffset,
+    out,
     queryHeads * headDim,
   );
   const { context, own } = group;
-  if (context !== undefined) kernels.attend_context(...scratchOf(context.scratch), context.start, context.count);
-  if (own !== undefined) kernels.attend_own(...scratchOf(own.scratch), own.start, group.count);
+  if (context !== undefined)
+    kernels.attend_context(...scratchOf(machine, context.scratch), context.start, context.count);
+  if (own !== undefined) kernels.attend_own(...scratchOf(machine, own.scratch), own.start, group.count);
 
   const seen = seenColumns(group, heads);
-  const tileRows = Math.max(1, Math.floor(TILE_VECTORS / perGroup));
   const recorder = record === undefined ? null : new Recorder(machine, record, heads, group, seen.kept);
   const stores = spec.accumulate === true && group.paged !== undefined && group.paged.kv.columns !== null;
   const wantsWeights = recorder !== null || stores;
-  const stride = Math.ceil(seen.most / CHUNK) * CHUNK;
-  const vectorBytes = 4 * stride * queryHeads;
-  const bound = wantsWeights ? WEIGHT_BYTES / vectorBytes : SCORES_AT_ONCE / (Math.max(1, seen.most) * queryHeads);
-  const rowsAtOnce = Math.min(group.count, Math.max(1, Math.floor(bound / tileRows)) * tileRows);
+  const chunkColumns = kernels.attend_chunk_columns();
+  const chunks = Math.max(1, Math.ceil(seen.most / chunkColumns));
+  const stride = chunks * chunkColumns;
+  const rowBytes = 4 * stride * queryHeads;
+  const most = wantsWeights ? WEIGHT_BYTES / rowBytes : SCORES_AT_ONCE / (Math.max(1, seen.most) * queryHeads);
+  // As many rows as share each key, and no more than may be attended at once.
+  const tileRows = Math.max(1, Math.floor(Math.min(TILE_VECTORS / perGroup, most)));
+  const rowsAtOnce = Math.min(group.count, Math.max(1, Math.floor(most / tileRows)) * tileRows);
 
   const workBytes = kernels.attend_work(tileRows, perGroup, headDim);
-  const chunks = Math.max(1, stride / CHUNK);
-  // Vectors of a tile are whole ones, so that many partials at most.
-  const partialBytes = 4 * kvHeads * (Math.ceil(rowsAtOnce / tileRows) * chunks) * tileRows * perGroup * (headDim + 2);
+  const partialBytes = [rowsAtOnce, group.count % rowsAtOnce].map((rows) =>
+    kernels.attend_partials(rows, seen.most, tileRows),
+  );
   const [threadWork = 0, distanceAt = 0, weights = 0, greatest = 0, partials = 0, recordWork = 0] = work.reserve(
     threads * workBytes,
     window === undefined ? 0 : 4 * kvHeads * stride,
-    wantsWeights ? rowsAtOnce * vectorBytes : 0,
+    wantsWeights ? rowsAtOnce * rowBytes : 0,
     wantsWeights ? 4 * rowsAtOnce * queryHeads * chunks : 0,
-    usesPartials(threads, kvHeads, rowsAtOnce, tileRows, chunks) ? partialBytes : 0,
+    Math.max(...partialBytes),
     recorder?.bytes(rowsAtOnce) ?? 0,
   );
   if (window !== undefined) {
@@ -106,21 +110,15 @@ function attendGroup(machine: Machine, spec: AttendSpec, group: AttendGroup, pol
   for (let from = 0; from < group.count; from += rowsAtOnce) {
     poll();
     const count = Math.min(rowsAtOnce, group.count - from);
-    const split = kernels.attend_partials(count, seen.most) > 0;
+    const split = kernels.attend_partials(count, seen.most, tileRows) > 0;
     kernels.attend(from, count, seen.most, wantsWeights ? weights : 0, stride, greatest, split ? partials : 0);
     recorder?.add(from, count, seen.most);
     if (stores) kernels.accumulate();
   }
 }
 
-/** As `attend_partials` decides, for the most rows. */
-function usesPartials(threads: number, kvHeads: number, rows: number, tileRows: number, chunks: number): boolean {
-  // Fewer rows have fewer tiles, and more need of partials; but never more bytes of them.
-  return threads > 1 && chunks > 1 && rows > 0 && kvHeads > 0 && tileRows > 0;
-}
-
-function scratchOf({ k, v }: KvScratch): [k: Address, v: Address, capacity: number] {
-  return [f32Of(k).byteOffset, f32Of(v).byteOffset, k.shape[1] ?? 0];
+function scratchOf({ memory }: Machine, { k, v }: KvScratch): [k: Address, v: Address, capacity: number] {
+  return [memory.addressOf(f32Of(k)), memory.addressOf(f32Of(v)), k.shape[1] ?? 0];
 }
 
 /** Slots of each head, and the most columns that a row sees. */
@@ -200,7 +198,7 @@ class Recorder {
     count: number,
     columns: number,
   ): void {
-    const { kernels, work } = this.machine;
+    const { kernels, memory, work } = this.machine;
     const first = this.record.firstRow + this.group.start + from;
     const bandsAt = this.#at + (this.#hasBands ? 4 * this.heads.kvHeads * this.#stride : 0);
     const rowsAt = bandsAt + 4 * this.#bands;
@@ -215,12 +213,12 @@ class Recorder {
     work.words(bandsAt, bands.length).set(bands);
     kernels.record(
       KINDS[kind],
-      into.byteOffset,
+      memory.addressOf(into),
       stride ?? 0,
       rowsAt,
       bands.length,
       bandsAt,
-      this.#positions.byteOffset + 4 * first,
+      memory.addressOf(this.#positions) + 4 * first,
       this.#at,
       this.#stride,
       this.record.columnRows,

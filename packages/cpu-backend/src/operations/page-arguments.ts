@@ -4,12 +4,14 @@ import {
   isQuantisedKv,
   kvTypeOfRow,
   type DeviceTensor,
+  type HeadShape,
   type KvType,
   type PagedKv,
 } from "@winnow/core-tensor";
-import { dataOf, f32Of, u32Of, u32Rows } from "@winnow/core-tensor/cpu";
+import { checkPaged, dataOf, f32Of, u32Of, u32Rows } from "@winnow/core-tensor/cpu";
 
 import type { Kernels } from "../kernels";
+import type { ModuleMemory } from "../memory/module-memory";
 import type { WorkMemory } from "../memory/work-memory";
 
 const FORMS = { f32: 0, q8: 1, q4: 2 } as const;
@@ -22,21 +24,26 @@ const BEYOND_TABLE = NONE - 1;
 export class PageArguments {
   constructor(
     private readonly kernels: Kernels,
+    private readonly tensors: ModuleMemory,
     private readonly memory: WorkMemory,
   ) {}
 
   /**
-   * @param heads KV heads of the layer.
    * @param more slots that will be written behind those in use.
    * @returns how the pages store keys and values.
-   * @throws WinnowError `range` where slots lie in pages that do not exist.
+   * @throws WinnowError `shape` where its parts do not fit together, `range` where slots lie in pages that do not exist.
    */
-  use(kv: PagedKv, headDim: number, heads: number, more = 0): Exclude<KvType, "f16"> {
+  use(kv: PagedKv, heads: HeadShape, more = 0): Exclude<KvType, "f16"> {
+    checkPaged(kv, heads);
+    const { tensors } = this;
+    const { headDim } = heads;
     const slab = kv.slabs.find((one) => one !== null) ?? null;
     const rowWords = slab?.shape.at(-1) ?? headDim;
     const kvType = typeOf(slab, rowWords, headDim);
     const [slabs = 0] = this.memory.reserve(4 * kv.slabs.length);
-    this.memory.words(slabs, kv.slabs.length).set(kv.slabs.map((one) => (one === null ? 0 : dataOf(one).byteOffset)));
+    this.memory
+      .words(slabs, kv.slabs.length)
+      .set(kv.slabs.map((one) => (one === null ? 0 : tensors.addressOf(dataOf(one)))));
     this.kernels.use_pages(
       slabs,
       kv.slabs.length,
@@ -44,16 +51,16 @@ export class PageArguments {
       kv.pageSlots,
       rowWords,
       FORMS[kvType],
-      u32Of(kv.table).byteOffset,
+      tensors.addressOf(u32Of(kv.table)),
       kv.table.shape[1] ?? 0,
-      u32Of(kv.lengths).byteOffset,
-      kv.columns === null ? 0 : f32Of(kv.columns).byteOffset,
+      tensors.addressOf(u32Of(kv.lengths)),
+      kv.columns === null ? 0 : tensors.addressOf(f32Of(kv.columns)),
       kv.columns === null ? 0 : Math.floor(elementCount(kv.columns.shape) / kv.pageSlots),
-      u32Rows("paged", "column table", kv.columnTable).byteOffset,
+      tensors.addressOf(u32Rows("paged", "column table", kv.columnTable)),
       kv.columnTable.tensor.shape[2] ?? 0,
       kv.pending ? 1 : 0,
     );
-    expectPage(this.kernels.missing_page(heads, more));
+    expectPage(this.kernels.missing_page(heads.kvHeads, more));
     return kvType;
   }
 

@@ -4,14 +4,29 @@ import { Worker } from "node:worker_threads";
 import type { HelperSetup } from "../simd-engine";
 import { NODE_HELPER } from "./helper-program";
 
-/** Start a helper, which keeps no process alive. */
-export function startNodeHelper(setup: HelperSetup): void {
-  // The process's own flags, such as --input-type, may be none that a worker takes.
-  const worker = new Worker(NODE_HELPER, { eval: true, workerData: setup, execArgv: [] });
-  worker.unref();
+/** Start a helper, which keeps no process alive. Where threads are not allowed there is none. */
+export function startNodeHelper(setup: HelperSetup): boolean {
+  try {
+    // The process's own flags, such as --input-type, may be none that a worker takes.
+    const worker = new Worker(NODE_HELPER, { eval: true, workerData: setup, execArgv: [] });
+    // One that could not start never joins a job, and the others do without it.
+    worker.on("error", (error) => {
+      process.emitWarning(`a thread of the CPU backend failed: ${String(error)}`, "WinnowWarning");
+    });
+    worker.unref();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
-/** Node 20 has relaxed SIMD, whose instructions are the standard's, behind a flag; later ones have it anyway. */
+/** Turn relaxed SIMD on where it needs a flag; its instructions are the standard's. */
 export function allowRelaxedSimd(): void {
-  setFlagsFromString("--experimental-wasm-relaxed-simd");
+  if (needsFlag(process.versions.node)) setFlagsFromString("--experimental-wasm-relaxed-simd");
+}
+
+/** V8 has had relaxed SIMD without a flag since Node 22, and complains of one that it does not know. */
+export function needsFlag(nodeVersion: string): boolean {
+  const [major] = nodeVersion.split(".").map(Number);
+  return major === 20 || major === 21;
 }

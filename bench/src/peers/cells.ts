@@ -1,0 +1,92 @@
+import { formatBytes } from "@winnow/profiler";
+
+import { roomFor } from "./job";
+import type { PeerModelName } from "./model-names";
+import { MODELS, type PeerModel } from "./models";
+import { ENGINES, type Peer } from "./peer";
+
+/** What is measured of one peer: tokens of so many answers at once behind so long a context. */
+export interface Cell {
+  readonly peer: Peer;
+  readonly model: PeerModelName;
+  readonly context: number;
+  readonly batch: number;
+  /** Whether the context is read, or the cache is filled as if it had been. */
+  readonly start: "read" | "fill";
+}
+
+/** Which of the cells are measured; where nothing is chosen, those that a few minutes suffice for. */
+export interface Choice {
+  readonly models: readonly PeerModelName[];
+  readonly contexts: readonly number[];
+  readonly batches: readonly number[];
+}
+
+export const CONTEXTS: readonly number[] = [128, 1000, 4000, 16_000, 32_000];
+export const BATCHES: readonly number[] = [1, 8, 32];
+/** Prompts of up to so many tokens are read; behind longer ones caches are filled. */
+export const MOST_READ = 4000;
+/** Policies decide by what a prompt attends to, which random weights tell nothing of: short prompts show what deciding takes. */
+const MOST_PROFILED = 1000;
+const LEAST_HALF_CUT = 4000;
+export const STEPS = 16;
+/** Bytes of a cache's number, counting every copy that an engine has of it at once. */
+const CACHE_BYTES = { winnow: 4, "llama.cpp": 2, "transformers.js": 16 } as const;
+const WEIGHT_BYTES = { q8_0: 34 / 32, f16: 4 } as const;
+/** What may be used of the machine's memory. */
+const MEMORY_SHARE = 0.8;
+
+/** The cells of a model, peers beside each other. */
+export function planCells(choice: Choice, peers: readonly Peer[]): Cell[] {
+  return choice.models.flatMap((model) =>
+    choice.batches.flatMap((batch) =>
+      choice.contexts.flatMap((context) =>
+        peers.flatMap((peer) => (isMeasured(peer, context, batch) ? [cellOf(peer, model, context, batch)] : [])),
+      ),
+    ),
+  );
+}
+
+/** The cells that are measured where nothing is chosen. */
+export function defaultCells(peers: readonly Peer[]): Cell[] {
+  const engines = peers.filter((peer) => ["full", undefined].includes(policyOf(peer)) && peer !== "winnow half cut");
+  return [
+    ...planCells({ models: ["135m q8_0"], contexts: CONTEXTS, batches: [1] }, peers),
+    ...planCells({ models: ["135m q8_0"], contexts: [1000], batches: [8, 32] }, peers),
+    ...planCells({ models: ["135m f16"], contexts: [1000], batches: [1] }, engines),
+    ...planCells({ models: ["demo f16"], contexts: [128, 1000, 4000], batches: [1] }, peers),
+  ];
+}
+
+function policyOf(peer: Peer): string | undefined {
+  const engine = ENGINES[peer];
+  return engine.kind === "winnow" ? engine.policy : undefined;
+}
+
+function isMeasured(peer: Peer, context: number, batch: number): boolean {
+  const policy = policyOf(peer);
+  if (peer === "winnow half cut") return context >= LEAST_HALF_CUT;
+  return policy === undefined || policy === "full" || (context <= MOST_PROFILED && batch === 1);
+}
+
+function cellOf(peer: Peer, model: PeerModelName, context: number, batch: number): Cell {
+  const reads = batch === 1 && context <= MOST_READ && peer !== "winnow half cut";
+  return { peer, model, context, batch, start: reads ? "read" : "fill" };
+}
+
+/** Why a cell need not be tried; null where it should be. */
+export function whySkipped({ peer, model, context, batch }: Cell, memoryBytes: number): string | null {
+  const shape = MODELS[model];
+  const tokens = context + roomFor({ steps: STEPS });
+  if (tokens > shape.context) return `${tokens} tokens are over the model's context of ${shape.context}`;
+  const needed = neededBytes(shape, peer, tokens * batch);
+  const most = MEMORY_SHARE * memoryBytes;
+  if (needed <= most) return null;
+  return `about ${formatBytes(needed)} are over the ${formatBytes(most)} that may be used of the machine's memory`;
+}
+
+function neededBytes({ type, weights, layers, kvHeads, headDim }: PeerModel, peer: Peer, tokens: number): number {
+  const engine = ENGINES[peer];
+  const share = engine.kind === "winnow" ? engine.share : 1;
+  return WEIGHT_BYTES[type] * weights + 2 * layers * kvHeads * headDim * tokens * share * CACHE_BYTES[engine.kind];
+}

@@ -1,0 +1,95 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { LlamaLogLevel, getLlama, type LlamaContextSequence, type LlamaModel, type Token } from "node-llama-cpp";
+
+import { median } from "../gpu/stopwatch";
+import { roomFor, type Job, type Measured } from "./job";
+import { lengthenState } from "./llama-state";
+import { StepClock } from "./step-clock";
+
+/** Tokens that are read for a state, whose keys and values a longer one repeats. */
+const TEMPLATE_TOKENS = 64;
+const GREEDY = { temperature: 0, yieldEogToken: true } as const;
+
+/** Measure llama.cpp on the CPU. */
+export async function measureLlama(job: Job): Promise<Measured> {
+  const { threads, batch } = job;
+  const llama = await getLlama({
+    gpu: false,
+    build: "never",
+    skipDownload: true,
+    maxThreads: threads,
+    logLevel: LlamaLogLevel.disabled,
+  });
+  const started = performance.now();
+  const model = await llama.loadModel({ modelPath: job.path });
+  const loadMs = performance.now() - started;
+  // The faster of the two: prompts are read in two thirds of the time.
+  const context = await model.createContext({
+    contextSize: job.context + roomFor(job),
+    sequences: batch,
+    threads,
+    flashAttention: true,
+  });
+  const prompt = tokensOf(model, job.prompt);
+  const sequences = Array.from({ length: batch }, () => context.getSequence());
+  await warm(sequences, prompt);
+  if (job.start === "fill") await fill(sequences, prompt);
+  const clock = new StepClock(batch, job.steps);
+  const handed = performance.now();
+  let firstTokenMs: number | null = null;
+  await Promise.all(
+    sequences.map(async (sequence) => {
+      for await (const _ of sequence.evaluate(job.start === "read" ? prompt : prompt.slice(0, 1), GREEDY)) {
+        firstTokenMs ??= performance.now() - handed;
+        clock.note();
+        if (clock.done) break;
+      }
+    }),
+  );
+  return {
+    loadMs,
+    firstTokenMs: job.start === "read" ? firstTokenMs : null,
+    stepMs: median(clock.times),
+    steps: clock.times.length,
+    deviceBytes: null,
+    kept: 1,
+  };
+}
+
+/** Its tokens are numbers of a type of their own. */
+function tokensOf(model: LlamaModel, ids: readonly number[]): Token[] {
+  const tokens = [...model.iterateAllTokens()];
+  return ids.map((id) => {
+    const token = tokens[id];
+    if (token === undefined) throw new RangeError(`llama.cpp has no token ${id}; its model has ${tokens.length}`);
+    return token;
+  });
+}
+
+async function warm(sequences: readonly LlamaContextSequence[], prompt: readonly Token[]): Promise<void> {
+  for (const sequence of sequences.slice(0, 1)) {
+    await sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(0, 16));
+    await sequence.clearHistory();
+  }
+}
+
+/** Have sequences hold a state of as many tokens as the prompt, without reading it. */
+async function fill(sequences: readonly LlamaContextSequence[], prompt: readonly Token[]): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "winnow-peers-"));
+  try {
+    const [first, ...others] = sequences;
+    if (first === undefined) return;
+    await first.evaluateWithoutGeneratingNewTokens(prompt.slice(0, TEMPLATE_TOKENS));
+    const template = join(folder, "template");
+    const state = join(folder, "state");
+    await first.saveStateToFile(template);
+    await first.clearHistory();
+    await lengthenState(template, state, prompt);
+    for (const sequence of [first, ...others]) await sequence.loadStateFromFile(state, { acceptRisk: true });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

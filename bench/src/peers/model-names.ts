@@ -1,0 +1,3 @@
+/** What a command line calls the models that peers are compared on: a shape, and the type of its weights. */
+export const PEER_MODELS = ["135m q8_0", "135m f16", "demo f16"] as const;
+export type PeerModelName = (typeof PEER_MODELS)[number];

@@ -1,0 +1,107 @@
+import { expect, test } from "vitest";
+
+import type { Cell } from "./cells";
+import { formatPeers } from "./format-peers";
+import type { Sample } from "./job";
+import { linePlot } from "./line-plot";
+import { resultOf, rowOf } from "./peers-result";
+import { faster, type Outcome } from "./sample-peer";
+
+const CELL: Cell = { peer: "winnow full", model: "135m q8_0", context: 1000, batch: 1, start: "read" };
+const SAMPLE: Sample = {
+  loadMs: 5,
+  firstTokenMs: 100,
+  stepMs: 10,
+  steps: 16,
+  peakBytes: 1e6,
+  cpuMs: 1,
+  deviceBytes: null,
+  kept: 1,
+};
+
+function measured(of: Partial<Sample>, otherCores = 0): Outcome {
+  return { kind: "measured", sample: { ...SAMPLE, ...of }, otherCores };
+}
+
+function rowFor(cell: Partial<Cell>, of: Partial<Sample>) {
+  return rowOf({ ...CELL, ...cell }, [measured(of)]);
+}
+
+test("a row has the medians of its runs, and the highest of what was used", () => {
+  const runs = [measured({ stepMs: 10 }), measured({ stepMs: 20, peakBytes: 3e6 }, 0.5), measured({ stepMs: 40 })];
+  expect(rowOf({ ...CELL, batch: 8 }, runs)).toMatchObject({
+    stepMs: { median: 20, least: 10, most: 40 },
+    tokensPerSecond: { median: 400, least: 200, most: 800 },
+    firstTokenMs: { median: 100 },
+    peakBytes: 3e6,
+    runs: 3,
+    otherCores: 0.5,
+  });
+});
+
+test("a cell that one run could not measure is skipped with that reason", () => {
+  expect(rowOf(CELL, [measured({}), { kind: "skipped", why: "it takes over 60 s" }])).toEqual({
+    ...CELL,
+    skipped: "it takes over 60 s",
+  });
+});
+
+test("of two numbers of threads an engine gets what it was best at", () => {
+  const all = measured({ firstTokenMs: 100, stepMs: 9 });
+  const fewer = measured({ firstTokenMs: 150, stepMs: 7 });
+  expect(faster(all, fewer)).toMatchObject({ sample: { firstTokenMs: 100, stepMs: 7 } });
+  expect(faster({ kind: "skipped", why: "" }, fewer)).toBe(fewer);
+});
+
+test("verdicts compare what was measured and say where Winnow is behind", () => {
+  const { verdicts } = resultOf({
+    machine: { cpu: "c", cores: 2, node: "v20", platform: "linux x64" },
+    memoryBytes: 1,
+    runs: 1,
+    notes: [],
+    rows: [
+      rowFor({}, { stepMs: 10, firstTokenMs: 2000 }),
+      rowFor({ peer: "llama.cpp" }, { stepMs: 8, firstTokenMs: 800 }),
+      rowFor({ peer: "transformers.js" }, { stepMs: 20, firstTokenMs: 1000 }),
+      rowFor({ peer: "winnow half cut", context: 16_000 }, { stepMs: 20, firstTokenMs: null }),
+      rowFor({ peer: "llama.cpp", context: 16_000 }, { stepMs: 30, firstTokenMs: null }),
+    ],
+  });
+  expect(verdicts.map(({ met, found }) => [met, found])).toEqual([
+    [true, "0.80 (100.0 and 125.0 tokens/s)"],
+    [true, "1.50 (50.0 and 33.3 tokens/s)"],
+    [false, "0.40 (500.0 and 1250.0 tokens/s)"],
+    [false, "ahead in 1 of 2; behind in first token 135m q8_0, 1000: 0.50"],
+  ]);
+});
+
+test("what was not measured has no verdict, and a table says why", () => {
+  const result = resultOf({
+    machine: { cpu: "c", cores: 2, node: "v20", platform: "linux x64" },
+    memoryBytes: 24e9,
+    runs: 3,
+    notes: ["a note"],
+    rows: [rowFor({}, {}), rowOf({ ...CELL, context: 32_000 }, [{ kind: "skipped", why: "it takes over 60 s" }])],
+  });
+  expect(result.verdicts.map(({ met }) => met)).toEqual([null, null, null, null]);
+  const text = formatPeers(result);
+  expect(text).toContain("135m q8_0, 32000, winnow full: skipped, it takes over 60 s");
+  expect(text).toContain("not measured: decode at 1,000");
+});
+
+test.each(["linear", "logarithmic"] as const)("a %s plot has every line within its picture", (scale) => {
+  const points = [128, 16_000].map((x) => ({ x, y: x / 100, least: x / 200, most: x / 50 }));
+  const svg = linePlot({
+    title: "a < b",
+    x: "x",
+    y: "y",
+    scale,
+    ticks: [128, 16_000],
+    lines: [{ name: "one", points }],
+  });
+  expect(svg).toContain("a &lt; b");
+  expect(svg).not.toContain("NaN");
+  const heights = [...svg.matchAll(/ (?:y[12]|cy)="([^"]+)"/g)].map(([, y]) => Number(y));
+  expect(Math.min(...heights)).toBeGreaterThanOrEqual(0);
+  expect(Math.max(...heights)).toBeLessThanOrEqual(400);
+});

@@ -1,0 +1,1 @@
+export { exportOnnx, type ExportedType } from "./export-onnx";
