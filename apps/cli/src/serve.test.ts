@@ -104,7 +104,7 @@ describe("winnow serve", () => {
     [["--log-level", "loud"], /--log-level is "loud"/],
     [["--max-queue", "0"], /at least 1/],
     [["--drift", "off"], /--drift.*ignore, upgrade/],
-    [["--speculate", "9"], /9 tokens to guess at a time; expected a whole number from 1 to 7/],
+    [["--speculate", "9"], /speculate is 9; expected a whole number of tokens from 1 to 7/],
     [["--drift", "upgrade"], /a drift of upgrade beside the policy "adaptive".*use fastgen/],
   ])("refuses %j in a line", async (flags, reason) => {
     const { code, stdout, stderr } = await winnow([

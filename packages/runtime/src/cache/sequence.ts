@@ -279,6 +279,8 @@ export class Sequence implements Disposable {
     this.expectRoom(1 + draft.tokens.length);
     for (const layer of this.layers) layer.grow(draft.tokens.length);
     this.#draft = draft;
+    // Pages that a wrong guess takes are given back soon, and were in use all the same.
+    this.noteBytes(this.#scratchBytes);
   }
 
   /**

@@ -106,7 +106,11 @@ export async function* decode(
     const ends = pieces.at(-1)?.ends === true;
     if (ends && readsOn) sequence.accept(ids.slice(0, -1));
     for (const [i, { id, text, logProbability, top }] of pieces.entries()) {
-      if (i > 0) throwIfAborted(signal, "the answer");
+      if (i > 0 && signal?.aborted === true) {
+        // What nobody was told of is no part of what the report counts.
+        if (sequence.draft !== null) sequence.takeBack();
+        throwIfAborted(signal, "the answer");
+      }
       const now = performance.now();
       if (decoded.tokens.length > 0) decoded.times.push(now - last);
       last = now;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
+import { Sequence } from "../cache/sequence";
 import { loadModel, type Model } from "../model";
 import { openBackend } from "../open-backend";
 import { resolveSession } from "../session/resolve-policy";
@@ -19,6 +20,8 @@ const PAGES = { pageSlots: 8 };
 const POLICIES = ["full", "adaptive", "fastgen", "heavy-hitter", "tova"] as const;
 const OPTIONS: GenerateOptions = { maxTokens: 24, ignoreEos: true, temperature: 0.8 };
 const plain = (ids: readonly number[]) => ({ ids, probe: null });
+
+const { draftBehind: draftBehindOf } = Sequence.prototype;
 
 let tiny: Model;
 
@@ -97,6 +100,34 @@ describe("guesses", () => {
     },
   );
 
+  test("count among the bytes in use while they are read, right or wrong", async () => {
+    const draftBehind = vi.spyOn(Sequence.prototype, "draftBehind");
+    try {
+      let most = 0;
+      let isMore = false;
+      draftBehind.mockImplementation(function (this: Sequence, draft) {
+        draftBehindOf.call(this, draft);
+        most = Math.max(most, this.bytes);
+      });
+      // Some end where a guess has just taken a page that the answer has no use for.
+      for (let until = 24; until < 32; until++) {
+        using session = open(tiny, "full", guessing("garbage", 7, [], tiny.config.vocabulary));
+        const abort = new AbortController();
+        const options = { ...OPTIONS, maxTokens: 40, signal: abort.signal };
+        const generation = session.generate([plain(LONG_IDS.slice(0, 3))], options);
+        let drawn = 0;
+        most = 0;
+        for await (const { kind } of generation) if (kind === "token" && ++drawn === until) abort.abort();
+        const { kv } = await generation.report();
+        isMore ||= most > kv.bytes;
+        expect(kv.peakBytes).toBeGreaterThanOrEqual(most);
+      }
+      expect(isMore).toBe(true);
+    } finally {
+      draftBehind.mockRestore();
+    }
+  });
+
   test("take no room that the KV budget does not have", async () => {
     /** Tells the most that the caches' buffers came to. */
     const watch = ({ engine: { backend } }: Model): { most: number } => {
@@ -141,7 +172,8 @@ describe("guesses", () => {
         const { session: restored } = await restoreSession(tiny, path, { speculate: drafting === null ? 0 : 3 });
         using other = restored;
         const { tokens, kv } = await other.generate([plain(LONG_IDS.slice(0, 20))], OPTIONS).report();
-        next.push({ tokens, kv, contents: await cacheContents(tiny, other) });
+        const { peakBytes: _, ...held } = kv;
+        next.push({ tokens, held, contents: await cacheContents(tiny, other) });
       }
       expect(files[1]?.equals(files[0] ?? Buffer.alloc(0))).toBe(true);
       expect(next[1]).toEqual(next[0]);
@@ -160,8 +192,10 @@ describe("guesses", () => {
       const generation = session.generate([plain(task.prompt)], options);
       let drawn = 0;
       for await (const { kind } of generation) if (kind === "token" && ++drawn === until) abort.abort();
-      const { tokens, finishReason } = await generation.report();
+      const { tokens, finishReason, kv } = await generation.report();
       expect(finishReason).toBe("abort");
+      // What was read for an answer that nobody was told is not counted.
+      if (policy === "full") expect(new Set(kv.slots.flat())).toEqual(new Set([kv.tokens]));
       expect(tokens).toEqual(usual?.all.slice(task.prompt.length, task.prompt.length + until));
       expect(session.tokens).toEqual([...task.prompt, ...tokens]);
       const goesOn = await session.generate([plain([7, 8])], { ...OPTIONS, maxTokens: 3 }).report();
@@ -172,7 +206,7 @@ describe("guesses", () => {
 
   test.each([-1, 1.5, 8, NaN])("are refused %d at a time", (speculate) => {
     expect(() => tiny.createSession({ speculate })).toThrow(
-      `${speculate} tokens to guess at a time; expected a whole number from 1 to 7, or 0 for none`,
+      `speculate is ${speculate}; expected a whole number of tokens from 1 to 7, or 0 for none`,
     );
   });
 });

@@ -1,11 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
+import { temporaryDirectory } from "../files/testing/temporary-directory";
 import { loadModel, type Model } from "../model";
 import { openBackend } from "../open-backend";
 import { guessing } from "../testing/draft-finders";
 import { DRIFT_PROMPT, driftRegistry } from "../testing/drift-chains";
 import { DEMO } from "../testing/models";
+import { goldenIds } from "../testing/prompts";
+import { randomModel } from "../testing/random-model";
 import { answered } from "../testing/speculation-suite";
+
+const at = temporaryDirectory();
 
 describe.skipIf(process.env.WINNOW_NO_GPU !== undefined).each(["f16", "q8"] as const)(
   "guessed tokens on WebGPU, over a cache in %s",
@@ -50,5 +55,34 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined).each(["f16", "q8"] as c
       }
       expect(model.engine.store.livePages).toBe(0);
     });
+  },
+);
+
+test.skipIf(process.env.WINNOW_NO_GPU !== undefined)(
+  "guessed tokens on WebGPU answer to the bit as without them behind windows, whose layers many query heads share",
+  async () => {
+    const folder = at("windowed");
+    const path = await randomModel(folder, {
+      architectures: ["Gemma2ForCausalLM"],
+      sliding_window: 24,
+      attn_logit_softcapping: 8,
+      num_attention_heads: 8,
+      num_key_value_heads: 1,
+    });
+    using model = await loadModel(path, { backend: await openBackend("webgpu"), pageSlots: 8 });
+    const ids = [...goldenIds("demo", 30), ...goldenIds("demo", 12)];
+    const asked = {
+      session: { interval: 6 },
+      prompts: [ids, ids.slice(-6)],
+      options: { maxTokens: 20, ignoreEos: true },
+    };
+    const usual = await answered(model, asked, null);
+    const { answers, speculation } = await answered(
+      model,
+      asked,
+      guessing("prophet", 7, usual.tokens, model.config.vocabulary),
+    );
+    expect(answers).toEqual(usual.answers);
+    expect(speculation[0]?.accepted).toBeGreaterThan(3);
   },
 );

@@ -288,15 +288,17 @@ export class StepRounds {
   #sampleBehind({ sequence, sampling, choice }: DrawRequest, { first, rows: draft }: Draft): void {
     const { tokens, logitsAhead } = sequence;
     draft.tokens.forEach((_, i) => {
-      const seen = [...tokens, first, ...draft.tokens.slice(0, i)];
       const drawn = draft.drawn[i];
       if (drawn === undefined) return;
       this.#engine.backend.sample({
         logits: i === 0 ? rows(logitsAhead) : rows(draft.logits, i - 1, 1),
         params: sampling,
-        seen: sampling.repetitionPenalty === 1 ? new Uint32Array(0) : Uint32Array.from(seen),
+        seen:
+          sampling.repetitionPenalty === 1
+            ? new Uint32Array(0)
+            : Uint32Array.from([...tokens, first, ...draft.tokens.slice(0, i)]),
         choice,
-        position: seen.length,
+        position: tokens.length + 1 + i,
         ...drawn,
       });
     });

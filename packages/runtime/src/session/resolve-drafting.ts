@@ -12,7 +12,7 @@ export function resolveDrafting({ speculate = 0 }: SessionOptions): Drafting | n
   if (!Number.isInteger(speculate) || speculate < 0 || speculate > MOST) {
     throw new SessionOptionError(
       "speculate",
-      `${speculate} tokens to guess at a time; expected a whole number from 1 to ${MOST}, or 0 for none`,
+      `speculate is ${speculate}; expected a whole number of tokens from 1 to ${MOST}, or 0 for none`,
     );
   }
   return speculate === 0 ? null : promptLookup(speculate);

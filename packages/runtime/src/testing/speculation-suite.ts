@@ -40,7 +40,7 @@ interface Answer {
   readonly tokens: readonly number[];
   readonly finishReason: FinishReason;
   readonly events: readonly GenerationEvent[];
-  readonly kv: KvReport;
+  readonly kv: Omit<KvReport, "peakBytes">;
   readonly contents: readonly (readonly HeadCopy[])[];
   readonly logits: Float32Array | Uint32Array;
 }
@@ -49,25 +49,31 @@ interface Answered {
   readonly answers: readonly Answer[];
   readonly tokens: readonly number[];
   readonly speculation: readonly (SpeculationCounts | null)[];
+  /** The most bytes of the cache after each answer. */
+  readonly peaks: readonly number[];
 }
 
 export async function answered(model: Model, asked: Conversation, drafting: Drafting | null): Promise<Answered> {
   using session = new Session(model, { ...resolveSession(asked.session, model), drafting });
   const answers: Answer[] = [];
   const speculation: (SpeculationCounts | null)[] = [];
+  const peaks: number[] = [];
   for (const ids of asked.prompts) {
     const generation = session.generate([{ ids, probe: null }], asked.options);
     const events: GenerationEvent[] = [];
     for await (const event of generation) events.push(event);
     const report = await generation.report();
-    const { tokens, finishReason, kv } = report;
+    const { tokens, finishReason } = report;
+    // At its peak a cache has the slots of guesses too.
+    const { peakBytes, ...kv } = report.kv;
     speculation.push(report.speculation);
+    peaks.push(peakBytes);
     const contents = await cacheContents(model, session);
     // What a step left that was taken back as a whole is nobody's: the next row writes over it.
     const stored = finishReason === "stop" ? contents.map((heads) => heads.map(withoutWaiting)) : contents;
     answers.push({ tokens, finishReason, events, kv, contents: stored, logits: await newestLogits(model, session) });
   }
-  return { answers, tokens: [...session.tokens], speculation };
+  return { answers, tokens: [...session.tokens], speculation, peaks };
 }
 
 function withoutWaiting({ keys, values, columns }: HeadCopy): HeadCopy {
@@ -125,8 +131,11 @@ export function speculationSuite(name: string, { load, ids, policies = POLICIES,
         expect(usual.speculation).toEqual([null, null]);
         for (const how of GUESSES) {
           const drafting = guessing(how, most, usual.tokens, model.config.vocabulary);
-          const { answers, tokens, speculation } = await answered(model, asked, drafting);
+          const { answers, tokens, speculation, peaks } = await answered(model, asked, drafting);
           expect(answers, how).toEqual(usual.answers);
+          peaks.forEach((peak, i) => {
+            expect(peak).toBeGreaterThanOrEqual(usual.peaks[i] ?? Infinity);
+          });
           expect(tokens).toEqual(usual.tokens);
           for (const [i, answer] of answers.entries()) {
             const counts = speculation[i];
