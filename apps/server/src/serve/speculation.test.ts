@@ -55,7 +55,7 @@ describe("a server whose requests ask for guesses", () => {
     expect(next.winnow.speculation).toBeNull();
   });
 
-  test.each([-1, 8, 1.5, true])("refuses %j tokens at a time", async (speculate) => {
+  test.each([-1, 8, 1.5, true, "4", null])("refuses %j tokens at a time", async (speculate) => {
     const response = await post({ speculate }, [REQUEST]);
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ error: { param: "winnow.speculate" } });

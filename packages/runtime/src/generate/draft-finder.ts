@@ -6,9 +6,21 @@ export interface DraftFinder {
   propose(most: number): readonly number[];
 }
 
-/** How an answer's tokens are guessed. */
+/**
+ * How an answer's tokens are guessed.
+ *
+ * @example
+ * ```ts
+ * // Each token again, which costs nothing where it is wrong but time.
+ * const again = (last = 0): DraftFinder => ({
+ *   push: (token) => void (last = token),
+ *   propose: (most) => new Array<number>(most).fill(last),
+ * });
+ * const drafting: Drafting = { most: 2, finder: again };
+ * ```
+ */
 export interface Drafting {
-  /** Tokens that are read behind the one that was drawn, at most. */
+  /** Tokens that are read behind the one that was drawn, at most: 1 to 7. */
   readonly most: number;
   /** A finder for one answer, which has seen nothing yet. */
   readonly finder: () => DraftFinder;

@@ -4,7 +4,6 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
-import { Sequence } from "../cache/sequence";
 import { loadModel, type Model } from "../model";
 import { openBackend } from "../open-backend";
 import { resolveSession } from "../session/resolve-policy";
@@ -20,8 +19,6 @@ const PAGES = { pageSlots: 8 };
 const POLICIES = ["full", "adaptive", "fastgen", "heavy-hitter", "tova"] as const;
 const OPTIONS: GenerateOptions = { maxTokens: 24, ignoreEos: true, temperature: 0.8 };
 const plain = (ids: readonly number[]) => ({ ids, probe: null });
-
-const { draftBehind: draftBehindOf } = Sequence.prototype;
 
 let tiny: Model;
 
@@ -101,14 +98,11 @@ describe("guesses", () => {
   );
 
   test("count among the bytes in use while they are read, right or wrong", async () => {
-    const draftBehind = vi.spyOn(Sequence.prototype, "draftBehind");
+    const { backend } = tiny.engine;
+    const attend = backend.attend.bind(backend);
+    const spy = vi.spyOn(backend, "attend");
     try {
-      let most = 0;
       let isMore = false;
-      draftBehind.mockImplementation(function (this: Sequence, draft) {
-        draftBehindOf.call(this, draft);
-        most = Math.max(most, this.bytes);
-      });
       // Some end where a guess has just taken a page that the answer has no use for.
       for (let until = 24; until < 32; until++) {
         using session = open(tiny, "full", guessing("garbage", 7, [], tiny.config.vocabulary));
@@ -116,7 +110,11 @@ describe("guesses", () => {
         const options = { ...OPTIONS, maxTokens: 40, signal: abort.signal };
         const generation = session.generate([plain(LONG_IDS.slice(0, 3))], options);
         let drawn = 0;
-        most = 0;
+        let most = 0;
+        spy.mockImplementation((spec) => {
+          if (session.sequence.draft !== null) most = Math.max(most, session.sequence.bytes);
+          attend(spec);
+        });
         for await (const { kind } of generation) if (kind === "token" && ++drawn === until) abort.abort();
         const { kv } = await generation.report();
         isMore ||= most > kv.bytes;
@@ -124,7 +122,7 @@ describe("guesses", () => {
       }
       expect(isMore).toBe(true);
     } finally {
-      draftBehind.mockRestore();
+      spy.mockRestore();
     }
   });
 

@@ -229,9 +229,15 @@ export class Session implements Disposable, Resident {
   }
 
   /**
-   * Guess so many tokens at a time from the next answer on, 0 for none, as the option of a session does.
+   * Guess so many tokens at a time from the next answer on, as the option of a session does.
    *
+   * @param tokens 1 to 7, or 0 for none.
    * @throws SessionOptionError for a number of tokens that no step has room for.
+   * @example
+   * ```ts
+   * const { session } = await restoreSession(model, path);
+   * session.speculate(4);
+   * ```
    */
   speculate(tokens: number): void {
     this.#drafting = resolveDrafting({ speculate: tokens });

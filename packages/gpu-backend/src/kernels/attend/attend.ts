@@ -43,7 +43,7 @@ const ROWS_ALIKE = 8;
 function splittable(spec: AttendSpec, group: AttendGroup, limits: GpuLimits): AttendGroup[] {
   const { queryHeads, kvHeads, headDim } = spec.heads;
   const { paged, count, start, position } = group;
-  if (paged === undefined || paged.appended !== count || count > ROWS_ALIKE) return [group];
+  if (paged?.appended !== count || count > ROWS_ALIKE) return [group];
   // Weights of several rows are added up all at once.
   if (spec.accumulate === true || spec.record !== undefined) return [group];
   const vectors = mostSplitVectors(headDim, splitKeys(paged.kv.pageSlots), limits);
