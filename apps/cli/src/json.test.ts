@@ -33,6 +33,7 @@ const runSchema = z.object({
     recovery: matrix(share),
     drift: z.object({ delayed: z.int().nonnegative(), upgraded: z.int().nonnegative() }).nullable(),
   }),
+  speculation: z.object({ steps: z.int(), drafted: z.int(), accepted: z.int() }).nullable(),
   memory: z.object({ weights: z.int(), kv: z.int(), activations: z.int(), peak: z.int() }),
   timings: z.object({
     loadMs: z.number(),
@@ -130,6 +131,22 @@ test("drift is counted where it is asked for", async () => {
   expect((await runJson(...args)).kv.drift).toBeNull();
   const { kv } = await runJson(...args, "--drift", "upgrade");
   expect(kv.drift?.delayed).toBeGreaterThan(0);
+});
+
+test("guessed tokens are counted where they are asked for, and change nothing", async () => {
+  const args = ["--prompt", PROMPT, "--then", "Repeat the text.", "--max-tokens", "40", "--ignore-eos"];
+  const [usual, four, two] = await Promise.all([
+    runJson(...args),
+    runJson(...args, "--speculate"),
+    runJson(...args, "--speculate", "2"),
+  ]);
+  expect(usual.speculation).toBeNull();
+  for (const { tokens, kv, speculation } of [four, two]) {
+    expect({ tokens, kv }).toEqual({ tokens: usual.tokens, kv: { ...usual.kv, peakBytes: kv.peakBytes } });
+    expect(kv.peakBytes).toBeGreaterThanOrEqual(usual.kv.peakBytes);
+    expect(speculation?.accepted).toBeGreaterThan(5);
+    expect((speculation?.steps ?? 0) + (speculation?.accepted ?? 0)).toBe(40);
+  }
 });
 
 test("the same seed writes the same, another seed something else", async () => {

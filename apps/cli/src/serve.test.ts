@@ -70,6 +70,21 @@ describe("winnow serve", () => {
     expect(await driftOf({ drift: "ignore" })).toBeNull();
   });
 
+  test("guesses tokens unless a request says otherwise", async () => {
+    const { url } = await serve("--speculate", "3", "--log-level", "silent");
+    const guesses = async (winnow: object): Promise<unknown> => {
+      const response = await fetch(`${url}/v1/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: "demo", prompt: "Mira keeps the red key in", max_tokens: 8, winnow }),
+      });
+      return ((await response.json()) as { winnow: { speculation: unknown } }).winnow.speculation;
+    };
+    expect(await guesses({})).toMatchObject({ steps: expect.any(Number) as number });
+    expect(await guesses({ policy: "full" })).toMatchObject({ steps: expect.any(Number) as number });
+    expect(await guesses({ speculate: 0 })).toBeNull();
+  });
+
   test("lets an answer under way end after SIGTERM, and takes no other", async () => {
     const { url, child, ended } = await serve("--log-level", "silent");
     const response = await fetch(`${url}/v1/completions`, {
@@ -89,6 +104,7 @@ describe("winnow serve", () => {
     [["--log-level", "loud"], /--log-level is "loud"/],
     [["--max-queue", "0"], /at least 1/],
     [["--drift", "off"], /--drift.*ignore, upgrade/],
+    [["--speculate", "9"], /speculate is 9; expected a whole number of tokens from 1 to 7/],
     [["--drift", "upgrade"], /a drift of upgrade beside the policy "adaptive".*use fastgen/],
   ])("refuses %j in a line", async (flags, reason) => {
     const { code, stdout, stderr } = await winnow([

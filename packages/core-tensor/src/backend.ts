@@ -93,7 +93,7 @@ export interface AppendSpec {
 
 /**
  * Rows that see the same keys. All slots of `paged` and `context` are visible to each of them. Rows that were appended
- * to pages have neither context nor own.
+ * to pages have neither context nor own; up to eight of them are given, to the bit, what each is given by itself.
  */
 export interface AttendGroup {
   /** First row of the group and their number, counted within `qkv` and `out`. */

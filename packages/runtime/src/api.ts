@@ -12,6 +12,8 @@ export type { Engine } from "./engine";
 export * from "./files";
 export type { GenerationEvent } from "./generate/decode";
 export { percentiles, type FinishReason, type GenerationReport, type KvReport, type Timings } from "./generate/report";
+export type { DraftFinder, Drafting } from "./generate/draft-finder";
+export type { SpeculationCounts } from "./generate/speculation";
 export { resolveSampling, type SamplingOptions } from "./generate/sampling";
 export { topTokens, type TokenProbability } from "./generate/top-tokens";
 export { StopStrings } from "./generate/stop-strings";

@@ -20,7 +20,12 @@ export interface CacheFlags {
   readonly probeIds?: number[];
   readonly interval?: number;
   readonly drift?: "ignore" | "upgrade";
+  /** True where no number is given. */
+  readonly speculate?: number | true;
 }
+
+/** Tokens that are guessed at a time where nobody says how many. */
+const SPECULATE = 4;
 
 export function withCache(command: Command): Command {
   return withSweeps(
@@ -28,7 +33,7 @@ export function withCache(command: Command): Command {
   );
 }
 
-/** The flags of what happens to a cache while an answer is written. */
+/** The flags of what happens while an answer is written. */
 export function withSweeps(command: Command): Command {
   return command
     .option("--interval <tokens>", "tokens between two sweeps; 1 is the paper's algorithm (default: 16)", whole(1))
@@ -37,6 +42,11 @@ export function withSweeps(command: Command): Command {
         "--drift <what>",
         "whether heads that come to attend to what sweeps would drop are given more (default: ignore)",
       ).choices(["ignore", "upgrade"]),
+    )
+    .option(
+      "--speculate [tokens]",
+      `guess so many tokens at a time where the text has stood before; answers stay the same (default: none; without a number: ${SPECULATE})`,
+      whole(0),
     );
 }
 
@@ -72,6 +82,7 @@ export async function sessionOptions(flags: CacheFlags): Promise<SessionOptions>
     rows: flags.rows ?? (flags.probeIds === undefined ? undefined : "probe"),
     interval: flags.interval,
     drift: flags.drift,
+    speculate: flags.speculate === true ? SPECULATE : flags.speculate,
     registry: await loadPlugins(flags.plugin),
   };
 }

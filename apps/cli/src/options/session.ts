@@ -22,7 +22,7 @@ export async function openSession(model: Model, flags: CacheFlags, file: string 
   const options = await sessionOptions(flags);
   if (file !== undefined) expectWritable(file);
   if (file === undefined || !existsSync(file)) return { session: model.createSession(options), state: undefined };
-  const { session, extra } = await restoreSession(model, file, { registry: options.registry });
+  const { session, extra } = await restoreSession(model, file, options);
   try {
     expectSavedSettings(flags, session.settings, file, options.registry);
   } catch (error) {

@@ -22,6 +22,7 @@ export function runResult(
     recovery,
     rows: report.rows,
     kv,
+    speculation: report.speculation,
     memory: { weights: memory.weights, kv: memory.kv, activations: memory.activations, peak: memory.peak },
     timings: {
       loadMs: model.loadMs,
@@ -35,13 +36,15 @@ export function runResult(
 }
 
 /** One line for people: what the cache holds, and how fast it went. */
-export function summaryLine({ kv, promptTokens, finishReason, timings, rows }: GenerationReport): string {
+export function summaryLine(report: GenerationReport): string {
+  const { kv, promptTokens, finishReason, timings, rows, speculation } = report;
   const parts = [
     `KV cache ${formatBytes(kv.bytes)} of ${formatBytes(kv.fullBytes)} (${formatShare(kv.fullBytes === 0 ? null : kv.bytes / kv.fullBytes)}), peak ${formatBytes(kv.peakBytes)}`,
   ];
   // Of a prompt that was not read to its end there is no rate.
   if (finishReason !== "abort") parts.push(`${((1000 * promptTokens) / timings.promptMs).toFixed(0)} tokens/s read`);
   if (timings.tokensPerSecond !== null) parts.push(`${timings.tokensPerSecond.toFixed(0)} tokens/s written`);
+  if (speculation !== null) parts.push(`${speculation.accepted} of ${speculation.drafted} guessed tokens drawn`);
   if (rows.note !== null) parts.push(rows.note);
   return parts.join(" · ");
 }

@@ -3,7 +3,7 @@ import type { GenerationReport } from "@winnow/runtime";
 import type { WinnowReport } from "./winnow-schema";
 
 /** What `winnow` says in an answer. */
-export function winnowReport({ policy, rows, kv, timings }: GenerationReport): WinnowReport {
+export function winnowReport({ policy, rows, kv, speculation, timings }: GenerationReport): WinnowReport {
   const nested = <T>(byHead: readonly (readonly T[])[]): T[][] => byHead.map((heads) => [...heads]);
   return {
     policy,
@@ -18,6 +18,7 @@ export function winnowReport({ policy, rows, kv, timings }: GenerationReport): W
       tokens: kv.tokens,
       drift: kv.drift,
     },
+    speculation,
     timings,
   };
 }

@@ -22,6 +22,10 @@ export const winnowRequestSchema = z
       description:
         "Whether heads that come to attend to what sweeps would drop are given more; for a policy with a threshold that sweeps, such as fastgen",
     }),
+    speculate: z.int().min(0).max(7).optional().openapi({
+      description:
+        "Tokens that are guessed at a time where the text has stood before, 0 for none: answers stay the same, and take less time where they repeat it",
+    }),
     plan: z
       .union([z.string().min(1).max(256), z.looseObject({ format: z.literal("winnow-head-plan") })])
       .optional()
@@ -58,6 +62,14 @@ export const winnowReportSchema = z
         .nullable()
         .openapi({ description: "Since the cache was made; null where drift is ignored" }),
     }),
+    speculation: z
+      .strictObject({
+        steps: z.int().openapi({ description: "Steps that the answer took" }),
+        drafted: z.int().openapi({ description: "Guessed tokens that were read" }),
+        accepted: z.int().openapi({ description: "Those of them that were drawn as well" }),
+      })
+      .nullable()
+      .openapi({ description: "Null where no tokens were guessed" }),
     timings: z.strictObject({
       queueMs: z.number(),
       promptMs: z.number(),

@@ -64,7 +64,8 @@ export class Conversations implements Disposable {
   /** @throws ApiError 409 while the conversation's last answer is under way; WinnowError as `chatParts` does. */
   take(owner: string, name: string, messages: readonly ChatMessage[], options: SessionOptions): Turn {
     const key = JSON.stringify([owner, name]);
-    const { registry: _, ...visible } = options;
+    // Whether tokens are guessed makes no difference to what a cache holds.
+    const { registry: _, speculate = 0, ...visible } = options;
     const cut = JSON.stringify(visible);
     const before = this.#kept.get(key);
     if (before?.busy === true) {
@@ -76,7 +77,10 @@ export class Conversations implements Disposable {
       );
     }
     const goesOn = before?.cut === cut ? nextParts(this.model, before, messages) : null;
-    if (before !== undefined && goesOn !== null) return this.#turn(key, before, goesOn, messages);
+    if (before !== undefined && goesOn !== null) {
+      before.session.speculate(speculate);
+      return this.#turn(key, before, goesOn, messages);
+    }
     const parts = chatParts(this.model, messages);
     const session = this.model.createSession(options);
     if (before === undefined) this.#makeRoom();

@@ -60,8 +60,12 @@ export class Deployment implements Disposable {
   /** @throws ApiError 400 for a plan of no known name; WinnowError `plan` for one that does not parse. */
   sessionOptions(asked: WinnowRequest | null | undefined): SessionOptions {
     if (asked == null) return this.#session;
-    const { policy, recovery, target, interval, drift, plan } = asked;
-    const base = { registry: this.#session.registry, interval: interval ?? this.#session.interval };
+    const { policy, recovery, target, interval, drift, plan, speculate } = asked;
+    const base = {
+      registry: this.#session.registry,
+      interval: interval ?? this.#session.interval,
+      speculate: speculate ?? this.#session.speculate,
+    };
     if (plan !== undefined) return { ...base, plan: this.#planOf(plan), policy, recovery, target, drift };
     // A policy of one's own takes over neither the threshold of the server's nor its drift, which few policies allow.
     if (policy !== undefined) return { ...base, policy, recovery, target, drift };

@@ -193,36 +193,38 @@ export class LayerCache implements Disposable {
     }
   }
 
-  /** Take pages for one more slot of each head. */
-  grow(): void {
+  /** Take pages for so many more slots of each head. */
+  grow(count = 1): void {
     this.lengths.forEach((length, head) => {
-      this.resize(head, length + 1);
+      this.resize(head, length + count);
     });
   }
 
   /** Pages that `grow` would take. */
-  get growth(): { readonly pages: number; readonly columnPages: number } {
+  growth(count = 1): { readonly pages: number; readonly columnPages: number } {
     const { pageSlots } = this.store.layout;
-    const heads = this.lengths.flatMap((length, head) => (length % pageSlots === 0 ? [head] : []));
+    const pagesOf = (length: number): number => Math.ceil(length / pageSlots);
+    const more = this.lengths.map((length) => pagesOf(length + count) - pagesOf(length));
     return {
-      pages: heads.length,
-      columnPages: heads.reduce((sum, head) => sum + this.columnsOf(head).length, 0),
+      pages: more.reduce((sum, pages) => sum + pages, 0),
+      columnPages: more.reduce((sum, pages, head) => sum + pages * this.columnsOf(head).length, 0),
     };
   }
 
-  /** Take back the newest slot of each head, which nothing came after. */
-  takeBack(): void {
+  /** Take back the newest slots of each head, which nothing came after. */
+  takeBack(count = 1): void {
     this.lengths.forEach((length, head) => {
-      this.resize(head, length - 1);
+      this.resize(head, length - count);
     });
     this.writeLengths();
-    // The weights of the row before it were added when it came.
-    this.pending = false;
   }
 
-  /** Make the device's copy of the lengths the host's again. */
-  writeLengths(): void {
-    this.backend.write(this.#opened.lengths, Uint32Array.from(this.lengths));
+  /** Make the device's copy of the lengths the host's again, or for a time as many slots less. */
+  writeLengths(less = 0): void {
+    this.backend.write(
+      this.#opened.lengths,
+      Uint32Array.from(this.lengths, (length) => length - less),
+    );
   }
 
   [Symbol.dispose](): void {

@@ -25,6 +25,7 @@ import { platform } from "../platform/node";
 import type { Fitted } from "./byte-target";
 import type { CachePolicy } from "./cache-policy";
 import { policiesOf } from "./decision";
+import type { DraftRows } from "./draft-rows";
 import type { DriftCounts } from "./drift";
 import { copyLayer } from "./copy-layer";
 import type { KvNeed } from "./kv-need";
@@ -89,6 +90,7 @@ export class Sequence implements Disposable {
   readonly drawn: { readonly token: DeviceTensor; readonly logProbability: DeviceTensor };
   #logits: DeviceTensor;
   #logitsAhead: DeviceTensor;
+  #draft: DraftRows | null = null;
   #disposed = false;
   readonly #warned = new Set<string>();
   #scratchBytes = 0;
@@ -118,6 +120,11 @@ export class Sequence implements Disposable {
     return this.#logits;
   }
 
+  /** Guessed tokens that are read behind the one that was drawn; null for none. */
+  get draft(): DraftRows | null {
+    return this.#draft;
+  }
+
   /** f32 [1, vocabulary]: what follows the token that is read ahead. */
   get logitsAhead(): DeviceTensor {
     return this.#logitsAhead;
@@ -138,9 +145,9 @@ export class Sequence implements Disposable {
     return this.#parked !== null;
   }
 
-  /** What one more token takes. */
-  get growth(): KvNeed {
-    const growths = this.layers.map((layer) => layer.growth);
+  /** What so many more tokens take. */
+  growth(count = 1): KvNeed {
+    const growths = this.layers.map((layer) => layer.growth(count));
     return {
       pages: growths.map(({ pages }) => pages),
       columnPages: growths.reduce((sum, { columnPages }) => sum + columnPages, 0),
@@ -263,25 +270,53 @@ export class Sequence implements Disposable {
   }
 
   /**
-   * The token that was read ahead is this one.
+   * Have guessed tokens read behind the next one, for which there is room already.
    *
-   * @throws WinnowError `disposed`
+   * @throws WinnowError `context` when they do not fit, `disposed`
    */
-  accept(token: number): void {
+  draftBehind(draft: DraftRows): void {
     this.expectOpen();
-    this.push([token]);
-    [this.#logits, this.#logitsAhead] = [this.#logitsAhead, this.#logits];
+    this.expectRoom(1 + draft.tokens.length);
+    for (const layer of this.layers) layer.grow(draft.tokens.length);
+    this.#draft = draft;
+    // Pages that a wrong guess takes are given back soon, and were in use all the same.
     this.noteBytes(this.#scratchBytes);
   }
 
   /**
-   * Forget the token that was read ahead.
+   * The first of the tokens that were read ahead are these: one, or more of a draft. What was read behind them is forgotten,
+   * and leaves nothing.
+   *
+   * @throws WinnowError `disposed`
+   */
+  accept(tokens: readonly number[]): void {
+    this.expectOpen();
+    const draft = this.#draft;
+    const wrong = 1 + (draft?.tokens.length ?? 0) - tokens.length;
+    if (wrong > 0) for (const layer of this.layers) layer.takeBack(wrong);
+    this.#draft = null;
+    if (tokens.length === 0) {
+      // The weights of the row before the first were added when it came.
+      for (const layer of this.layers) layer.pending = false;
+      return;
+    }
+    draft?.commit(this.layers, this.tokens.length + 1, tokens.length - 1);
+    this.push(tokens);
+    if (draft === null || tokens.length === 1) {
+      [this.#logits, this.#logitsAhead] = [this.#logitsAhead, this.#logits];
+    } else {
+      this.engine.backend.copy(rows(draft.logits, tokens.length - 2, 1), rows(this.#logits));
+    }
+    this.noteBytes(this.#scratchBytes);
+  }
+
+  /**
+   * Forget what was read ahead.
    *
    * @throws WinnowError `disposed`
    */
   takeBack(): void {
-    this.expectOpen();
-    for (const layer of this.layers) layer.takeBack();
+    this.accept([]);
   }
 
   /**

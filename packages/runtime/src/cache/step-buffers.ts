@@ -3,7 +3,7 @@ import type { Backend, DeviceTensor } from "@winnow/core-tensor";
 import type { Engine } from "../engine";
 import { DecoderWorkspace } from "../models/decoder";
 
-/** Memory for one token each of several sequences, read together. */
+/** Memory for the rows of a step: the token that each of several sequences has drawn, and their drafts. */
 export class StepBuffers implements Disposable {
   /** u32 [capacity] */
   readonly positions: DeviceTensor;
@@ -11,11 +11,11 @@ export class StepBuffers implements Disposable {
   readonly rotations: readonly DeviceTensor[];
   /** f32 [capacity, width] */
   readonly hidden: DeviceTensor;
-  /** f32 [capacity, vocabulary]; of one sequence, that has a place for its own. */
+  /** f32 [capacity, vocabulary]; null for one row, whose sequence has a place for its own. */
   readonly logits: DeviceTensor | null;
   readonly workspace: DecoderWorkspace;
 
-  /** @param capacity sequences at most. */
+  /** @param capacity rows at most. */
   constructor(
     { backend, decoder, rotaries }: Engine,
     readonly capacity: number,

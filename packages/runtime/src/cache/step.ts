@@ -7,60 +7,94 @@ import type { Sequence } from "./sequence";
 import { StepBuffers } from "./step-buffers";
 
 /**
- * Read the token that each of some sequences has drawn last, all in one step; nobody need know the tokens yet. Each
- * sequence's key and value are appended and its `logitsAhead` filled; `accept` or `takeBack` is to follow. What a sequence
- * gets does not depend on the others: its row of every product is the same, and attention is each one's own.
+ * Read the token that each of some sequences has drawn last, and its draft behind it, all in one step; nobody need know the
+ * tokens yet. Each sequence's keys and values are appended and its `logitsAhead` filled, and the logits of its draft; `accept`
+ * or `takeBack` is to follow. What a sequence gets does not depend on the others: its rows of every product are the same, and
+ * attention is each one's own.
  *
- * @param sequences have grown by a slot; no more than the buffers have room for.
+ * @param sequences have grown by a slot, and by as many as their drafts have tokens; their rows are together no more than the
+ *   buffers have room for.
  */
 export function readTokens(engine: Engine, sequences: readonly Sequence[], buffers: StepBuffers): void {
   const { backend, decoder, rotaries } = engine;
   const { heads } = decoder.shape;
-  const positions = sequences.map(({ tokens }) => tokens.length);
+  const spans = spansOf(sequences);
+  const positions = spans.flatMap(({ sequence: { tokens }, count }) =>
+    Array.from({ length: count }, (_, i) => tokens.length + i),
+  );
   backend.write(buffers.positions, Uint32Array.from(positions));
   rotaries.all.forEach((rotary, i) => {
     const rotation = buffers.rotations[i];
     if (rotation !== undefined) backend.write(rotation, rotationOf(positions, rotary));
   });
-  const hidden = rows(buffers.hidden, 0, sequences.length);
-  sequences.forEach(({ drawn }, i) => {
-    decoder.embed(rows(drawn.token), rows(buffers.hidden, i, 1));
-  });
+  const hidden = rows(buffers.hidden, 0, positions.length);
+  for (const { sequence, first, count } of spans) {
+    const { drawn, draft } = sequence;
+    decoder.embed(rows(drawn.token), rows(buffers.hidden, first, 1));
+    if (draft !== null) decoder.embed(rows(draft.ids, 0, count - 1), rows(buffers.hidden, first + 1, count - 1));
+  }
   decoder.weights.layers.forEach((weights, l) => {
     const qkv = decoder.projectQkv(weights, hidden, buffers.workspace);
     const rotation = rotationOfLayer(engine, buffers.rotations, l);
-    sequences.forEach(({ layers }, i) => {
-      const layer = layers[l];
-      if (layer === undefined) return;
-      const kv = layer.paged;
-      const row = rows(qkv.tensor, i, 1);
-      backend.append({
-        heads,
-        qkv: row,
-        rotation: rows(rotation, i, 1),
-        into: { kind: "pages", paged: kv, positions: rows(buffers.positions, i, 1) },
-      });
-      const accumulate = layer.accumulates;
-      backend.attend({
-        ...decoder.sight(l),
-        qkv: row,
-        out: rows(buffers.workspace.attended, i, 1),
-        groups: [{ start: 0, count: 1, position: positions[i] ?? 0, paged: { kv, appended: 1 } }],
-        accumulate,
-      });
-      layer.pending = accumulate;
-    });
-    decoder.finishLayer(weights, rows(buffers.workspace.attended, 0, sequences.length), hidden, buffers.workspace);
+    for (const { sequence, first, count } of spans) {
+      const layer = sequence.layers[l];
+      if (layer === undefined) continue;
+      const read = (from: number, rowCount: number, accumulate: boolean): void => {
+        const kv = layer.paged;
+        backend.append({
+          heads,
+          qkv: rows(qkv.tensor, from, rowCount),
+          rotation: rows(rotation, from, rowCount),
+          into: { kind: "pages", paged: kv, positions: rows(buffers.positions, from, rowCount) },
+        });
+        backend.attend({
+          ...decoder.sight(l),
+          qkv: rows(qkv.tensor, from, rowCount),
+          out: rows(buffers.workspace.attended, from, rowCount),
+          groups: [{ start: 0, count: rowCount, position: positions[from] ?? 0, paged: { kv, appended: rowCount } }],
+          accumulate,
+        });
+      };
+      const { draft } = sequence;
+      if (draft !== null && layer.accumulates) {
+        // The first row counts unless it ends the answer; which of the others do is not known yet.
+        read(first, 1, true);
+        read(first + 1, count - 1, false);
+        draft.keep(l, rows(qkv.tensor, first + 1, count - 1));
+      } else read(first, count, layer.accumulates);
+      layer.pending = layer.accumulates;
+    }
+    const attended = rows(buffers.workspace.attended, 0, positions.length);
+    decoder.finishLayer(weights, attended, hidden, buffers.workspace);
   });
   const { logits } = buffers;
   const [only] = sequences;
-  if (logits === null || sequences.length === 1) {
+  if (logits === null || positions.length === 1) {
     if (only !== undefined) decoder.predict(hidden, rows(only.logitsAhead));
     return;
   }
-  decoder.predict(hidden, rows(logits, 0, sequences.length));
-  sequences.forEach(({ logitsAhead }, i) => {
-    backend.copy(rows(logits, i, 1), rows(logitsAhead));
+  decoder.predict(hidden, rows(logits, 0, positions.length));
+  for (const { sequence, first, count } of spans) {
+    const { draft, logitsAhead } = sequence;
+    backend.copy(rows(logits, first, 1), rows(logitsAhead));
+    if (draft !== null) backend.copy(rows(logits, first + 1, count - 1), rows(draft.logits, 0, count - 1));
+  }
+}
+
+/** Rows of a step that are one sequence's: of the token that was drawn, and of its draft. */
+interface Span {
+  readonly sequence: Sequence;
+  readonly first: number;
+  readonly count: number;
+}
+
+function spansOf(sequences: readonly Sequence[]): readonly Span[] {
+  let next = 0;
+  return sequences.map((sequence) => {
+    const count = 1 + (sequence.draft?.tokens.length ?? 0);
+    const first = next;
+    next += count;
+    return { sequence, first, count };
   });
 }
 
@@ -71,5 +105,5 @@ export function readToken(sequence: Sequence, token: number): void {
   engine.backend.write(sequence.drawn.token, Uint32Array.of(token));
   sequence.grow();
   readTokens(engine, [sequence], buffers);
-  sequence.accept(token);
+  sequence.accept([token]);
 }

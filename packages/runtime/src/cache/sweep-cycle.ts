@@ -14,14 +14,28 @@ export class SweepCycle {
     private readonly interval: number,
   ) {}
 
+  /**
+   * How many tokens may be read at a time: what is due after the last of them has to come before the next. Infinity where
+   * nothing will ever be dropped.
+   */
+  get mostAtOnce(): number {
+    if (!this.sweeper.drops) return Infinity;
+    const left = this.#length - this.#tokens;
+    return this.sweeper.checks && left > 1 ? left - 1 : left;
+  }
+
   /** Enqueue what is due after a token was accepted; to be settled before the next one is. */
   async afterToken(): Promise<Enqueued | null> {
     const { checks } = this.sweeper;
-    const length = checks ? Math.max(2, this.interval) : this.interval;
+    const length = this.#length;
     this.#tokens++;
     if (checks && this.#tokens === length - 1) return this.sweeper.check();
     if (this.#tokens < length) return null;
     this.#tokens = 0;
     return this.sweeper.sweep();
+  }
+
+  get #length(): number {
+    return this.sweeper.checks ? Math.max(2, this.interval) : this.interval;
   }
 }

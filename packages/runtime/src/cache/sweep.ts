@@ -41,6 +41,11 @@ export class Sweeper implements Disposable {
     return this.sequence.layers.some((_, l) => this.#canDrop(l));
   }
 
+  /** Whether any head can ever drop anything. */
+  get drops(): boolean {
+    return this.sequence.layers.some((_, l) => this.sequence.windowOf(l) !== null || this.#isSwept(l));
+  }
+
   /** Whether sweeps are to be preceded by checks. */
   get checks(): boolean {
     return chainOf(this.sequence) !== null;
@@ -158,9 +163,13 @@ export class Sweeper implements Disposable {
 
   /** Whether any head of a layer may have slots that lie behind its window, or a policy under which it can lose slots. */
   #canDrop(l: number): boolean {
-    const { policy, heads, tokens } = this.sequence;
     const window = this.sequence.windowOf(l);
-    if (window !== null && tokens.length > window) return true;
+    return (window !== null && this.sequence.tokens.length > window) || this.#isSwept(l);
+  }
+
+  /** Whether any head of a layer has a policy under which it loses slots while an answer is written. */
+  #isSwept(l: number): boolean {
+    const { policy, heads } = this.sequence;
     return policy.generated === "sweep" && (heads[l]?.some((head) => head.policy.node.kind !== "full") ?? false);
   }
 

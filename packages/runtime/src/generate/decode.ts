@@ -7,10 +7,11 @@ import type { Sequence } from "../cache/sequence";
 import type { Sweeper } from "../cache/sweep";
 import { SweepCycle } from "../cache/sweep-cycle";
 import type { Tokenizer } from "../tokenizer";
-import type { StepRounds } from "./step-rounds";
+import type { Drawn, StepRounds } from "./step-rounds";
 import type { StopStrings } from "./stop-strings";
 import type { TokenProbability } from "./top-tokens";
 import type { FinishReason } from "./report";
+import type { Speculation } from "./speculation";
 
 /** What a generation says as it goes. */
 export type GenerationEvent =
@@ -37,6 +38,8 @@ export interface DecodeOptions {
   readonly ignoreEos: boolean;
   /** Tokens between two sweeps; 1 is the paper's algorithm. */
   readonly interval: number;
+  /** Guesses what comes next; null for an answer that is drawn token by token. */
+  readonly speculation: Speculation | null;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -49,10 +52,18 @@ export interface Decoded {
   readonly times: number[];
 }
 
+/** A token that was drawn, with what it adds to the answer. */
+interface DrawnPiece extends Drawn {
+  readonly text: string;
+  /** Whether it ends the answer. */
+  readonly ends: boolean;
+}
+
 /**
  * Draw tokens over a sequence's cache until something ends it, at the latest when they and the prompt fill the context.
  * While a token is on its way to the host, the device reads it already; that is taken back if the token ends the answer.
- * So the last token drawn is not read: its row is computed when the sequence goes on.
+ * So the last token drawn is not read: its row is computed when the sequence goes on. Guesses of what follows are read with
+ * it, as far as the answer may go and the cache stays as it is: up to the next sweep, or the check before it.
  *
  * @throws WinnowError `numeric` when logits are not numbers.
  */
@@ -65,7 +76,7 @@ export async function* decode(
   decoded: Decoded,
 ): AsyncGenerator<GenerationEvent, void, undefined> {
   using _ = rounds.join();
-  const { stops, admitted, sampling, choice, topTokens, signal } = options;
+  const { stops, admitted, sampling, choice, topTokens, speculation, signal } = options;
   const stream = tokenizer.stream();
   const cycle = new SweepCycle(sweeper, options.interval);
   let enqueued: Enqueued | null = null;
@@ -73,25 +84,44 @@ export async function* decode(
   decoded.finishReason = "length";
   let last = performance.now();
   const { context } = sequence.engine;
-  while (decoded.tokens.length < options.maxTokens && sequence.tokens.length < context) {
+  for (;;) {
+    const left = Math.min(options.maxTokens - decoded.tokens.length, context - sequence.tokens.length);
+    if (left <= 0) break;
     throwIfAborted(signal, "the answer");
-    const isLast = decoded.tokens.length + 1 === options.maxTokens || sequence.tokens.length + 1 === context;
-    const request = { sequence, admitted, sampling, choice, topTokens, enqueued, readsOn: !isLast, signal };
-    const { id, logProbability, top } = await rounds.draw(request);
-    const now = performance.now();
-    if (decoded.tokens.length > 0) decoded.times.push(now - last);
-    last = now;
-    decoded.tokens.push(id);
-    const ends = !options.ignoreEos && options.eosIds.has(id);
-    const piece = ends ? { text: "", stopped: false } : stops.push(stream.push(id));
-    decoded.text += piece.text;
-    stopped = piece.stopped;
-    if (!isLast && (ends || stopped)) sequence.takeBack();
-    yield { kind: "token", id, text: piece.text, logProbability, top };
-    if (ends || stopped) decoded.finishReason = "stop";
-    if (ends || stopped || isLast) break;
-    sequence.accept(id);
-    enqueued = await cycle.afterToken();
+    const readsOn = left > 1;
+    // The last token of an answer is not read.
+    const draft = speculation?.propose(Math.min(left - 1, cycle.mostAtOnce)) ?? null;
+    const request = { sequence, admitted, sampling, choice, topTokens, enqueued, readsOn, draft, signal };
+    const drawn = await rounds.draw(request);
+    const pieces: DrawnPiece[] = [];
+    for (const token of drawn) {
+      const ends = !options.ignoreEos && options.eosIds.has(token.id);
+      const piece = ends ? { text: "", stopped: false } : stops.push(stream.push(token.id));
+      pieces.push({ ...token, text: piece.text, ends: ends || piece.stopped });
+      stopped = piece.stopped;
+      if (ends || stopped) break;
+    }
+    const ids = pieces.map(({ id }) => id);
+    speculation?.note(sequence.draft?.tokens.length ?? 0, ids);
+    const ends = pieces.at(-1)?.ends === true;
+    if (ends && readsOn) sequence.accept(ids.slice(0, -1));
+    for (const [i, { id, text, logProbability, top }] of pieces.entries()) {
+      if (i > 0 && signal?.aborted === true) {
+        // What nobody was told of is no part of what the report counts.
+        if (sequence.draft !== null) sequence.takeBack();
+        throwIfAborted(signal, "the answer");
+      }
+      const now = performance.now();
+      if (decoded.tokens.length > 0) decoded.times.push(now - last);
+      last = now;
+      decoded.tokens.push(id);
+      decoded.text += text;
+      yield { kind: "token", id, text, logProbability, top };
+    }
+    if (ends) decoded.finishReason = "stop";
+    if (ends || !readsOn) break;
+    sequence.accept(ids);
+    for (const _ of ids) enqueued = await cycle.afterToken();
   }
   if (!stopped) {
     const rest = stops.push(stream.flush()).text + stops.flush();

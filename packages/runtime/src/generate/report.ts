@@ -1,6 +1,7 @@
 import type { MemorySnapshot } from "@winnow/core-tensor";
 
 import type { DriftCounts } from "../cache/drift";
+import type { SpeculationCounts } from "./speculation";
 
 /** Why a generation ended: an end-of-text token or stop string, a limit, the caller, or a failure. */
 export type FinishReason = "stop" | "length" | "abort" | "error";
@@ -61,6 +62,8 @@ export interface GenerationReport {
   /** Where the profiled rows came from, and why if that is not what was asked for. */
   readonly rows: { readonly source: string; readonly note: string | null };
   readonly kv: KvReport;
+  /** What guessing the answer's tokens came to; null where none were guessed. */
+  readonly speculation: SpeculationCounts | null;
   readonly memory: MemorySnapshot;
   readonly timings: Timings;
 }

@@ -7,10 +7,11 @@ import type { Sequence } from "../cache/sequence";
 import { readTokens } from "../cache/step";
 import { StepBuffers } from "../cache/step-buffers";
 import type { Engine } from "../engine";
+import type { Draft } from "./speculation";
 import { topTokens, type TokenProbability } from "./top-tokens";
 
 /** Rows of a product that do not depend on how many they are. */
-const TOGETHER = 8;
+export const TOGETHER = 8;
 
 /** What an answer asks of the next round. */
 export interface DrawRequest {
@@ -25,6 +26,8 @@ export interface DrawRequest {
   readonly enqueued: Enqueued | null;
   /** Whether the device should read the token as well, because another is to follow. */
   readonly readsOn: boolean;
+  /** Guesses to read along where the step has rows to spare; null for none, and where it does not read on. */
+  readonly draft: Draft | null;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -39,7 +42,7 @@ export interface Drawn {
 interface Waiting {
   readonly request: DrawRequest;
   enqueued: Enqueued | null;
-  readonly resolve: (drawn: Drawn) => void;
+  readonly resolve: (drawn: readonly Drawn[]) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -47,6 +50,9 @@ interface Waiting {
  * Continuous batching (Orca, OSDI 2022, section 3.2): answers that are written at the same time draw and read their tokens
  * together, one round a token, and join and leave between rounds. A round begins when every answer has asked for it; one
  * that is busy with something else, such as a reader that is slow, is waited for no longer than a turn of the event loop.
+ *
+ * Guessed tokens ride along in the rows of a step that no answer needs: a product of up to eight takes hardly longer than one
+ * of fewer, and with eight answers nobody guesses. Nor does an answer whose guesses have no room in the KV budget.
  *
  * Where the KV budget has no room for everybody's next token, the youngest answers wait with their cache on the host, and
  * go on as if nothing had been when there is room again.
@@ -85,13 +91,13 @@ export class StepRounds {
   }
 
   /**
-   * Draw a token in the next round.
+   * Draw a token in the next round, and those behind it that were guessed well.
    *
    * @throws WinnowError `numeric` when the sequence's logits are not numbers, `context` when there is no room to read on,
    * `memory` when there is none in the KV budget even for this answer alone, `disposed` when the sequence is, `aborted`
    * after an abort while it is parked, and what the device has to say.
    */
-  draw(request: DrawRequest): Promise<Drawn> {
+  draw(request: DrawRequest): Promise<readonly Drawn[]> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, enqueued: request.enqueued, resolve, reject });
       this.#beginIfComplete();
@@ -225,22 +231,46 @@ export class StepRounds {
     const reading = backend.downloadAll(members.flatMap(outputsOf));
     // Should a step fail here, its error is the one to tell of.
     reading.catch(() => undefined);
-    this.#readOn(members.filter(({ request }) => request.readsOn).map(({ request }) => request.sequence));
-    const outputs = await reading.catch(async (error: unknown) => {
+    const reads = members.map(({ request }) => request).filter(({ readsOn }) => readsOn);
+    const drafting = this.#drafting(reads);
+    this.#readOn(reads.map(({ sequence }) => sequence));
+    for (const { request, draft } of drafting) this.#sampleBehind(request, draft);
+    // What is read for nothing would be waited for.
+    const readingBehind = drafting.length === 0 ? [] : backend.downloadAll(drafting.flatMap(outputsBehind));
+    const [outputs, outputsOfDrafts] = await Promise.all([reading, readingBehind]).catch(async (error: unknown) => {
       // What the step behind it has come to is no later call's to be told.
       if (!(error instanceof WinnowError && error.code === "aborted")) await backend.flush().catch(() => undefined);
       throw error;
     });
-    let at = 0;
+    const next = takeInTurn(outputs);
+    const nextBehind = takeInTurn(outputsOfDrafts);
     for (const member of members) {
-      const own = outputs.slice(at, (at += outputsOf(member).length));
+      const own = next(outputsOf(member).length);
+      const drafted = drafting.find(({ request }) => request === member.request);
+      const behind = drafted === undefined ? [] : nextBehind(outputsBehind(drafted).length);
       try {
-        member.resolve(drawnOf(member, own));
+        const first = drawnOf(member, own);
+        member.resolve(drafted === undefined ? [first] : [first, ...drawnBehind(first, drafted, behind)]);
       } catch (error) {
         // One that was closed meanwhile is no trouble of the others.
         member.reject(error);
       }
     }
+  }
+
+  /** Give the rows that nobody needs to those who have guesses. */
+  #drafting(requests: readonly DrawRequest[]): readonly Drafted[] {
+    const { admission } = this.#engine;
+    let spare = TOGETHER - requests.length;
+    return requests.flatMap((request) => {
+      const { sequence, draft } = request;
+      const behind = draft?.behind.slice(0, Math.max(0, spare)) ?? [];
+      if (draft === null || behind.length === 0 || !admission.fits(sequence.growth(behind.length))) return [];
+      spare -= behind.length;
+      draft.rows.tokens = behind;
+      sequence.draftBehind(draft.rows);
+      return [{ request, draft }];
+    });
   }
 
   #sample({ sequence, sampling, choice }: DrawRequest): void {
@@ -254,12 +284,33 @@ export class StepRounds {
     });
   }
 
-  /** Have the device read the tokens that were just drawn. */
+  /** Draw from the rows of the token that is read and of its draft, as if each were what was drawn before it. */
+  #sampleBehind({ sequence, sampling, choice }: DrawRequest, { first, rows: draft }: Draft): void {
+    const { tokens, logitsAhead } = sequence;
+    draft.tokens.forEach((_, i) => {
+      const drawn = draft.drawn[i];
+      if (drawn === undefined) return;
+      this.#engine.backend.sample({
+        logits: i === 0 ? rows(logitsAhead) : rows(draft.logits, i - 1, 1),
+        params: sampling,
+        seen:
+          sampling.repetitionPenalty === 1
+            ? new Uint32Array(0)
+            : Uint32Array.from([...tokens, first, ...draft.tokens.slice(0, i)]),
+        choice,
+        position: tokens.length + 1 + i,
+        ...drawn,
+      });
+    });
+  }
+
+  /** Have the device read the tokens that were just drawn, and what is guessed behind them. */
   #readOn(sequences: readonly Sequence[]): void {
     if (sequences.length === 0) return;
     for (let first = 0; first < sequences.length; first += TOGETHER) {
       const some = sequences.slice(first, first + TOGETHER);
-      readTokens(this.#engine, some, this.#buffersFor(some.length));
+      const guessed = some.reduce((sum, { draft }) => sum + (draft?.tokens.length ?? 0), 0);
+      readTokens(this.#engine, some, this.#buffersFor(some.length + guessed));
     }
     this.#engine.backend.submit();
   }
@@ -271,6 +322,12 @@ export class StepRounds {
     }
     return this.#buffers;
   }
+}
+
+/** An answer whose guesses are read in a round. */
+interface Drafted {
+  readonly request: DrawRequest;
+  readonly draft: Draft;
 }
 
 function isOpen({ request, reject }: Waiting): boolean {
@@ -297,7 +354,7 @@ function isReady({ request, reject }: Waiting): boolean {
 
 function needOf(members: readonly Waiting[], layers: number): KvNeed {
   const none = { pages: new Array<number>(layers).fill(0), columnPages: 0, bytes: 0 };
-  const growths = members.filter(({ request }) => request.readsOn).map(({ request }) => request.sequence.growth);
+  const growths = members.filter(({ request }) => request.readsOn).map(({ request }) => request.sequence.growth());
   return growths.reduce<KvNeed>(joinNeeds, none);
 }
 
@@ -323,6 +380,42 @@ function drawnOf({ request, enqueued }: Waiting, outputs: readonly (Float32Array
   const id = ids?.[0] ?? NOT_A_TOKEN;
   if (id === NOT_A_TOKEN) throw notANumber(request.sequence);
   return { id, logProbability: logProbabilities?.[0] ?? NaN, top: topTokens(others[0] ?? [], request.topTokens) };
+}
+
+function outputsBehind({ request, draft: { rows: draft } }: Drafted): DeviceTensor[] {
+  const drawn = draft.drawn.slice(0, draft.tokens.length);
+  return [
+    ...drawn.flatMap(({ token, logProbability }) => [token, logProbability]),
+    ...(request.topTokens === 0 ? [] : [request.sequence.logitsAhead, draft.logits]),
+  ];
+}
+
+/** The tokens behind the first that were guessed well: they are read already. */
+function drawnBehind(
+  first: Drawn,
+  { request, draft }: Drafted,
+  outputs: readonly (Float32Array | Uint32Array)[],
+): Drawn[] {
+  const { tokens } = draft.rows;
+  const { topTokens: topCount } = request;
+  const [ahead, behind] = outputs.slice(2 * tokens.length);
+  const vocabulary = ahead?.length ?? 0;
+  const found: Drawn[] = [];
+  // Its row was read whatever it is; only a penalty took it for what was guessed.
+  if (first.id !== draft.first && request.sampling.repetitionPenalty !== 1) return found;
+  for (const [i, guess] of tokens.entries()) {
+    const id = outputs[2 * i]?.[0];
+    if (id !== guess) break;
+    const logits = i === 0 ? ahead : behind?.subarray((i - 1) * vocabulary, i * vocabulary);
+    found.push({ id, logProbability: outputs[2 * i + 1]?.[0] ?? NaN, top: topTokens(logits ?? [], topCount) });
+  }
+  return found;
+}
+
+/** Take so many of some outputs, and then those behind them. */
+function takeInTurn<T>(outputs: readonly T[]): (count: number) => readonly T[] {
+  let at = 0;
+  return (count) => outputs.slice(at, (at += count));
 }
 
 function notANumber({ tokens }: Sequence): WinnowError {

@@ -17,6 +17,7 @@ import type { ByteTarget, Turned } from "../cache/byte-target";
 import type { CachePolicy } from "../cache/cache-policy";
 import type { Decision } from "../cache/decision";
 import { expectSweepable } from "../cache/sweepable";
+import { resolveDrafting } from "./resolve-drafting";
 import { SessionOptionError } from "./session-option-error";
 import type { SessionOptions } from "./session-options";
 import type { SessionSettings } from "./session-settings";
@@ -43,7 +44,7 @@ export function resolveSession(
   const registry = options.registry ?? defaultRegistry;
   const drift = options.drift ?? "ignore";
   const shared = { group: options.group ?? "min", drift, registry } as const;
-  const memory = options.memory ?? "keep";
+  const how = { interval, memory: options.memory ?? "keep", drafting: resolveDrafting(options) } as const;
   if (options.plan !== undefined) {
     if (options.policy !== undefined)
       throw new SessionOptionError("policy", "a plan and a policy are both given; a plan has policies of its own");
@@ -63,11 +64,11 @@ export function resolveSession(
         "a plan and a drift of upgrade are both given; a plan's policies have no candidates to go on to: leave the drift out",
       );
     checkPlan(options.plan, model.fingerprint);
-    return { policy: { ...planPolicy(options.plan, registry), ...shared }, recovery: null, interval, memory };
+    return { policy: { ...planPolicy(options.plan, registry), ...shared }, recovery: null, ...how };
   }
   const { threshold, ...policy } = searchPolicy(options, registry);
   if (drift === "upgrade") expectChain(policy);
-  return { policy: { ...policy, ...shared }, recovery: threshold, interval, memory };
+  return { policy: { ...policy, ...shared }, recovery: threshold, ...how };
 }
 
 /** @throws SessionOptionError where heads have no candidates to go on to while generating, or drop nothing then. */

@@ -144,14 +144,15 @@ export interface RestoredSession {
 }
 
 /**
- * Restore a session that {@link saveSession} wrote. It goes on with the policy that it was saved with.
+ * Restore a session that {@link saveSession} wrote. It goes on with the policy that it was saved with. Whether tokens are
+ * guessed makes no difference to it, and is asked for anew.
  *
  * @throws WinnowError `file` when the file is damaged, `plan` when it belongs to another model.
  */
 export async function restoreSession(
   model: Model,
   path: string,
-  options: Pick<SessionOptions, "registry"> = {},
+  options: Pick<SessionOptions, "registry" | "speculate"> = {},
 ): Promise<RestoredSession> {
   const { header, data } = await readSession(path);
   expectSameModel(header, model, path);
@@ -171,11 +172,11 @@ export async function restoreSession(
 function settingsOf(
   header: Header,
   model: Model,
-  { registry }: Pick<SessionOptions, "registry">,
+  { registry, speculate }: Pick<SessionOptions, "registry" | "speculate">,
 ): ConstructorParameters<typeof Session>[1] {
   const { interval, group, memory, rows } = header;
   const drift = header.drift === null ? "ignore" : "upgrade";
-  const shared = { interval, group, memory, drift, registry } as const;
+  const shared = { interval, group, memory, drift, registry, speculate } as const;
   if (header.kind === "plan") {
     const heads = header.heads.map((layer) => layer.map(({ policy }) => policy));
     const { model: fingerprint, generated, policy, recovery } = header;

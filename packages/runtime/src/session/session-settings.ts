@@ -1,4 +1,5 @@
 import type { CachePolicy } from "../cache/cache-policy";
+import type { Drafting } from "../generate/draft-finder";
 
 /** How a session treats its cache. */
 export interface SessionSettings {
@@ -12,4 +13,6 @@ export interface SessionSettings {
   readonly interval: number;
   /** `keep`: a turn goes on over the compressed cache. `exact`: every turn reads the whole conversation anew. */
   readonly memory: "keep" | "exact";
+  /** How an answer's tokens are guessed, which changes nothing but how long it takes; null where they are not. */
+  readonly drafting: Drafting | null;
 }

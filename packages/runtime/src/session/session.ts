@@ -8,57 +8,28 @@ import { promptNeed, promptSize, type PromptSize } from "../cache/prompt-need";
 import { Sequence } from "../cache/sequence";
 import { Sweeper } from "../cache/sweep";
 import type { Engine } from "../engine";
+import type { Drafting } from "../generate/draft-finder";
 import { decode, type Decoded, type GenerationEvent } from "../generate/decode";
 import { percentiles, tokensPerSecond, type GenerationReport, type KvReport } from "../generate/report";
 import type { StepRounds } from "../generate/step-rounds";
+import { NO_SPECULATION, Speculation } from "../generate/speculation";
 import { StopStrings } from "../generate/stop-strings";
-import { resolveSampling, type SamplingOptions } from "../generate/sampling";
+import { resolveSampling } from "../generate/sampling";
 import type { PromptPart } from "../prompt/prompt-part";
 import type { Tokenizer } from "../tokenizer";
 import type { Turns } from "../turns";
+import type { GenerateOptions, PromptReport, ReadOptions } from "./generate-options";
+import { expectGenerable } from "./expect-generable";
 import { expectReadable } from "./expect-readable";
 import { generationOf, type Generation } from "./generation";
+import { resolveDrafting } from "./resolve-drafting";
 import { replayingToo } from "./replaying-too";
 import type { SessionSettings } from "./session-settings";
 
-export interface ReadOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Called while a prompt is read, as (layer, rows) units are done, of `total` in all. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
-}
-
-/** What reading a prompt came to. */
-export interface PromptReport {
-  /** Waiting for other prompts, and for room in the KV budget. */
-  readonly queueMs: number;
-  /** Reading, profiling included. */
-  readonly promptMs: number;
-  /** Spent on profiling and cutting. */
-  readonly profileMs: number;
-  /** Tokens before the answer that had been read already. */
-  readonly cachedTokens: number;
-}
-
-/** What to generate; sampling options left out come from the model's `generation_config.json`. */
-export interface GenerateOptions extends SamplingOptions, ReadOptions {
-  /** Default: until the context is used up. */
-  readonly maxTokens?: number | undefined;
-  /** Which of several answers to one prompt and seed this is; 0 unless told otherwise. */
-  readonly choice?: number | undefined;
-  /** How many of the likeliest tokens events tell, 0 to 20; 0 unless told otherwise. */
-  readonly topTokens?: number | undefined;
-  /** The answer ends before any of these. */
-  readonly stop?: readonly string[] | undefined;
-  /** Go on after an end-of-text token. */
-  readonly ignoreEos?: boolean | undefined;
-  /** Called when the prompt has been read, while the sequence's logits are those of its last row. */
-  readonly onPromptRead?: (() => Promise<void> | void) | undefined;
-}
-
-/** The most that OpenAI's clients ask for. */
-const MOST_TOP_TOKENS = 20;
 const NOTHING: PromptPart = { ids: [], probe: null };
 const NO_ROWS: ExtendReport["rows"] = { source: "none", note: null };
+
+export type { GenerateOptions, PromptReport, ReadOptions } from "./generate-options";
 
 type ReadingReport = Omit<PromptReport, "promptMs">;
 
@@ -103,10 +74,14 @@ export class Session implements Disposable, Resident {
   #request: readonly number[] | null = null;
   #disposed = false;
 
+  #drafting: Drafting | null;
+
   constructor(
     private readonly model: SessionModel,
     readonly settings: SessionSettings,
-  ) {}
+  ) {
+    this.#drafting = settings.drafting;
+  }
 
   /** Tokens read and drawn so far. */
   get tokens(): readonly number[] {
@@ -186,6 +161,7 @@ export class Session implements Disposable, Resident {
   async fork(): Promise<Session> {
     const release = this.#acquire(undefined);
     const fork = new Session(this.model, this.settings);
+    fork.#drafting = this.#drafting;
     try {
       await this.#leaving;
       const sequence = this.#sequence;
@@ -252,6 +228,21 @@ export class Session implements Disposable, Resident {
     this.#request = null;
   }
 
+  /**
+   * Guess so many tokens at a time from the next answer on, as the option of a session does.
+   *
+   * @param tokens 1 to 7, or 0 for none.
+   * @throws SessionOptionError for a number of tokens that no step has room for.
+   * @example
+   * ```ts
+   * const { session } = await restoreSession(model, path);
+   * session.speculate(4);
+   * ```
+   */
+  speculate(tokens: number): void {
+    this.#drafting = resolveDrafting({ speculate: tokens });
+  }
+
   /** Make room for others: the cache moves to the host until the session goes on. */
   async leave(): Promise<void> {
     const sequence = this.#sequence;
@@ -278,17 +269,15 @@ export class Session implements Disposable, Resident {
   ): AsyncGenerator<GenerationEvent, GenerationReport, undefined> {
     const sampling = resolveSampling(options, this.model.samplingDefaults);
     const { maxTokens = Infinity, stop = [], choice = 0, topTokens = 0 } = options;
-    if (maxTokens !== Infinity && !(Number.isInteger(maxTokens) && maxTokens >= 1)) {
-      throw new WinnowError("usage", `maxTokens is ${maxTokens}; expected a whole number of at least 1`);
-    }
-    expectWhole("choice", choice, 0xffffffff);
-    expectWhole("topTokens", topTokens, MOST_TOP_TOKENS);
+    expectGenerable({ maxTokens, choice, topTokens });
     const stops = new StopStrings(stop);
     const release = this.#acquire(options.signal);
     const decoded: Decoded = { tokens: [], text: "", finishReason: "error", times: [] };
     const started = performance.now();
     let reading: ReadingReport | null = null;
     let promptMs: number | null = null;
+    const drafting = this.#drafting;
+    let speculation: Speculation | null = null;
     const before = this.#tokens.length;
     try {
       const { admitted, ...report } = await this.#read(parts, options);
@@ -297,6 +286,8 @@ export class Session implements Disposable, Resident {
       await options.onPromptRead?.();
       this.#sweeper ??= new Sweeper(this.sequence);
       this.#call = "writing";
+      const { engine } = this.model;
+      if (drafting !== null) speculation = new Speculation(engine, drafting, this.sequence.tokens);
       // What is enqueued for a step that is interrupted may never run: the next turn then reads the tokens anew.
       this.#stale = true;
       yield* decode(
@@ -314,6 +305,7 @@ export class Session implements Disposable, Resident {
           eosIds: this.model.eosIds,
           ignoreEos: options.ignoreEos ?? false,
           interval: this.settings.interval,
+          speculation,
           signal: options.signal,
         },
         decoded,
@@ -327,6 +319,7 @@ export class Session implements Disposable, Resident {
       }
       decoded.finishReason = "abort";
     } finally {
+      speculation?.[Symbol.dispose]();
       this.#tokens.push(...decoded.tokens);
       release();
     }
@@ -342,6 +335,7 @@ export class Session implements Disposable, Resident {
       recovery: this.recovery,
       rows: this.#rows,
       kv: this.sequence.report(),
+      speculation: drafting === null ? null : (speculation?.counts ?? NO_SPECULATION),
       memory: this.model.engine.backend.memory.snapshot(),
       timings: {
         queueMs: reading?.queueMs ?? 0,
@@ -485,12 +479,5 @@ export class Session implements Disposable, Resident {
       this.#admitted?.[Symbol.dispose]();
       this.#admitted = null;
     };
-  }
-}
-
-/** @throws WinnowError `usage` naming the option. */
-function expectWhole(name: string, value: number, most: number): void {
-  if (!(Number.isInteger(value) && value >= 0 && value <= most)) {
-    throw new WinnowError("usage", `${name} is ${value}; expected a whole number from 0 to ${most}`);
   }
 }

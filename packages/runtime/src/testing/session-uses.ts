@@ -53,6 +53,16 @@ export const USES: readonly Use[] = [
     },
   },
   {
+    what: "answered with guesses, and left amid them",
+    run: async (model, policy, { ids, probe }) => {
+      using session = model.createSession({ policy, interval: 7, speculate: 4 });
+      const repeating = { ids: [...ids, ...ids], probe };
+      const { speculation } = await session.generate([repeating], ANSWER).report();
+      if (ids.length > 4) expect(speculation?.drafted).toBeGreaterThan(0);
+      for await (const _ of session.generate([repeating], ANSWER)) break;
+    },
+  },
+  {
     what: "closed in the middle of an answer",
     run: async (model, policy, prompt) => {
       const session = model.createSession({ policy });

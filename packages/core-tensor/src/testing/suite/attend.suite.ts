@@ -142,6 +142,40 @@ export function attendSuite(context: SuiteContext): void {
       );
     });
 
+    it("gives up to eight appended rows exactly what each is given by itself", async () => {
+      await fc.assert(
+        fc.asyncProperty(scenes, fc.integer({ min: 2, max: 8 }), async (scene, count) => {
+          const { backend, fixture } = context;
+          const { heads, scale, fresh, seed } = scene;
+          const own = fresh.map((slots, head) => [...slots, ...randomSlots(seed + 40 + head, 8, heads.headDim)]);
+          const qkv = randoms(seed + 20, count * (heads.queryHeads + 2 * heads.kvHeads) * heads.headDim);
+          const stage = new Stage(context, {
+            ...scene,
+            count,
+            qkv,
+            kept: scene.kept.map((slots, head) => [...slots, ...at(own, head).slice(0, count)]),
+          });
+          const { kv } = stage.cache;
+          const attend = (start: number, many: number): void => {
+            const lengths = scene.kept.map((slots) => slots.length + start + many);
+            backend.write(kv.lengths, Uint32Array.from(lengths));
+            backend.attend({
+              heads,
+              scale,
+              qkv: rows(stage.qkv, start, many),
+              out: rows(stage.out, start, many),
+              groups: [{ start: 0, count: many, paged: { kv: { ...kv, bounds: lengths }, appended: many } }],
+            });
+          };
+          attend(0, count);
+          const together = await fixture.read(stage.out);
+          for (let row = 0; row < count; row++) attend(row, 1);
+          expect(await fixture.read(stage.out)).toEqual(together);
+        }),
+        context.runs,
+      );
+    });
+
     it("shows every row all slots where none of them is new", async () => {
       await fc.assert(
         fc.asyncProperty(scenes, async (scene) => {

@@ -28,7 +28,37 @@ export function planAttend(spec: AttendSpec, { limits }: GpuCapabilities): Plan 
   checkAttend(spec);
   const qkv = rowOperand("qkv", spec.qkv, ["f32"]);
   const out = rowOperand("out", spec.out, ["f32"]);
-  return spec.groups.flatMap((group) => (group.count === 0 ? [] : planGroup(spec, group, qkv, out, limits)));
+  return spec.groups
+    .flatMap((group) => splittable(spec, group, limits))
+    .flatMap((group) => (group.count === 0 ? [] : planGroup(spec, group, qkv, out, limits)));
+}
+
+/** Rows that are given the same whether they come together or one at a time: those of a step, as its products take them. */
+const ROWS_ALIKE = 8;
+
+/**
+ * A few rows that were appended to pages, in groups that the split kernel has room for. Staged, as many rows are, their sums
+ * would be rounded in another order than that of a row by itself, and each slot be copied once more.
+ */
+function splittable(spec: AttendSpec, group: AttendGroup, limits: GpuLimits): AttendGroup[] {
+  const { queryHeads, kvHeads, headDim } = spec.heads;
+  const { paged, count, start, position } = group;
+  if (paged?.appended !== count || count > ROWS_ALIKE) return [group];
+  // Weights of several rows are added up all at once.
+  if (spec.accumulate === true || spec.record !== undefined) return [group];
+  const vectors = mostSplitVectors(headDim, splitKeys(paged.kv.pageSlots), limits);
+  const step = Math.floor((vectors * kvHeads) / queryHeads);
+  // A row by itself is staged as well, and sums are then rounded alike however many there are.
+  if (step === 0 || step >= count) return [group];
+  return Array.from({ length: Math.ceil(count / step) }, (_, i) => {
+    const first = i * step;
+    return {
+      start: start + first,
+      count: Math.min(step, count - first),
+      paged: { ...paged, appended: count - first },
+      ...(position === undefined ? {} : { position: position + first }),
+    };
+  });
 }
 
 function planGroup(

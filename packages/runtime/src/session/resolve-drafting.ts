@@ -1,0 +1,19 @@
+import type { Drafting } from "../generate/draft-finder";
+import { promptLookup } from "../generate/prompt-lookup";
+import { TOGETHER } from "../generate/step-rounds";
+import { SessionOptionError } from "./session-option-error";
+import type { SessionOptions } from "./session-options";
+
+/** Beside the token that was drawn, as many as one product takes. */
+const MOST = TOGETHER - 1;
+
+/** @throws SessionOptionError for a number of tokens that no step has room for. */
+export function resolveDrafting({ speculate = 0 }: SessionOptions): Drafting | null {
+  if (!Number.isInteger(speculate) || speculate < 0 || speculate > MOST) {
+    throw new SessionOptionError(
+      "speculate",
+      `speculate is ${speculate}; expected a whole number of tokens from 1 to ${MOST}, or 0 for none`,
+    );
+  }
+  return speculate === 0 ? null : promptLookup(speculate);
+}
