@@ -15,6 +15,7 @@ import { retrievalCommand } from "./commands/retrieval";
 import { rmCommand } from "./commands/rm";
 import { runCommand } from "./commands/run";
 import { serveCommand } from "./commands/serve";
+import { tuneCommand } from "./commands/tune";
 import { exitCodeOf, tellFailure } from "./failure";
 
 /** Everything that can be typed. */
@@ -40,6 +41,7 @@ export function makeProgram(): Command {
     modelsCommand(),
     rmCommand(),
     serveCommand(),
+    tuneCommand(),
   ]) {
     program.addCommand(command);
   }

@@ -23,3 +23,4 @@ export * from "./select-program";
 export * from "./shape";
 export * from "./slot-view";
 export * from "./tensor";
+export type { TextStore } from "./text-store";

@@ -8,4 +8,7 @@ export type { GpuLimits, LimitName } from "./device/limits";
 export type { RequestGpuOptions } from "./device/request-gpu";
 export type { RecorderCounts } from "./dispatch/recorder";
 export { GpuTrace, type ChromeTraceEvent, type TraceSpan, type TraceTotal } from "./trace/gpu-trace";
-export { createWebGpuBackend, type WebGpuBackend } from "./webgpu-backend";
+export type { KernelChoices, SavedChoice } from "./tune/kernel-family";
+export { loadKernelChoices, saveKernelChoices } from "./tune/saved-choices";
+export type { KernelTiming, KernelTuning, TuneOptions } from "./tune/tune-kernels";
+export { createWebGpuBackend, type WebGpuBackend, type WebGpuBackendOptions } from "./webgpu-backend";

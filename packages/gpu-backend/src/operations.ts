@@ -1,6 +1,5 @@
 import type { BackendOperations, OperationName } from "@winnow/core-tensor";
 
-import type { GpuCapabilities } from "./device/capabilities";
 import type { Plan } from "./dispatch/dispatch";
 import { planAttend } from "./kernels/attend/attend";
 import { planEmbed } from "./kernels/embed/embed";
@@ -14,12 +13,10 @@ import { planSelect } from "./kernels/select/select";
 import { planStatistics } from "./kernels/statistics/statistics";
 import { planSummarise } from "./kernels/summarise/summarise";
 import { planWeigh } from "./kernels/weigh/weigh";
+import type { PlanTarget } from "./tune/kernel-family";
 
-/** What an operation does on a device of some capabilities. */
-export type Planner<Name extends OperationName> = (
-  spec: BackendOperations[Name],
-  capabilities: GpuCapabilities,
-) => Plan;
+/** What an operation does on a device of some capabilities, with the kernels that were chosen for it. */
+export type Planner<Name extends OperationName> = (spec: BackendOperations[Name], target: PlanTarget) => Plan;
 
 type Planners = { readonly [Name in OperationName]: Planner<Name> };
 

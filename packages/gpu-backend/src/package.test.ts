@@ -17,5 +17,5 @@ it("loads Dawn in Node only, and nothing of Node in a browser", () => {
   const foreign = (entry: string): string[] =>
     [...imports(new URL(entry, dist))].filter((name) => !name.startsWith("./")).sort();
   expect(foreign("browser.js")).toEqual(["@winnow/core-tensor"]);
-  expect(foreign("node.js")).toEqual(["@webgpu/dawn", "@winnow/core-tensor", "fs", "path"]);
+  expect(foreign("node.js")).toEqual(["@webgpu/dawn", "@winnow/core-tensor", "fs", "module", "path"]);
 });

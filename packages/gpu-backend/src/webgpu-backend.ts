@@ -23,9 +23,14 @@ import { gpuTensor, GpuTensor } from "./buffers/gpu-tensor";
 import { BufferUsage } from "./device/flags";
 import type { Gpu } from "./device/gpu";
 import { Recorder, type RecorderCounts } from "./dispatch/recorder";
+import { tuningTasks } from "./kernels/families";
 import { operationError } from "./operation-error";
 import { PLANNERS, type Planner } from "./operations";
 import type { GpuTrace } from "./trace/gpu-trace";
+import { KernelClock } from "./tune/kernel-clock";
+import type { KernelChoices, PlanTarget } from "./tune/kernel-family";
+import type { OperandMemory } from "./tune/operand-bench";
+import { tuneTasks, type KernelTuning, type TuneOptions } from "./tune/tune-kernels";
 
 /** What a WebGPU backend has beyond every backend. */
 export interface WebGpuBackend extends Backend {
@@ -39,8 +44,25 @@ export interface WebGpuBackend extends Backend {
    * @throws GpuError `validation` where the device has no timestamps.
    */
   startTrace(): () => Promise<GpuTrace>;
+  /**
+   * Time the kernels that could run the shapes of products that this backend was used with so far, and choose. The backend
+   * itself goes on as it was made: save the choices by `saveKernelChoices` for those that are made from now on.
+   *
+   * @throws WinnowError `aborted`, and what the device fails with.
+   * @example
+   * ```ts
+   * await session.read(parts); // uses the model's shapes
+   * await saveKernelChoices(store, backend.gpu, await backend.tuneKernels());
+   * ```
+   */
+  tuneKernels(options?: TuneOptions): Promise<KernelTuning>;
   /** Give back memory that operations keep for their intermediate results. */
   trim(): void;
+}
+
+export interface WebGpuBackendOptions {
+  /** Kernels that were measured to be the fastest, from `loadKernelChoices`; none unless told otherwise. */
+  readonly kernels?: KernelChoices;
 }
 
 /**
@@ -51,8 +73,8 @@ export interface WebGpuBackend extends Backend {
  * using backend = createWebGpuBackend(await requestGpu());
  * ```
  */
-export function createWebGpuBackend(gpu: Gpu): WebGpuBackend {
-  return new GpuBackend(gpu);
+export function createWebGpuBackend(gpu: Gpu, options: WebGpuBackendOptions = {}): WebGpuBackend {
+  return new GpuBackend(gpu, options);
 }
 
 /** Elements of a tensor to read back. */
@@ -71,6 +93,7 @@ class GpuBackend implements WebGpuBackend {
   readonly #store: BufferStore;
   readonly #recorder: Recorder;
   readonly #live = new Set<GpuTensor>();
+  readonly #target: PlanTarget;
 
   readonly embed = this.#operation("embed");
   readonly rmsNorm = this.#operation("rmsNorm");
@@ -85,8 +108,10 @@ class GpuBackend implements WebGpuBackend {
   readonly gather = this.#operation("gather");
   readonly sample = this.#operation("sample");
 
-  constructor(gpu: Gpu) {
+  constructor(gpu: Gpu, { kernels }: WebGpuBackendOptions) {
     this.gpu = gpu;
+    // A set of its own even where others have the same: what is used is noted by it.
+    this.#target = { ...gpu.capabilities, kernels: new Map(kernels) };
     this.#store = new BufferStore(gpu, this.memory);
     this.#recorder = new Recorder(gpu, this.#store);
   }
@@ -181,6 +206,28 @@ class GpuBackend implements WebGpuBackend {
     return this.#recorder.startTrace();
   }
 
+  async tuneKernels(options: TuneOptions = {}): Promise<KernelTuning> {
+    // What was enqueued before is not part of any time.
+    await this.flush();
+    const memory: OperandMemory = {
+      gpu: this.gpu,
+      allocate: (dtype, shape) => this.allocate(dtype, shape, { label: "tuning", category: "activations" }),
+      write: (tensor, bytes) => {
+        this.#recorder.write(gpuTensor(tensor).buffer, 0, bytes);
+      },
+    };
+    const clock = new KernelClock({
+      timestamps: this.gpu.capabilities.timestamps,
+      run: (plan) => {
+        this.#recorder.run(plan);
+      },
+      flush: () => this.flush(),
+      startTrace: () => this.#recorder.startTrace(),
+      ended: () => this.gpu.ended !== null,
+    });
+    return tuneTasks(tuningTasks(this.#target.kernels), memory, clock, options);
+  }
+
   trim(): void {
     this.#recorder.trim();
   }
@@ -231,7 +278,7 @@ class GpuBackend implements WebGpuBackend {
     return (spec) => {
       if (this.gpu.failures.reported) return;
       try {
-        this.#recorder.run(plan(spec, this.gpu.capabilities));
+        this.#recorder.run(plan(spec, this.#target));
       } catch (error) {
         this.gpu.failures.report(operationError(name, error));
       }

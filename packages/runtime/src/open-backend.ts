@@ -1,4 +1,4 @@
-import { WinnowError, type Backend } from "@winnow/core-tensor";
+import { WinnowError, type Backend, type TextStore } from "@winnow/core-tensor";
 import type * as webGpu from "@winnow/gpu-backend";
 
 import { platform } from "./platform/node";
@@ -12,6 +12,11 @@ export type BackendName = "cpu" | "webgpu" | "auto" | "reference";
 export interface OpenBackendOptions {
   /** Threads that the CPU backend computes with: 1 to 256. Default: the cores there are, up to 16. */
   readonly threads?: number | undefined;
+  /**
+   * Where WebGPU's kernels were saved that are the fastest on this adapter (`saveKernelChoices` of `@winnow/gpu-backend`);
+   * without it, or where nothing was saved, they are those that suit most.
+   */
+  readonly kernelStore?: TextStore | undefined;
   /** Called with a line that the user should see, such as that there is only a software adapter. */
   readonly onNote?: (line: string) => void;
 }
@@ -37,13 +42,14 @@ export async function openBackend(name: BackendName, options: OpenBackendOptions
   }
 }
 
-async function openWebGpu(allowSoftware: boolean, { onNote }: OpenBackendOptions): Promise<Backend> {
-  const { createWebGpuBackend, requestGpu } = await loadWebGpu();
+async function openWebGpu(allowSoftware: boolean, { kernelStore, onNote }: OpenBackendOptions): Promise<Backend> {
+  const { createWebGpuBackend, loadKernelChoices, requestGpu } = await loadWebGpu();
   const gpu = await requestGpu({ allowSoftware });
   if (gpu.adapter.software !== null) {
     onNote?.(`there is no GPU, so ${gpu.adapter.software} computes in software; the CPU backend is faster`);
   }
-  return createWebGpuBackend(gpu);
+  if (kernelStore === undefined) return createWebGpuBackend(gpu);
+  return createWebGpuBackend(gpu, { kernels: await loadKernelChoices(kernelStore, gpu) });
 }
 
 async function loadWebGpu(): Promise<typeof webGpu> {

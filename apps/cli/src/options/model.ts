@@ -2,7 +2,9 @@ import { KV_TYPES, type Backend, type KvType } from "@winnow/core-tensor";
 import { loadModel, openBackend, type BackendName, type Model } from "@winnow/runtime";
 import { Option, type Command } from "commander";
 
+import { cacheFolder } from "../hub/cache-folder";
 import { resolveModel } from "../hub/resolve-model";
+import { FolderStore } from "../kernels/folder-store";
 import { progressBar } from "../output/progress";
 import { whole } from "./numbers";
 
@@ -53,6 +55,7 @@ export async function openModel(
   const { place } = await resolveModel(flags.model);
   const backend = await openBackend(flags.backend, {
     threads: flags.threads,
+    kernelStore: new FolderStore(cacheFolder(process.env)),
     onNote: (line) => process.stderr.write(`winnow: ${line}\n`),
   });
   const bar = progressBar("loading", flags.json === true);

@@ -10,6 +10,8 @@ export interface AdapterDescription {
   readonly vendor: string;
   readonly architecture: string;
   readonly device: string;
+  /** What implements WebGPU, with its version: Dawn's, or the browser as it names itself. */
+  readonly implementation: string;
   /** The driver that imitates a GPU on the CPU, such as `llvmpipe`; null for a real GPU. */
   readonly software: string | null;
   /** The optional features that the adapter offers. */
@@ -19,7 +21,7 @@ export interface AdapterDescription {
   readonly subgroupMatrices: readonly SubgroupMatrixShape[];
 }
 
-export function adapterDescription(adapter: GPUAdapter): AdapterDescription {
+export function adapterDescription(adapter: GPUAdapter, implementation: string): AdapterDescription {
   const { info } = adapter;
   const { vendor, architecture, device, description } = info;
   const features = offeredFeatures(adapter);
@@ -29,6 +31,7 @@ export function adapterDescription(adapter: GPUAdapter): AdapterDescription {
     vendor,
     architecture,
     device,
+    implementation,
     software: softwareName(info),
     features,
     limits: limitsOf(adapter.limits),

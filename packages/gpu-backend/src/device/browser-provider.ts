@@ -1,9 +1,10 @@
 import { GpuError } from "./gpu-error";
+import type { ProvidedGpu } from "./gpu-provider";
 
 /** The browser's own WebGPU, in a page or a worker. */
-export function browserProvider(): Promise<GPU> {
+export function browserProvider(): Promise<ProvidedGpu> {
   const navigator: unknown = Reflect.get(globalThis, "navigator");
-  if (hasGpu(navigator)) return Promise.resolve(navigator.gpu);
+  if (hasGpu(navigator)) return Promise.resolve({ webgpu: navigator.gpu, implementation: agentOf(navigator) });
   return Promise.reject(
     new GpuError(
       "no-adapter",
@@ -14,4 +15,9 @@ export function browserProvider(): Promise<GPU> {
 
 function hasGpu(navigator: unknown): navigator is NavigatorGPU {
   return typeof navigator === "object" && navigator !== null && "gpu" in navigator && typeof navigator.gpu === "object";
+}
+
+/** The browser with its version, as it names itself. */
+function agentOf(navigator: object): string {
+  return "userAgent" in navigator && typeof navigator.userAgent === "string" ? navigator.userAgent : "unnamed browser";
 }

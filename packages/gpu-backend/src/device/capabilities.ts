@@ -23,6 +23,8 @@ export interface GpuCapabilities {
   /** Null where subgroups are not offered. */
   readonly subgroups: SubgroupSize | null;
   readonly timestamps: boolean;
+  /** Products of four signed bytes at once in shaders (`packed_4x8_integer_dot_product`). */
+  readonly packedDots: boolean;
   /** Empty where subgroup matrices are not offered. */
   readonly subgroupMatrices: readonly SubgroupMatrixShape[];
 }
@@ -33,5 +35,6 @@ export const PLAIN_CAPABILITIES: GpuCapabilities = {
   f16: false,
   subgroups: null,
   timestamps: false,
+  packedDots: false,
   subgroupMatrices: [],
 };

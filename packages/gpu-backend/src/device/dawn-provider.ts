@@ -1,4 +1,7 @@
+import { createRequire } from "node:module";
+
 import { GpuError } from "./gpu-error";
+import type { ProvidedGpu } from "./gpu-provider";
 import { PacedPolling } from "./paced-polling";
 import { hasVulkanLoader } from "./vulkan-loader";
 
@@ -18,7 +21,7 @@ let instance: GPU | null = null;
  *
  * @throws GpuError `no-adapter`
  */
-export async function dawnProvider(): Promise<GPU> {
+export async function dawnProvider(): Promise<ProvidedGpu> {
   if (process.platform === "linux" && !hasVulkanLoader()) {
     throw new GpuError(
       "no-adapter",
@@ -32,7 +35,7 @@ export async function dawnProvider(): Promise<GPU> {
       new PacedPolling().pace(globals);
       instance = create(DAWN_FLAGS);
     }
-    return instance;
+    return { webgpu: instance, implementation: `Dawn of webgpu ${dawnVersion()}` };
   } catch (error) {
     throw new GpuError(
       "no-adapter",
@@ -40,5 +43,17 @@ export async function dawnProvider(): Promise<GPU> {
         "expected the npm package webgpu with a build for this platform; use the CPU backend here",
       { cause: error },
     );
+  }
+}
+
+/** The installed version of npm's `webgpu`; empty where it does not tell. */
+function dawnVersion(): string {
+  try {
+    const manifest: unknown = createRequire(import.meta.url)("@webgpu/dawn/package.json");
+    const version =
+      typeof manifest === "object" && manifest !== null && "version" in manifest ? manifest.version : null;
+    return typeof version === "string" ? version : "";
+  } catch {
+    return "";
   }
 }

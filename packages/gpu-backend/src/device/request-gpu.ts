@@ -15,8 +15,9 @@ export interface RequestGpuOptions {
 
 /** `requestGpu` over any implementation of WebGPU. */
 export async function requestGpuFrom(provider: GpuProvider, options: RequestGpuOptions = {}): Promise<Gpu> {
-  const adapter = await chooseAdapter(await provider(), options.allowSoftware ?? false);
-  const description = adapterDescription(adapter);
+  const { webgpu, implementation } = await provider();
+  const adapter = await chooseAdapter(webgpu, options.allowSoftware ?? false);
+  const description = adapterDescription(adapter, implementation);
   const features = offeredFeatures(adapter, options.without);
   const device = await requestDevice(adapter, description, features);
   return new Gpu(device, description, {
@@ -24,6 +25,7 @@ export async function requestGpuFrom(provider: GpuProvider, options: RequestGpuO
     f16: features.includes("shader-f16"),
     subgroups: features.includes("subgroups") ? description.subgroups : null,
     timestamps: features.includes("timestamp-query"),
+    packedDots: webgpu.wgslLanguageFeatures.has("packed_4x8_integer_dot_product"),
     subgroupMatrices: features.includes("chromium-experimental-subgroup-matrix") ? description.subgroupMatrices : [],
   });
 }
@@ -33,7 +35,8 @@ export async function describeAdapterFrom(
   provider: GpuProvider,
   options: Pick<RequestGpuOptions, "allowSoftware"> = {},
 ): Promise<AdapterDescription> {
-  return adapterDescription(await chooseAdapter(await provider(), options.allowSoftware ?? true));
+  const { webgpu, implementation } = await provider();
+  return adapterDescription(await chooseAdapter(webgpu, options.allowSoftware ?? true), implementation);
 }
 
 async function requestDevice(

@@ -21,9 +21,6 @@ export function quantisedReader(variable: string, type: QuantisedType): string {
   // A width that every type allows: what is asked of the row here does not depend on it.
   const { bits, zero, group, scale } = quantisedRow(type, SUPER_GROUP);
   const word = (part: string, index: string): string => `${variable}[at + ${part}${index}]`;
-  const units = group / 4;
-  const superUnits = SUPER_GROUP / 4;
-  const halves = (part: string, index: string): string => `unpack2x16float(${word(`params.${part} + `, index)})`;
   const high = {
     4: "",
     5: ` | (((${word("params.row_high + ", "unit / 8u")} >> (unit % 8u)) & 0x01010101u) << 4u)`,
@@ -35,21 +32,40 @@ export function quantisedReader(variable: string, type: QuantisedType): string {
       ? `vec4f(unpack4xI8(${word("", "unit")}))`
       : `vec4f(unpack4xU8(((${word("", "unit / 2u")} >> (4u * (unit % 2u))) & 0x0f0f0f0fu)${high}))`;
   const elements = zero === 0 ? four : `(${four} - ${zero}.0)`;
+  return `${scaleWgsl(variable, type)}
+fn ${variable}_at(at: u32, unit: u32) -> vec4f {
+  let scale = ${variable}_scale(at, unit / ${group / 4}u);
+  return ${hasOffset(scale) ? `scale.x * ${elements} + scale.y` : `scale * ${elements}`};
+}`;
+}
+
+/** Whether elements are multiplied and then added to. */
+export function hasOffset(scale: QuantisedRow["scale"]): boolean {
+  return scale === "half-pair" || scale === "byte-pair";
+}
+
+/**
+ * `NAME_scale(at, group)`: what an element of a group is multiplied by, f32, or with {@link hasOffset} that and what is added,
+ * vec2f. See `QuantisedRow` of core-tensor.
+ */
+export function scaleWgsl(variable: string, type: QuantisedType): string {
+  const { group, scale } = quantisedRow(type, SUPER_GROUP);
+  const word = (part: string, index: string): string => `${variable}[at + ${part}${index}]`;
+  const halves = (part: string, index: string): string => `unpack2x16float(${word(`params.${part} + `, index)})`;
+  const supers = SUPER_GROUP / group;
   const body = {
     half: `let pair = ${halves("row_scales", "group / 2u")};
-  return select(pair.x, pair.y, group % 2u == 1u) * ${elements};`,
-    "half-pair": `let pair = ${halves("row_scales", "group")};
-  return pair.x * ${elements} + pair.y;`,
-    byte: `let pair = ${halves("row_supers", `unit / ${2 * superUnits}u`)};
-  let whole = select(pair.x, pair.y, unit / ${superUnits}u % 2u == 1u);
+  return select(pair.x, pair.y, group % 2u == 1u);`,
+    "half-pair": `return ${halves("row_scales", "group")};`,
+    byte: `let pair = ${halves("row_supers", `group / ${2 * supers}u`)};
+  let whole = select(pair.x, pair.y, group / ${supers}u % 2u == 1u);
   let part = bitcast<i32>(${word("params.row_scales + ", "group / 4u")} << (24u - 8u * (group % 4u))) >> 24u;
-  return whole * f32(part) * ${elements};`,
-    "byte-pair": `let pair = ${halves("row_supers", `unit / ${superUnits}u`)};
+  return whole * f32(part);`,
+    "byte-pair": `let pair = ${halves("row_supers", `group / ${supers}u`)};
   let parts = ${word("params.row_scales + ", "group / 2u")} >> (16u * (group % 2u));
-  return pair.x * f32(parts & 0xffu) * ${elements} - pair.y * f32((parts >> 8u) & 0xffu);`,
+  return vec2f(pair.x * f32(parts & 0xffu), -(pair.y * f32((parts >> 8u) & 0xffu)));`,
   }[scale];
-  return `fn ${variable}_at(at: u32, unit: u32) -> vec4f {
-  let group = unit / ${units}u;
+  return `fn ${variable}_scale(at: u32, group: u32) -> ${hasOffset(scale) ? "vec2f" : "f32"} {
   ${body}
 }`;
 }

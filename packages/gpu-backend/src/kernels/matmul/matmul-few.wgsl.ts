@@ -1,6 +1,7 @@
 import { reductionParameters, workgroupReduction } from "../../wgsl/reduction";
 import { FLAT_WORKGROUP } from "../../wgsl/workgroup";
 import { gainWgsl, matmulFormWgsl, partsOf, type MatmulForm, type NormForm } from "./matmul-form.wgsl";
+import { finishSums, sumName, sumsBytes, sumsWgsl, type SumsForm } from "./matmul-sums.wgsl";
 
 export interface MatmulFewVariant {
   readonly form: MatmulForm;
@@ -13,14 +14,13 @@ export interface MatmulFewVariant {
   readonly threads: number;
 }
 
-/** The smallest subgroup that WebGPU allows. */
-const LEAST_LANES = 4;
-
 /** Bytes of workgroup memory that the kernel takes. */
-export function fewBytes({ form, norm, subgroups, rows, outputs, threads }: MatmulFewVariant): number {
-  const sums = outputs * partsOf(form).length;
-  const words = subgroups ? (rows * sums * threads) / LEAST_LANES : sums * threads;
-  return 4 * (words + (norm === null ? 0 : threads));
+export function fewBytes(variant: MatmulFewVariant): number {
+  return sumsBytes(sumsOf(variant)) + (variant.norm === null ? 0 : 4 * variant.threads);
+}
+
+function sumsOf({ form, subgroups, rows, outputs, threads }: MatmulFewVariant): SumsForm {
+  return { parts: partsOf(form).length, subgroups, rows, outputs, threads };
 }
 
 /**
@@ -28,53 +28,23 @@ export function fewBytes({ form, norm, subgroups, rows, outputs, threads }: Matm
  * by side along the rows; then it adds up what each thread found, in an order that does not depend on how many rows there
  * are. A norm's scale is one number a row, so the squares are added up on the way and the sums scaled at the end.
  */
-export function matmulFewWgsl({ form, norm, subgroups, rows, outputs, threads }: MatmulFewVariant): string {
+export function matmulFewWgsl(variant: MatmulFewVariant): string {
+  const { form, norm, subgroups, rows, outputs, threads } = variant;
   const parts = partsOf(form);
   const list = <T>(count: number, make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
   // Sums are variables and not an array: arrays that are indexed may end up outside the registers.
   const weightRows = parts.flatMap((part, p) => list(outputs, (o) => ({ part, o, number: p * outputs + o })));
-  const sum = (row: number, number: number): string => `sum_${row}_${number}`;
-  const sums = list(rows, (row) => weightRows.map(({ number }) => sum(row, number))).flat();
+  const sums = list(rows, (row) => weightRows.map(({ number }) => sumName(row, number))).flat();
   const xRow = (row: number): string => (row === 0 ? "0u" : `min(${row}u, params.rows - 1u)`);
   const squares = norm === null ? null : workgroupReduction({ operation: "sum", workgroupSize: threads, subgroups });
-  const sumsOfRow = (row: number): string[] => weightRows.map(({ number }) => sum(row, number));
-  const totals = (of: (number: string) => string): string =>
-    parts.map((_, i) => of(i === 0 ? "output" : `output + ${i}u * OUTPUTS`)).join(", ");
-  const bySubgroups = `
-  ${list(rows, (row) =>
-    sumsOfRow(row)
-      .map((name, number) => `put(${row}u * SUMS + ${number}u, subgroupAdd(${name}), local, lane, lanes);`)
-      .join(" "),
-  ).join("\n  ")}
-  workgroupBarrier();
-  let row = thread / OUTPUTS;
-  let output = thread % OUTPUTS;
-  if (row >= min(params.rows, ${rows}u) || first + output >= params.outputs) { return; }
-  finish(row, first + output, ${totals((number) => `total(row * SUMS + ${number}, lanes)`)});`;
-  const byTree = list(
-    rows,
-    (row) => `
-  ${row === 0 ? "" : "workgroupBarrier();"}
-  ${sumsOfRow(row)
-    .map((name, number) => `partials[${number * threads}u + thread] = ${name};`)
-    .join("\n  ")}
-  add_up(thread);
-  if (${row}u < params.rows && thread < OUTPUTS && first + thread < params.outputs) {
-    let output = thread;
-    finish(${row}u, first + output, ${totals((number) => `partials[(${number}) * THREADS]`)});
-  }`,
-  ).join("\n");
+  const sumsOfRow = (row: number): string[] => weightRows.map(({ number }) => sumName(row, number));
   return `
 ${FLAT_WORKGROUP}
 
-const THREADS = ${threads}u;
-const OUTPUTS = ${outputs}u;
-// Sums of a row of x: one a row of the weight.
-const SUMS = ${weightRows.length}u;
+${sumsWgsl(sumsOf(variant))}
 ${matmulFormWgsl(form)}
 ${norm === null ? "" : gainWgsl(form, norm)}
 ${squares?.declarations ?? ""}
-${subgroups ? partsOfSubgroups((rows * weightRows.length * threads) / LEAST_LANES) : tree(weightRows.length * threads)}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, ${reductionParameters(subgroups)}) {
@@ -94,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       .map(
         ({ part, o, number }) =>
           `w = load_${part}(min(first + ${o}u, params.outputs - 1u), unit);
-    ${list(rows, (row) => `${sum(row, number)} += dot(x_${row}, w);`).join(" ")}`,
+    ${list(rows, (row) => `${sumName(row, number)} += dot(x_${row}, w);`).join(" ")}`,
       )
       .join("\n    ")}
   }
@@ -108,38 +78,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             .join(" ")}`;
         }).join("\n  ")
   }
-  ${subgroups ? bySubgroups : byTree}
+  ${finishSums(sumsOf(variant))}
 }
 `;
-}
-
-/** A subgroup's sums, side by side by number. */
-function partsOfSubgroups(words: number): string {
-  return `var<workgroup> partials: array<f32, ${words}>;
-
-fn put(number: u32, part: f32, local: u32, lane: u32, lanes: u32) {
-  if (lane == 0u) { partials[number * (THREADS / ${LEAST_LANES}u) + local / lanes] = part; }
-}
-
-fn total(number: u32, lanes: u32) -> f32 {
-  var value = 0.0;
-  for (var i = 0u; i < (THREADS + lanes - 1u) / lanes; i++) { value += partials[number * (THREADS / ${LEAST_LANES}u) + i]; }
-  return value;
-}`;
-}
-
-/** Sums of one row, by number and then thread; afterwards each number's first is its total. */
-function tree(words: number): string {
-  return `var<workgroup> partials: array<f32, ${words}>;
-
-fn add_up(thread: u32) {
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    for (var i = thread; i < half * SUMS; i += THREADS) {
-      let at = i / half * THREADS + i % half;
-      partials[at] += partials[at + half];
-    }
-  }
-  workgroupBarrier();
-}`;
 }

@@ -71,16 +71,17 @@ export function matmulStorage(form: MatmulForm, norm: NormForm): Readonly<Record
   };
 }
 
-/** How a product kernel reads rows four elements at a time, and `finish`, which makes an output of its sums. */
+/** How a product kernel reads rows four elements at a time, and {@link finishWgsl}. */
 export function matmulFormWgsl(form: MatmulForm): string {
-  const { gate, capped, bias, residual } = form;
+  const loads = (["x", ...partsOf(form)] as const).map((name) => loadWgsl(name, form));
+  return [...loads, finishWgsl(form)].join("\n");
+}
+
+/** `finish`, which makes an output of its sums. */
+export function finishWgsl({ gate, capped, bias, residual }: MatmulForm): string {
   const offsets = bias === null ? null : scalarReader("bias", bias);
   return `
 ${offsets?.declarations ?? ""}
-${loadWgsl("x", form)}
-${partsOf(form)
-  .map((part) => loadWgsl(part, form))
-  .join("\n")}
 
 fn finish(row: u32, output: u32, product: f32${gate === null ? "" : ", up_product: f32"}) {
   let column = params.first_output + output;

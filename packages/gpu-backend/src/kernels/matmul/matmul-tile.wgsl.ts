@@ -2,13 +2,13 @@ import { matmulFormWgsl, type MatmulForm } from "./matmul-form.wgsl";
 
 /** Rows and columns of a thread. */
 const OF_THREAD = 4;
-/** Vectors of four that a tile is deep. */
-const DEPTH = 4;
 
 export interface MatmulTileVariant {
   readonly form: MatmulForm;
   /** Threads of a workgroup in either direction: its tile is four times as wide and high. */
   readonly side: 8 | 16;
+  /** Vectors of four that a tile is deep. */
+  readonly depth: 4 | 8;
 }
 
 /** Rows of a workgroup's tile, and the weight's rows in it. */
@@ -18,7 +18,7 @@ export function tileSide({ side }: MatmulTileVariant): number {
 
 /** Bytes of workgroup memory that the kernel takes. */
 export function tileBytes(variant: MatmulTileVariant): number {
-  return 2 * DEPTH * (tileSide(variant) + 2) * 16;
+  return 2 * variant.depth * (tileSide(variant) + 2) * 16;
 }
 
 /**
@@ -27,7 +27,7 @@ export function tileBytes(variant: MatmulTileVariant): number {
  * gates and the second what they gate, so that a thread has both of an output.
  */
 export function matmulTileWgsl(variant: MatmulTileVariant): string {
-  const { form, side } = variant;
+  const { form, side, depth } = variant;
   const tile = tileSide(variant);
   const of = [0, 1, 2, 3] as const;
   // Sums are variables and not an array: arrays that are indexed may end up outside the registers.
@@ -38,12 +38,12 @@ export function matmulTileWgsl(variant: MatmulTileVariant): string {
 const SIDE = ${side}u;
 const TILE = ${tile}u;
 const OUTPUTS = ${outputs}u;
-const DEPTH = ${DEPTH}u;
+const DEPTH = ${depth}u;
 // Two vectors more than the tile has, so that threads that store side by side do not meet in one bank.
 const PITCH = ${tile + 2}u;
 ${matmulFormWgsl(form)}
-var<workgroup> tile_x: array<vec4f, ${DEPTH * (tile + 2)}>;
-var<workgroup> tile_weight: array<vec4f, ${DEPTH * (tile + 2)}>;
+var<workgroup> tile_x: array<vec4f, ${depth * (tile + 2)}>;
+var<workgroup> tile_weight: array<vec4f, ${depth * (tile + 2)}>;
 
 @compute @workgroup_size(${side * side})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
