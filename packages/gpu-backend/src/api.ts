@@ -8,4 +8,4 @@ export type { GpuLimits, LimitName } from "./device/limits";
 export type { RequestGpuOptions } from "./device/request-gpu";
 export type { RecorderCounts } from "./dispatch/recorder";
 export { GpuTrace, type ChromeTraceEvent, type TraceSpan, type TraceTotal } from "./trace/gpu-trace";
-export { createWebGpuBackend, type WebGpuBackend } from "./webgpu-backend";
+export { createWebGpuBackend, type WebGpuBackend, type WebGpuCounts } from "./webgpu-backend";

@@ -22,17 +22,27 @@ import { bytesToUpload, decode, encode, plainType } from "./buffers/elements";
 import { gpuTensor, GpuTensor } from "./buffers/gpu-tensor";
 import { BufferUsage } from "./device/flags";
 import type { Gpu } from "./device/gpu";
+import { PlanMemo } from "./dispatch/plan-memo";
 import { Recorder, type RecorderCounts } from "./dispatch/recorder";
 import { operationError } from "./operation-error";
 import { PLANNERS, type Planner } from "./operations";
+import { REPEATS } from "./repeats";
 import type { GpuTrace } from "./trace/gpu-trace";
+
+/** How much is cached and was done; what is cached stands still once a decoder has warmed up. */
+export interface WebGpuCounts extends RecorderCounts {
+  /** Operations whose dispatches are kept, to be told to the device again. */
+  readonly plans: number;
+  /** Operations that were planned since the backend was made; the others were repeated. */
+  readonly planned: number;
+}
 
 /** What a WebGPU backend has beyond every backend. */
 export interface WebGpuBackend extends Backend {
   readonly name: "webgpu";
   readonly gpu: Gpu;
   /** Caches and commands so far. */
-  readonly counts: RecorderCounts;
+  readonly counts: WebGpuCounts;
   /**
    * Take the device's time for every dispatch from now on; the function ends that and gives the times.
    *
@@ -70,7 +80,9 @@ class GpuBackend implements WebGpuBackend {
   readonly gpu: Gpu;
   readonly #store: BufferStore;
   readonly #recorder: Recorder;
+  readonly #memo = new PlanMemo();
   readonly #live = new Set<GpuTensor>();
+  #planned = 0;
 
   readonly embed = this.#operation("embed");
   readonly rmsNorm = this.#operation("rmsNorm");
@@ -89,10 +101,13 @@ class GpuBackend implements WebGpuBackend {
     this.gpu = gpu;
     this.#store = new BufferStore(gpu, this.memory);
     this.#recorder = new Recorder(gpu, this.#store);
+    this.#store.onDestroy((buffer) => {
+      this.#memo.forget(buffer);
+    });
   }
 
-  get counts(): RecorderCounts {
-    return this.#recorder.counts;
+  get counts(): WebGpuCounts {
+    return { ...this.#recorder.counts, plans: this.#memo.size, planned: this.#planned };
   }
 
   allocate(dtype: DType, shape: Shape, { label, category }: AllocationOptions): DeviceTensor {
@@ -228,10 +243,18 @@ class GpuBackend implements WebGpuBackend {
 
   #operation<Name extends OperationName>(name: Name): Operation<Name> {
     const plan: Planner<Name> = PLANNERS[name];
+    const repeat = REPEATS[name];
     return (spec) => {
       if (this.gpu.failures.reported) return;
       try {
-        this.#recorder.run(plan(spec, this.gpu.capabilities));
+        const known = repeat === undefined ? null : this.#memo.find(name, repeat, spec);
+        if (known !== null) {
+          this.#recorder.replay(known);
+          return;
+        }
+        this.#planned++;
+        const prepared = this.#recorder.run(plan(spec, this.gpu.capabilities));
+        if (repeat !== undefined) this.#memo.keep(name, repeat, spec, prepared);
       } catch (error) {
         this.gpu.failures.report(operationError(name, error));
       }

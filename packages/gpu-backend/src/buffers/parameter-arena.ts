@@ -3,7 +3,9 @@ import type { Gpu } from "../device/gpu";
 import type { BufferStore } from "./buffer-store";
 import type { StoredBuffer } from "./stored-buffer";
 
-const FIRST_ARENA_BYTES = 2 ** 16;
+const WORD_BYTES = 4;
+/** A place is 256 bytes on many adapters: as many as a token of a deep model takes. */
+const FIRST_ARENA_BYTES = 2 ** 18;
 
 /**
  * The parameters of every dispatch of a batch, in one buffer that is written once a batch. A queue keeps writes and
@@ -14,7 +16,7 @@ export class ParameterArena {
   readonly #store: BufferStore;
   readonly #alignment: number;
   #buffer: StoredBuffer | null = null;
-  #staging = new DataView(new ArrayBuffer(FIRST_ARENA_BYTES));
+  #staging = new Uint32Array(FIRST_ARENA_BYTES / WORD_BYTES);
   #used = 0;
 
   constructor(gpu: Gpu, store: BufferStore) {
@@ -34,14 +36,14 @@ export class ParameterArena {
     }));
   }
 
-  /** Where to put the bytes of this batch, at the places that `reserve` gives. */
-  get staging(): DataView {
-    return this.#staging;
-  }
-
   /** Whether bindings of these sizes fit beside what the batch holds already. */
   hasRoom(sizes: readonly number[]): boolean {
     return this.#after(this.#used, sizes) <= this.#staging.byteLength;
+  }
+
+  /** Whether bindings of these sizes fit at all. */
+  holds(sizes: readonly number[]): boolean {
+    return this.#after(0, sizes) <= this.#staging.byteLength;
   }
 
   /**
@@ -54,12 +56,17 @@ export class ParameterArena {
     if (bytes <= this.#staging.byteLength) return;
     this.#buffer?.destroy();
     this.#buffer = null;
-    this.#staging = new DataView(new ArrayBuffer(2 ** Math.ceil(Math.log2(bytes))));
+    this.#staging = new Uint32Array(2 ** Math.ceil(Math.log2(bytes)) / WORD_BYTES);
   }
 
-  /** The place of a binding of so many bytes; `hasRoom` has said that there is one. */
-  reserve(bytes: number): number {
+  /**
+   * Put words where a binding of so many bytes begins; `hasRoom` has said that there is room for it.
+   *
+   * @returns the place, in bytes.
+   */
+  put(words: Uint32Array, bytes: number): number {
     const place = this.#used;
+    this.#staging.set(words, place / WORD_BYTES);
     this.#used = this.#aligned(place + bytes);
     return place;
   }
