@@ -56,7 +56,8 @@ export class PlanMemo {
       if (plan?.name !== name || !this.#matcher.matches(spec, facetOf, plan.leaves)) continue;
       // Found sooner the next time, and dropped later.
       for (let place = i; place > 0; place--) swap(kept, place, place - 1);
-      if (!plan.dispatches.some(({ pipeline }) => pipeline.failed)) return plan.dispatches;
+      if (isIntact(plan)) return plan.dispatches;
+      // Planned anew, it is compiled anew, and says once more what is wrong with it.
       this.#drop(plan);
       return null;
     }
@@ -79,7 +80,6 @@ export class PlanMemo {
     if ([...buffers].some(({ destroyed }) => destroyed)) return;
     const plan = { name, anchor: by, leaves, dispatches, buffers };
     const kept = this.#byAnchor.get(by) ?? [];
-    this.#byAnchor.set(by, kept);
     const oldest = kept.length >= MOST_BY_ANCHOR ? kept.at(-1) : undefined;
     if (oldest !== undefined) this.#drop(oldest);
     kept.unshift(plan);
@@ -114,6 +114,11 @@ export class PlanMemo {
 
 function bufferOf(handle: DeviceTensor | null): StoredBuffer | null {
   return handle instanceof GpuTensor && !handle.disposed ? handle.buffer : null;
+}
+
+function isIntact({ dispatches }: KeptPlan): boolean {
+  for (const { pipeline } of dispatches) if (pipeline.failed) return false;
+  return true;
 }
 
 function swap(plans: KeptPlan[], i: number, j: number): void {

@@ -18,6 +18,8 @@ const END = Symbol("end");
  */
 export type SpecLeaves = readonly unknown[];
 
+const NONE: SpecLeaves = [];
+
 /** The leaves of a specification; null where it holds what cannot be told apart, such as arrays of bytes that may change. */
 export function leavesOf<Spec extends object>(spec: Spec, facetOf: FacetOf<Spec>): SpecLeaves | null {
   const leaves: unknown[] = [];
@@ -30,14 +32,17 @@ export function leavesOf<Spec extends object>(spec: Spec, facetOf: FacetOf<Spec>
 
 /** Whether a specification has these leaves, without making anything. */
 export class LeafMatcher {
-  #leaves: SpecLeaves = [];
+  #leaves = NONE;
   #at = 0;
   readonly #matches = (value: unknown): boolean => this.#leaves[this.#at++] === value;
 
   matches<Spec extends object>(spec: Spec, facetOf: FacetOf<Spec>, leaves: SpecLeaves): boolean {
     this.#leaves = leaves;
     this.#at = 0;
-    return eachLeaf(spec, spec, facetOf, this.#matches, false) && this.#at === leaves.length;
+    const same = eachLeaf(spec, spec, facetOf, this.#matches, false) && this.#at === leaves.length;
+    // Nothing is kept alive by having been compared last.
+    this.#leaves = NONE;
+    return same;
   }
 }
 
