@@ -36,24 +36,28 @@ export class ParameterArena {
     }));
   }
 
-  /** Whether bindings of these sizes fit beside what the batch holds already. */
-  hasRoom(sizes: readonly number[]): boolean {
-    return this.#after(this.#used, sizes) <= this.#staging.byteLength;
+  /** Bytes that a binding of so many takes with the gap behind it. */
+  roomOf(bytes: number): number {
+    return Math.ceil(bytes / this.#alignment) * this.#alignment;
   }
 
-  /** Whether bindings of these sizes fit at all. */
-  holds(sizes: readonly number[]): boolean {
-    return this.#after(0, sizes) <= this.#staging.byteLength;
+  /** Whether there is so much room beside what the batch holds already. */
+  hasRoom(bytes: number): boolean {
+    return this.#used + bytes <= this.#staging.byteLength;
+  }
+
+  /** Whether there is so much room in an empty arena. */
+  holds(bytes: number): boolean {
+    return bytes <= this.#staging.byteLength;
   }
 
   /**
-   * Make room for bindings of these sizes. Only between batches, when the arena is empty.
+   * Make so much room. Only between batches, when the arena is empty.
    *
    * The old buffer is destroyed: it is part of no batch any more.
    */
-  growTo(sizes: readonly number[]): void {
-    const bytes = this.#after(0, sizes);
-    if (bytes <= this.#staging.byteLength) return;
+  growTo(bytes: number): void {
+    if (this.holds(bytes)) return;
     this.#buffer?.destroy();
     this.#buffer = null;
     this.#staging = new Uint32Array(2 ** Math.ceil(Math.log2(bytes)) / WORD_BYTES);
@@ -67,30 +71,19 @@ export class ParameterArena {
   put(words: Uint32Array, bytes: number): number {
     const place = this.#used;
     this.#staging.set(words, place / WORD_BYTES);
-    this.#used = this.#aligned(place + bytes);
+    this.#used = place + this.roomOf(bytes);
     return place;
   }
 
   /** Send the batch's bytes, before its commands are submitted. */
   send(): void {
     if (this.#used === 0) return;
-    const bytes = Math.min(this.#used, this.#staging.byteLength);
-    this.#gpu.device.queue.writeBuffer(this.buffer.handle, 0, this.#staging.buffer, 0, bytes);
+    this.#gpu.device.queue.writeBuffer(this.buffer.handle, 0, this.#staging.buffer, 0, this.#used);
     this.#used = 0;
   }
 
   /** Forget a batch that will not be submitted. */
   drop(): void {
     this.#used = 0;
-  }
-
-  #after(used: number, sizes: readonly number[]): number {
-    let end = used;
-    for (const size of sizes) end = this.#aligned(end) + size;
-    return end;
-  }
-
-  #aligned(bytes: number): number {
-    return Math.ceil(bytes / this.#alignment) * this.#alignment;
   }
 }

@@ -12,8 +12,8 @@ export interface PreparedDispatch {
   readonly params: Uint32Array;
   /** The table that comes with it; null where the kernel has none. */
   readonly data: Uint32Array | null;
-  /** Bytes of the arena that are bound for each of the two. */
-  readonly sizes: readonly number[];
+  /** Bytes that both take in the arena. */
+  readonly room: number;
   /** Dynamic offsets of the two: where they were put last. */
   readonly places: number[];
   readonly grid: Grid;

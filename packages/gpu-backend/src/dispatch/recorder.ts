@@ -5,7 +5,7 @@ import { ParameterArena } from "../buffers/parameter-arena";
 import { ScratchPool } from "../buffers/scratch-pool";
 import { StagingRing, type Readback, type ReadbackPart } from "../buffers/staging-ring";
 import type { StoredBuffer } from "../buffers/stored-buffer";
-import { naming } from "../device/failure-log";
+import { naming, type Explain } from "../device/failure-log";
 import { BufferUsage } from "../device/flags";
 import type { Gpu } from "../device/gpu";
 import { GpuError } from "../device/gpu-error";
@@ -201,7 +201,9 @@ export class Recorder implements Disposable {
     this.#endPass();
     this.#trace?.resolve(encoder);
     const labels = this.#labels;
-    this.#gpu.failures.guard(naming(`a batch of ${summary(labels)}`), () => {
+    // Put into words only where something is to be told.
+    const explain: Explain = (failure, message) => naming(`a batch of ${summary(labels)}`)(failure, message);
+    this.#gpu.failures.guard(explain, () => {
       this.#arena.send();
       this.#gpu.device.queue.submit([encoder.finish()]);
     });
@@ -255,12 +257,11 @@ export class Recorder implements Disposable {
     scratch: ReadonlyMap<string, StoredBuffer>,
   ): PreparedDispatch {
     const pipeline = this.#pipelines.get(kernel);
-    const sizes = [params.bytes];
     const dataBytes = kernel.data === undefined ? 0 : dataClass(data?.byteLength ?? 0);
-    if (dataBytes > 0) sizes.push(dataBytes);
-    if (!this.#arena.holds(sizes)) {
+    const room = this.#arena.roomOf(params.bytes) + this.#arena.roomOf(dataBytes);
+    if (!this.#arena.holds(room)) {
       this.submit();
-      this.#arena.growTo(sizes);
+      this.#arena.growTo(room);
     }
     const arena = this.#arena.buffer;
     const bound: BoundBuffer[] = [{ buffer: arena, offset: 0, bytes: params.bytes }];
@@ -278,17 +279,17 @@ export class Recorder implements Disposable {
       buffers: bound.map(({ buffer }) => buffer),
       params: words,
       data: dataBytes === 0 ? null : Uint32Array.from(data ?? []),
-      sizes,
-      places: sizes.map(() => 0),
+      room,
+      places: dataBytes === 0 ? [0] : [0, 0],
       grid,
       faulty: kernel.fault !== undefined,
     };
   }
 
-  #encode({ label, pipeline, group, buffers, params, data, sizes, places, grid, faulty }: PreparedDispatch): void {
-    if (!this.#arena.hasRoom(sizes)) this.submit();
-    places[0] = this.#arena.put(params, sizes[0] ?? 0);
-    if (data !== null) places[1] = this.#arena.put(data, sizes[1] ?? 0);
+  #encode({ label, pipeline, group, buffers, params, data, room, places, grid, faulty }: PreparedDispatch): void {
+    if (!this.#arena.hasRoom(room)) this.submit();
+    places[0] = this.#arena.put(params, params.byteLength);
+    if (data !== null) places[1] = this.#arena.put(data, dataClass(data.byteLength));
     if (faulty) this.#faultsPossible = true;
     const pass = this.#openPass(label);
     for (const buffer of buffers) buffer.lastBatch = this.#batch;
