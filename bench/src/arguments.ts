@@ -49,7 +49,7 @@ export type ServedBackend = (typeof SERVED_BACKENDS)[number];
 
 /** What a command line asks for. */
 export type Asked =
-  | ({ readonly kind: "cpu" | "plans" } & BenchmarkOptions)
+  | ({ readonly kind: "cpu" | "decode" | "plans" } & BenchmarkOptions)
   | ({ readonly kind: "gpu" } & GpuBenchmarkOptions)
   | ({ readonly kind: "load" } & LoadBenchmarkOptions)
   | ({ readonly kind: "peers" } & PeersBenchmarkOptions)
@@ -63,6 +63,7 @@ export interface UsageError {
 }
 
 export const USAGE = `usage: npm run bench -- [--json]
+       npm run bench -- decode [--json]
        npm run bench -- gpu [--json] [--out FILE] [--shape ${SHAPE_NAMES.join("|")}]...
        npm run bench -- plans [--json]
        npm run bench -- load [--json] [--shape ${SHAPE_NAMES.join("|")}] [--backend ${SERVED_BACKENDS.join("|")}]
@@ -142,10 +143,10 @@ export function parseArguments(argv: readonly string[]): Asked {
       };
     }
     if (runs !== undefined) return { kind: "usage", fault: "--runs is an option of the benchmarks peers and slots" };
-    if (name !== "cpu" && name !== "load" && name !== "plans" && name !== "server") {
+    if (name !== "cpu" && name !== "decode" && name !== "load" && name !== "plans" && name !== "server") {
       return {
         kind: "usage",
-        fault: `there is no benchmark "${name}"; expected cpu, gpu, load, peers, plans, server or slots`,
+        fault: `there is no benchmark "${name}"; expected cpu, decode, gpu, load, peers, plans, server or slots`,
       };
     }
     if (out !== null) return { kind: "usage", fault: "--out is an option of the benchmarks gpu, peers and slots" };
@@ -155,7 +156,7 @@ export function parseArguments(argv: readonly string[]): Asked {
       return { kind: "load", json, shape: only, engines: [`winnow on ${backend}`, "llama.cpp"] };
     }
     if (shape.length > 0) return { kind: "usage", fault: "--shape is an option of the benchmarks gpu and load" };
-    if (name === "cpu" || name === "plans") return { kind: name, json };
+    if (name === "cpu" || name === "decode" || name === "plans") return { kind: name, json };
     return {
       kind: "server",
       json,

@@ -13,6 +13,9 @@ async function main(argv: readonly string[]): Promise<number> {
     case "cpu":
       await (await import("./cpu/cpu-benchmark")).runCpuBenchmark(asked);
       return 0;
+    case "decode":
+      await (await import("./decode/decode-benchmark")).runDecodeBenchmark(asked);
+      return 0;
     case "gpu":
       await (await import("./gpu/gpu-benchmark")).runGpuBenchmark(asked);
       return 0;

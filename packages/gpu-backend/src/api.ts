@@ -11,4 +11,9 @@ export { GpuTrace, type ChromeTraceEvent, type TraceSpan, type TraceTotal } from
 export type { KernelChoices, SavedChoice } from "./tune/kernel-family";
 export { loadKernelChoices, saveKernelChoices } from "./tune/saved-choices";
 export type { KernelTiming, KernelTuning, TuneOptions } from "./tune/tune-kernels";
-export { createWebGpuBackend, type WebGpuBackend, type WebGpuBackendOptions } from "./webgpu-backend";
+export {
+  createWebGpuBackend,
+  type WebGpuBackend,
+  type WebGpuBackendOptions,
+  type WebGpuCounts,
+} from "./webgpu-backend";

@@ -22,22 +22,32 @@ import { bytesToUpload, decode, encode, plainType } from "./buffers/elements";
 import { gpuTensor, GpuTensor } from "./buffers/gpu-tensor";
 import { BufferUsage } from "./device/flags";
 import type { Gpu } from "./device/gpu";
+import { PlanMemo } from "./dispatch/plan-memo";
 import { Recorder, type RecorderCounts } from "./dispatch/recorder";
 import { tuningTasks } from "./kernels/families";
 import { operationError } from "./operation-error";
 import { PLANNERS, type Planner } from "./operations";
+import { REPEATS } from "./repeats";
 import type { GpuTrace } from "./trace/gpu-trace";
 import { KernelClock } from "./tune/kernel-clock";
 import type { KernelChoices, PlanTarget } from "./tune/kernel-family";
 import type { OperandMemory } from "./tune/operand-bench";
 import { tuneTasks, type KernelTuning, type TuneOptions } from "./tune/tune-kernels";
 
+/** How much is cached and was done; what is cached stands still once a decoder has warmed up. */
+export interface WebGpuCounts extends RecorderCounts {
+  /** Operations whose dispatches are kept, to be told to the device again. */
+  readonly plans: number;
+  /** Operations that were planned since the backend was made; the others were repeated. */
+  readonly planned: number;
+}
+
 /** What a WebGPU backend has beyond every backend. */
 export interface WebGpuBackend extends Backend {
   readonly name: "webgpu";
   readonly gpu: Gpu;
   /** Caches and commands so far. */
-  readonly counts: RecorderCounts;
+  readonly counts: WebGpuCounts;
   /**
    * Take the device's time for every dispatch from now on; the function ends that and gives the times.
    *
@@ -92,8 +102,10 @@ class GpuBackend implements WebGpuBackend {
   readonly gpu: Gpu;
   readonly #store: BufferStore;
   readonly #recorder: Recorder;
+  readonly #memo = new PlanMemo();
   readonly #live = new Set<GpuTensor>();
   readonly #target: PlanTarget;
+  #planned = 0;
 
   readonly embed = this.#operation("embed");
   readonly rmsNorm = this.#operation("rmsNorm");
@@ -114,10 +126,13 @@ class GpuBackend implements WebGpuBackend {
     this.#target = { ...gpu.capabilities, kernels: new Map(kernels) };
     this.#store = new BufferStore(gpu, this.memory);
     this.#recorder = new Recorder(gpu, this.#store);
+    this.#store.onDestroy((buffer) => {
+      this.#memo.forget(buffer);
+    });
   }
 
-  get counts(): RecorderCounts {
-    return this.#recorder.counts;
+  get counts(): WebGpuCounts {
+    return { ...this.#recorder.counts, plans: this.#memo.size, planned: this.#planned };
   }
 
   allocate(dtype: DType, shape: Shape, { label, category }: AllocationOptions): DeviceTensor {
@@ -275,10 +290,18 @@ class GpuBackend implements WebGpuBackend {
 
   #operation<Name extends OperationName>(name: Name): Operation<Name> {
     const plan: Planner<Name> = PLANNERS[name];
+    const repeat = REPEATS[name];
     return (spec) => {
       if (this.gpu.failures.reported) return;
       try {
-        this.#recorder.run(plan(spec, this.#target));
+        const known = repeat === undefined ? null : this.#memo.find(name, repeat, spec);
+        if (known !== null) {
+          this.#recorder.replay(known);
+          return;
+        }
+        this.#planned++;
+        const prepared = this.#recorder.run(plan(spec, this.#target));
+        if (repeat !== undefined) this.#memo.keep(name, repeat, spec, prepared);
       } catch (error) {
         this.gpu.failures.report(operationError(name, error));
       }

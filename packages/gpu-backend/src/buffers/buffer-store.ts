@@ -20,16 +20,23 @@ export class BufferStore implements Disposable {
   readonly #memory: MemoryMeter;
   readonly #releases = new Map<StoredBuffer, () => void>();
   #nextId = 1;
-  #beforeDestroy: ((buffer: StoredBuffer) => void) | null = null;
+  readonly #beforeDestroy = new Set<(buffer: StoredBuffer) => void>();
 
   constructor(gpu: Gpu, memory: MemoryMeter) {
     this.#gpu = gpu;
     this.#memory = memory;
   }
 
-  /** Who has to finish with a buffer before it is destroyed. */
-  onDestroy(finish: (buffer: StoredBuffer) => void): void {
-    this.#beforeDestroy = finish;
+  /**
+   * Who has to finish with a buffer before it is destroyed.
+   *
+   * @returns ends that.
+   */
+  onDestroy(finish: (buffer: StoredBuffer) => void): () => void {
+    this.#beforeDestroy.add(finish);
+    return () => {
+      this.#beforeDestroy.delete(finish);
+    };
   }
 
   /**
@@ -67,7 +74,7 @@ export class BufferStore implements Disposable {
   }
 
   #forget(buffer: StoredBuffer): void {
-    this.#beforeDestroy?.(buffer);
+    for (const finish of this.#beforeDestroy) finish(buffer);
     buffer.handle.destroy();
     this.#releases.get(buffer)?.();
     this.#releases.delete(buffer);

@@ -3,7 +3,9 @@ import type { Gpu } from "../device/gpu";
 import type { BufferStore } from "./buffer-store";
 import type { StoredBuffer } from "./stored-buffer";
 
-const FIRST_ARENA_BYTES = 2 ** 16;
+const WORD_BYTES = 4;
+/** A place is 256 bytes on many adapters: as many as a token of a deep model takes. */
+const FIRST_ARENA_BYTES = 2 ** 18;
 
 /**
  * The parameters of every dispatch of a batch, in one buffer that is written once a batch. A queue keeps writes and
@@ -14,7 +16,7 @@ export class ParameterArena {
   readonly #store: BufferStore;
   readonly #alignment: number;
   #buffer: StoredBuffer | null = null;
-  #staging = new DataView(new ArrayBuffer(FIRST_ARENA_BYTES));
+  #staging = new Uint32Array(FIRST_ARENA_BYTES / WORD_BYTES);
   #used = 0;
 
   constructor(gpu: Gpu, store: BufferStore) {
@@ -34,56 +36,54 @@ export class ParameterArena {
     }));
   }
 
-  /** Where to put the bytes of this batch, at the places that `reserve` gives. */
-  get staging(): DataView {
-    return this.#staging;
+  /** Bytes that a binding of so many takes with the gap behind it. */
+  roomOf(bytes: number): number {
+    return Math.ceil(bytes / this.#alignment) * this.#alignment;
   }
 
-  /** Whether bindings of these sizes fit beside what the batch holds already. */
-  hasRoom(sizes: readonly number[]): boolean {
-    return this.#after(this.#used, sizes) <= this.#staging.byteLength;
+  /** Whether there is so much room beside what the batch holds already. */
+  hasRoom(bytes: number): boolean {
+    return this.#used + bytes <= this.#staging.byteLength;
+  }
+
+  /** Whether there is so much room in an empty arena. */
+  holds(bytes: number): boolean {
+    return bytes <= this.#staging.byteLength;
   }
 
   /**
-   * Make room for bindings of these sizes. Only between batches, when the arena is empty.
+   * Make so much room. Only between batches, when the arena is empty.
    *
    * The old buffer is destroyed: it is part of no batch any more.
    */
-  growTo(sizes: readonly number[]): void {
-    const bytes = this.#after(0, sizes);
-    if (bytes <= this.#staging.byteLength) return;
+  growTo(bytes: number): void {
+    if (this.holds(bytes)) return;
     this.#buffer?.destroy();
     this.#buffer = null;
-    this.#staging = new DataView(new ArrayBuffer(2 ** Math.ceil(Math.log2(bytes))));
+    this.#staging = new Uint32Array(2 ** Math.ceil(Math.log2(bytes)) / WORD_BYTES);
   }
 
-  /** The place of a binding of so many bytes; `hasRoom` has said that there is one. */
-  reserve(bytes: number): number {
+  /**
+   * Put words where a binding of so many bytes begins; `hasRoom` has said that there is room for it.
+   *
+   * @returns the place, in bytes.
+   */
+  put(words: Uint32Array, bytes: number): number {
     const place = this.#used;
-    this.#used = this.#aligned(place + bytes);
+    this.#staging.set(words, place / WORD_BYTES);
+    this.#used = place + this.roomOf(bytes);
     return place;
   }
 
   /** Send the batch's bytes, before its commands are submitted. */
   send(): void {
     if (this.#used === 0) return;
-    const bytes = Math.min(this.#used, this.#staging.byteLength);
-    this.#gpu.device.queue.writeBuffer(this.buffer.handle, 0, this.#staging.buffer, 0, bytes);
+    this.#gpu.device.queue.writeBuffer(this.buffer.handle, 0, this.#staging.buffer, 0, this.#used);
     this.#used = 0;
   }
 
   /** Forget a batch that will not be submitted. */
   drop(): void {
     this.#used = 0;
-  }
-
-  #after(used: number, sizes: readonly number[]): number {
-    let end = used;
-    for (const size of sizes) end = this.#aligned(end) + size;
-    return end;
-  }
-
-  #aligned(bytes: number): number {
-    return Math.ceil(bytes / this.#alignment) * this.#alignment;
   }
 }

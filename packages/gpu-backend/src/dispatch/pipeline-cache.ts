@@ -13,6 +13,8 @@ export interface BindingLayout {
 export interface CachedPipeline {
   readonly handle: GPUComputePipeline;
   readonly layout: BindingLayout;
+  /** Whether the device has refused it. */
+  failed: boolean;
 }
 
 const BUFFER_LAYOUTS: Readonly<Record<BindingKind, GPUBufferBindingLayout>> = {
@@ -58,10 +60,12 @@ export class PipelineCache {
     const { binding, pipeline } = this.#layout(kernel);
     const { device, failures } = this.#gpu;
     let shader: GPUShaderModule | null = null;
+    let made: CachedPipeline | null = null;
     const explain = (failure: GpuFailure, message: string): Promise<GpuError> => {
       // Not kept: whoever tries again should hear the reason again, and not that the pipeline is invalid.
       this.#byText.delete(key);
       this.#byKernel.delete(kernel);
+      if (made !== null) made.failed = true;
       return shaderError(kernel, shader, failure, message);
     };
     const compiled = failures.guard(explain, () => {
@@ -71,8 +75,9 @@ export class PipelineCache {
         layout: pipeline,
         compute: { module, entryPoint: "main", constants },
       });
-      return { handle, layout: binding };
+      return { handle, layout: binding, failed: false };
     });
+    made = compiled;
     this.#byText.set(key, compiled);
     return compiled;
   }

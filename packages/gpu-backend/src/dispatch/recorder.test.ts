@@ -150,13 +150,39 @@ describeGpu("the recorder", () => {
     expect(device.memory.snapshot().total).toBe(buffers.bytes());
   });
 
+  it("tells of the same dispatches again, in their order and in one submission", async () => {
+    using device = await testRecorder();
+    const { recorder } = device;
+    const out = device.words([1, 1]);
+    const one = (factor: number, ...data: number[]): Dispatch => ({
+      kernel: SCALE,
+      params: PARAMS.pack({ count: 2, factor }),
+      bindings: { out: bind(out) },
+      data: Uint32Array.from(data),
+      grid: [2, 1, 1],
+    });
+    const prepared = recorder.run([one(2, 0, 1), one(1, 3, 0)]);
+    recorder.run([one(1, 1, 1)]);
+    recorder.replay(prepared);
+    expect(await device.read(out)).toEqual([(1 * 2 + 3 + 1) * 2 + 3, (1 * 2 + 1 + 1) * 2 + 1]);
+    const before = recorder.counts;
+    for (let i = 0; i < 100; i++) recorder.replay(prepared);
+    await device.read(out);
+    expect(recorder.counts).toEqual({
+      ...before,
+      dispatches: before.dispatches + 200,
+      submissions: before.submissions + 1,
+    });
+  });
+
   it("grows the arena for a table larger than it", async () => {
     using device = await testRecorder();
-    const count = 50_000;
+    const count = 100_000;
     const out = device.words(new Uint32Array(count).fill(2));
     const data = Uint32Array.from({ length: count }, (_, i) => i);
     const params = PARAMS.pack({ count, factor: 2 });
-    device.recorder.run([{ kernel: SCALE, params, bindings: { out: bind(out) }, data, grid: [count, 1, 1] }]);
+    const grid = flatGrid(count, device.gpu.capabilities.limits);
+    device.recorder.run([{ kernel: SCALE, params, bindings: { out: bind(out) }, data, grid }]);
     const found = await device.read(out);
     expect(found[0]).toBe(4);
     expect(found[count - 1]).toBe(4 + count - 1);

@@ -5,7 +5,7 @@ import { ParameterArena } from "../buffers/parameter-arena";
 import { ScratchPool } from "../buffers/scratch-pool";
 import { StagingRing, type Readback, type ReadbackPart } from "../buffers/staging-ring";
 import type { StoredBuffer } from "../buffers/stored-buffer";
-import { naming } from "../device/failure-log";
+import { naming, type Explain } from "../device/failure-log";
 import { BufferUsage } from "../device/flags";
 import type { Gpu } from "../device/gpu";
 import { GpuError } from "../device/gpu-error";
@@ -16,9 +16,12 @@ import type { Binding } from "./binding";
 import type { Dispatch, Plan } from "./dispatch";
 import { FAULT_BYTES, faultIn } from "./fault";
 import { PipelineCache } from "./pipeline-cache";
+import type { PreparedDispatch } from "./prepared-dispatch";
 
-/** A batch is submitted at the latest when it has so many, so that the device works while the host records more. */
-const MAX_DISPATCHES_PER_BATCH = 64;
+/** A batch is submitted when so many of its dispatches were planned, so that the device works while the host plans more. */
+const MAX_PLANNED_PER_BATCH = 64;
+/** A batch is submitted at the latest when it has so many: those that are only told again take the host next to nothing. */
+const MAX_DISPATCHES_PER_BATCH = 1024;
 /** Longer writes are cut, so that the driver's copies of them can be freed one after another. */
 const MAX_WRITE_BYTES = 2 ** 26;
 /** Tables of parameters are bound in powers of two from here on, so that few bind groups serve them. */
@@ -66,7 +69,10 @@ export class Recorder implements Disposable {
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #labels: string[] = [];
+  /** Dispatches of the batch that were planned for it. */
+  #planned = 0;
   #dispatches = 0;
+  readonly #release: () => void;
 
   constructor(gpu: Gpu, store: BufferStore) {
     this.#gpu = gpu;
@@ -76,7 +82,7 @@ export class Recorder implements Disposable {
     this.#staging = new StagingRing(store);
     this.#pipelines = new PipelineCache(gpu);
     this.#groups = new BindGroupCache(gpu);
-    store.onDestroy((buffer) => {
+    this.#release = store.onDestroy((buffer) => {
       this.#finishWith(buffer);
     });
   }
@@ -93,18 +99,38 @@ export class Recorder implements Disposable {
   /**
    * Record a plan's dispatches.
    *
+   * @returns them, to be told again: `replay`.
    * @throws GpuError `limit` for a binding beyond the adapter's, `lost`
    */
-  run(plan: Plan): void {
+  run(plan: Plan): readonly PreparedDispatch[] {
     this.#gpu.expectAlive();
     const scratch = this.#takeScratch(plan);
+    const prepared: PreparedDispatch[] = [];
     try {
-      for (const dispatch of plan) if (!dispatch.grid.includes(0)) this.#dispatch(dispatch, scratch);
+      for (const dispatch of plan) {
+        if (dispatch.grid.includes(0)) continue;
+        const ready = this.#prepare(dispatch, scratch);
+        prepared.push(ready);
+        this.#planned++;
+        this.#encode(ready);
+      }
+      return prepared;
     } finally {
       // The next plan may have them: its dispatches come later. In reverse, so that it gets them in the same order and
       // finds the same bind groups.
       for (const buffer of [...scratch.values()].reverse()) this.#scratch.giveBack(buffer);
     }
+  }
+
+  /**
+   * Record what a plan was prepared as once more. None of its buffers may have been destroyed since. Its scratch need not
+   * be taken: nobody else's commands come in between.
+   *
+   * @throws GpuError `lost`
+   */
+  replay(prepared: readonly PreparedDispatch[]): void {
+    this.#gpu.expectAlive();
+    for (const dispatch of prepared) this.#encode(dispatch);
   }
 
   /** Overwrite bytes of a buffer, from an offset of whole words; a last half word is filled up with zeros. */
@@ -175,7 +201,9 @@ export class Recorder implements Disposable {
     this.#endPass();
     this.#trace?.resolve(encoder);
     const labels = this.#labels;
-    this.#gpu.failures.guard(naming(`a batch of ${summary(labels)}`), () => {
+    // Put into words only where something is to be told.
+    const explain: Explain = (failure, message) => naming(`a batch of ${summary(labels)}`)(failure, message);
+    this.#gpu.failures.guard(explain, () => {
       this.#arena.send();
       this.#gpu.device.queue.submit([encoder.finish()]);
     });
@@ -206,7 +234,7 @@ export class Recorder implements Disposable {
   startTrace(): () => Promise<GpuTrace> {
     if (this.#trace !== null) throw new WinnowError("usage", "a trace is running; end it before the next one");
     this.submit();
-    const trace = new Timestamps(this.#gpu, this.#store, this.#staging, MAX_DISPATCHES_PER_BATCH);
+    const trace = new Timestamps(this.#gpu, this.#store, this.#staging, MAX_PLANNED_PER_BATCH);
     this.#trace = trace;
     return async () => {
       this.submit();
@@ -221,17 +249,19 @@ export class Recorder implements Disposable {
 
   [Symbol.dispose](): void {
     this.drop();
-    this.#store.onDestroy(() => undefined);
+    this.#release();
   }
 
-  #dispatch({ kernel, params, bindings, data, grid }: Dispatch, scratch: ReadonlyMap<string, StoredBuffer>): void {
+  #prepare(
+    { kernel, params, bindings, data, grid }: Dispatch,
+    scratch: ReadonlyMap<string, StoredBuffer>,
+  ): PreparedDispatch {
     const pipeline = this.#pipelines.get(kernel);
-    const sizes = [params.bytes];
     const dataBytes = kernel.data === undefined ? 0 : dataClass(data?.byteLength ?? 0);
-    if (dataBytes > 0) sizes.push(dataBytes);
-    if (!this.#arena.hasRoom(sizes)) {
+    const room = this.#arena.roomOf(params.bytes) + this.#arena.roomOf(dataBytes);
+    if (!this.#arena.holds(room)) {
       this.submit();
-      this.#arena.growTo(sizes);
+      this.#arena.growTo(room);
     }
     const arena = this.#arena.buffer;
     const bound: BoundBuffer[] = [{ buffer: arena, offset: 0, bytes: params.bytes }];
@@ -239,24 +269,39 @@ export class Recorder implements Disposable {
       bound.push(this.#bound(kernel.label, name, bindings[name], scratch));
     }
     if (dataBytes > 0) bound.push({ buffer: arena, offset: 0, bytes: dataBytes });
-    if (kernel.fault !== undefined) {
-      bound.push({ buffer: this.#faultBuffer(), offset: 0, bytes: FAULT_BYTES });
-      this.#faultsPossible = true;
-    }
-    const group = this.#groups.get(kernel.label, pipeline.layout, bound);
+    if (kernel.fault !== undefined) bound.push({ buffer: this.#faultBuffer(), offset: 0, bytes: FAULT_BYTES });
+    const words = new Uint32Array(params.bytes / 4);
+    params.write(new DataView(words.buffer), 0);
+    return {
+      label: kernel.label,
+      pipeline,
+      group: this.#groups.get(kernel.label, pipeline.layout, bound),
+      buffers: bound.map(({ buffer }) => buffer),
+      params: words,
+      data: dataBytes === 0 ? null : Uint32Array.from(data ?? []),
+      room,
+      places: dataBytes === 0 ? [0] : [0, 0],
+      grid,
+      faulty: kernel.fault !== undefined,
+    };
+  }
 
-    const places = [this.#arena.reserve(params.bytes)];
-    params.write(this.#arena.staging, places[0] ?? 0);
-    if (dataBytes > 0) places.push(this.#putData(dataBytes, data));
-    const pass = this.#openPass(kernel.label);
-    for (const { buffer } of bound) buffer.lastBatch = this.#batch;
+  #encode({ label, pipeline, group, buffers, params, data, room, places, grid, faulty }: PreparedDispatch): void {
+    if (!this.#arena.hasRoom(room)) this.submit();
+    places[0] = this.#arena.put(params, params.byteLength);
+    if (data !== null) places[1] = this.#arena.put(data, dataClass(data.byteLength));
+    if (faulty) this.#faultsPossible = true;
+    const pass = this.#openPass(label);
+    for (const buffer of buffers) buffer.lastBatch = this.#batch;
     pass.setPipeline(pipeline.handle);
     pass.setBindGroup(0, group, places);
-    pass.dispatchWorkgroups(...grid);
-    this.#labels.push(kernel.label);
+    pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+    this.#labels.push(label);
     this.#dispatches++;
-    if (this.#trace !== null) this.#endPass();
-    if (this.#labels.length >= MAX_DISPATCHES_PER_BATCH) this.submit();
+    const traced = this.#trace !== null;
+    if (traced) this.#endPass();
+    const most = traced ? MAX_PLANNED_PER_BATCH : MAX_DISPATCHES_PER_BATCH;
+    if (this.#planned >= MAX_PLANNED_PER_BATCH || this.#labels.length >= most) this.submit();
   }
 
   #bound(
@@ -292,15 +337,6 @@ export class Recorder implements Disposable {
     const taken = new Map<string, StoredBuffer>();
     for (const [name, bytes] of needs) taken.set(name, this.#scratch.take(bytes));
     return taken;
-  }
-
-  #putData(bytes: number, data: Uint32Array | undefined): number {
-    const place = this.#arena.reserve(bytes);
-    const { staging } = this.#arena;
-    data?.forEach((word, i) => {
-      staging.setUint32(place + 4 * i, word, true);
-    });
-    return place;
   }
 
   #recordRead(parts: readonly ReadbackPart[]): Readback {
@@ -351,6 +387,7 @@ export class Recorder implements Disposable {
   #newBatch(): void {
     this.#encoder = null;
     this.#labels = [];
+    this.#planned = 0;
     this.#batch++;
   }
 

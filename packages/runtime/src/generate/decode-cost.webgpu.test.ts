@@ -1,4 +1,4 @@
-import { createWebGpuBackend, requestGpu, type RecorderCounts, type WebGpuBackend } from "@winnow/gpu-backend";
+import { createWebGpuBackend, requestGpu, type WebGpuBackend, type WebGpuCounts } from "@winnow/gpu-backend";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { loadModel, type Model } from "../model";
@@ -14,7 +14,7 @@ const TOKENS = 40;
 /** The embedding, the head, and two to draw a token. */
 const AROUND_LAYERS = 4;
 
-interface Cost extends RecorderCounts {
+interface Cost extends WebGpuCounts {
   /** Buffers made. */
   readonly buffers: number;
 }
@@ -59,6 +59,8 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("tokens on WebGPU", () 
         bindGroups: last.bindGroups - first.bindGroups,
         dispatches: last.dispatches - first.dispatches,
         submissions: last.submissions - first.submissions,
+        plans: last.plans - first.plans,
+        planned: last.planned - first.planned,
         buffers: last.buffers - first.buffers,
       };
     }
@@ -73,6 +75,42 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("tokens on WebGPU", () 
     expect(cost.dispatches / TOKENS).toBe(7 * layers() + AROUND_LAYERS);
     expect(cost.submissions / TOKENS).toBe(2);
     expect(cost).toMatchObject({ pipelines: 0, bindGroups: 0, buffers: 0 });
+  });
+
+  test("are told to the device again, but for the draw and for pages that begin, and leave no plan behind", async () => {
+    await costOf({ policy: "full" });
+    const before = backend.counts;
+    expect(before.plans).toBe(0);
+    const { pageSlots } = model.engine.store.layout;
+    // The first token is read behind the prompt.
+    const first = PROMPT_TOKENS + WARM_TOKENS;
+    const pages = Math.floor((first + TOKENS) / pageSlots) - Math.floor(first / pageSlots);
+    const cost = await costOf({ policy: "full" });
+    expect(pages).toBeGreaterThan(1);
+    // Where a page begins, each layer's attention has a tile more.
+    expect(cost.planned).toBe(TOKENS + pages * layers());
+    expect(cost).toMatchObject({ submissions: 2 * TOKENS, pipelines: 0, bindGroups: 0, buffers: 0 });
+    // Heads that add up weights are told again as well; the buffer of their columns grows once, and every append binds it.
+    const accumulating = await costOf({ policy: "frequent(40)", interval: 4 * TOKENS });
+    expect(accumulating.planned).toBeLessThanOrEqual(TOKENS + (pages + 2) * layers());
+    expect(accumulating.pipelines).toBe(0);
+    expect(backend.counts.plans).toBe(0);
+  });
+
+  test("of answers that come and go beside each other are told again as well", async () => {
+    const prompt = idsPart(model.tokenizer, LONG_IDS.slice(0, PROMPT_TOKENS));
+    const write = async (maxTokens: number): Promise<void> => {
+      using session = model.createSession({ policy: "full" });
+      await session.generate([prompt], { maxTokens, ignoreEos: true }).report();
+    };
+    await Promise.all([write(40), write(60), write(80)]);
+    const before = backend.counts;
+    await Promise.all([write(40), write(60), write(80)]);
+    const after = backend.counts;
+    expect(after.pipelines).toBe(before.pipelines);
+    expect(after.plans).toBe(0);
+    // Of what was told, little was planned, prompts included.
+    expect((after.planned - before.planned) / (after.dispatches - before.dispatches)).toBeLessThan(0.25);
   });
 
   test("take two dispatches for a sweep, and one for each layer that can lose slots", async () => {

@@ -4,6 +4,7 @@ import type { GpuTensor } from "../../buffers/gpu-tensor";
 import { tensorOperand } from "../../dispatch/operands";
 import { slabsOf, storageOf, type Slab } from "../../dispatch/slabs";
 import { SCRATCH_TYPES, scratchTypeOf } from "../../wgsl/kv";
+import { splitKeys } from "./attend-split.wgsl";
 
 /** The kept slots that a group sees, slab by slab. */
 export interface PagedSource {
@@ -13,7 +14,7 @@ export interface PagedSource {
   readonly table: GpuTensor;
   readonly lengths: GpuTensor;
   readonly tableWidth: number;
-  /** By head: no fewer than its slots. */
+  /** By head: no fewer than its slots; whole tiles, so that the plan stays the same until one is full. */
   readonly bounds: readonly number[];
   readonly longest: number;
   readonly appended: number;
@@ -46,7 +47,8 @@ export function sourcesOf(heads: HeadShape, group: AttendGroup): AttendSources {
 function pagedOf({ kvHeads, headDim }: HeadShape, { paged }: AttendGroup): PagedSource | null {
   if (paged === undefined) return null;
   const { kv, appended } = paged;
-  const bounds = kv.bounds.slice(0, kvHeads);
+  const tile = splitKeys(kv.pageSlots);
+  const bounds = kv.bounds.slice(0, kvHeads).map((slots) => Math.ceil(slots / tile) * tile);
   const longest = Math.max(0, ...bounds);
   if (longest === 0) return null;
   const slabs = slabsOf("slab", kv.slabs);

@@ -9,6 +9,7 @@ import { flatGrid } from "../../dispatch/grid";
 import { rowOperand, tensorOperand, type RowOperand } from "../../dispatch/operands";
 import { planAccumulate, type SplitScores } from "./attend-accumulate";
 import { sightParams, type GroupRows } from "./group-rows";
+import { windowOf } from "./group-window";
 import { MERGE_PARAMS, attendMergeKernel } from "./attend-merge.wgsl";
 import { planRecord } from "./attend-record";
 import type { AttendRecords } from "./attend-records";
@@ -92,13 +93,6 @@ function planGroup(
   if (spec.record !== undefined) plan.push(...planRecord(rows, spec.record, sources, limits));
   if (accumulates) plan.push(...planAccumulate(rows, sources.paged, scores, limits));
   return plan;
-}
-
-/** The window, unless it reaches back to the first position from every row. */
-function windowOf({ window }: AttendSpec, { position, count }: AttendGroup): GroupRows["window"] {
-  return window === undefined || position === undefined || position + count <= window
-    ? null
-    : { size: window, position };
 }
 
 /** Positions, where a window or the bands of a table need them. */

@@ -2,6 +2,7 @@ import type { AttendSpec } from "@winnow/core-tensor";
 
 import type { GpuTensor } from "../../buffers/gpu-tensor";
 import type { Binding } from "../../dispatch/binding";
+import type { GroupWindow } from "./group-window";
 
 /** The rows of one group, with what a row and its results are found by. */
 export interface GroupRows {
@@ -14,8 +15,7 @@ export interface GroupRows {
   readonly number: number;
   /** f32 [count, queryHeads]: the logarithm of the sum of each row's exponentials. */
   readonly logSums: Binding;
-  /** The window, and the position of the group's first row; null where every row sees everything. */
-  readonly window: { readonly size: number; readonly position: number } | null;
+  readonly window: GroupWindow;
   /** u32: positions of the rows, then by head those of its slots, where `planPositions` left them. */
   readonly positions: Binding;
 }
