@@ -2,7 +2,8 @@ import { formatBytes } from "@winnow/profiler";
 
 import { alignColumns } from "../columns";
 import { formatMachine } from "../machine";
-import { isMeasured, type PeerRow, type PeersResult } from "./peers-result";
+import { isMeasured, type PeerRow } from "./peer-row";
+import type { PeersResult } from "./peers-result";
 import type { Spread } from "./spread";
 import type { Verdict } from "./verdicts";
 

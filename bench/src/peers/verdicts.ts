@@ -1,5 +1,5 @@
 import type { Peer } from "./peer";
-import type { MeasuredRow, PeerRow } from "./peers-result";
+import type { MeasuredRow, PeerRow } from "./peer-row";
 
 /** A target, and whether it is met; null where a cell that it needs was not measured. */
 export interface Verdict {
