@@ -11,6 +11,7 @@ test.each([
   [["--out", "a.json", "gpu", "--json"], { kind: "gpu", json: true, out: "a.json", shapes: ALL }],
   [["gpu", "--shape", "8b", "--shape", "demo"], { kind: "gpu", json: false, out: null, shapes: ["demo", "8b"] }],
   [["decode"], { kind: "decode", json: false }],
+  [["simd"], { kind: "simd", json: false }],
   [["plans", "--json"], { kind: "plans", json: true }],
   [["load"], { kind: "load", json: false, shape: "1b", engines: ["winnow on cpu", "llama.cpp"] }],
   [
@@ -38,7 +39,7 @@ test.each([
 });
 
 test.each([
-  [["tpu"], 'there is no benchmark "tpu"; expected cpu, decode, gpu, load, peers, plans, server or slots'],
+  [["tpu"], 'there is no benchmark "tpu"; expected cpu, decode, gpu, load, peers, plans, server, simd or slots'],
   [["gpu", "cpu"], '"cpu" is one argument too many'],
   [["--out", "a.json"], "--out is an option of the benchmarks gpu, peers and slots"],
   [["--shape", "1b"], "--shape is an option of the benchmarks gpu and load"],

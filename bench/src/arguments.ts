@@ -47,9 +47,12 @@ const SERVED_BACKENDS = ["cpu", "webgpu"] as const;
 /** What the server computes on. */
 export type ServedBackend = (typeof SERVED_BACKENDS)[number];
 
+/** Benchmarks that have no options of their own. */
+const PLAIN = ["cpu", "decode", "plans", "simd"] as const;
+
 /** What a command line asks for. */
 export type Asked =
-  | ({ readonly kind: "cpu" | "decode" | "plans" } & BenchmarkOptions)
+  | ({ readonly kind: (typeof PLAIN)[number] } & BenchmarkOptions)
   | ({ readonly kind: "gpu" } & GpuBenchmarkOptions)
   | ({ readonly kind: "load" } & LoadBenchmarkOptions)
   | ({ readonly kind: "peers" } & PeersBenchmarkOptions)
@@ -66,6 +69,7 @@ export const USAGE = `usage: npm run bench -- [--json]
        npm run bench -- decode [--json]
        npm run bench -- gpu [--json] [--out FILE] [--shape ${SHAPE_NAMES.join("|")}]...
        npm run bench -- plans [--json]
+       npm run bench -- simd [--json]
        npm run bench -- load [--json] [--shape ${SHAPE_NAMES.join("|")}] [--backend ${SERVED_BACKENDS.join("|")}]
        npm run bench -- server [--json] [--backend ${SERVED_BACKENDS.join("|")}] [--clients N] [--load [--seconds N]]
        npm run bench -- peers [--json] [--out FOLDER] [--runs N] [--model "${PEER_MODELS.join("|")}"]... [--context N]... [--batch N]...
@@ -143,10 +147,11 @@ export function parseArguments(argv: readonly string[]): Asked {
       };
     }
     if (runs !== undefined) return { kind: "usage", fault: "--runs is an option of the benchmarks peers and slots" };
-    if (name !== "cpu" && name !== "decode" && name !== "load" && name !== "plans" && name !== "server") {
+    const plain = PLAIN.find((known) => known === name);
+    if (plain === undefined && name !== "load" && name !== "server") {
       return {
         kind: "usage",
-        fault: `there is no benchmark "${name}"; expected cpu, decode, gpu, load, peers, plans, server or slots`,
+        fault: `there is no benchmark "${name}"; expected cpu, decode, gpu, load, peers, plans, server, simd or slots`,
       };
     }
     if (out !== null) return { kind: "usage", fault: "--out is an option of the benchmarks gpu, peers and slots" };
@@ -156,7 +161,7 @@ export function parseArguments(argv: readonly string[]): Asked {
       return { kind: "load", json, shape: only, engines: [`winnow on ${backend}`, "llama.cpp"] };
     }
     if (shape.length > 0) return { kind: "usage", fault: "--shape is an option of the benchmarks gpu and load" };
-    if (name === "cpu" || name === "decode" || name === "plans") return { kind: name, json };
+    if (plain !== undefined) return { kind: plain, json };
     return {
       kind: "server",
       json,

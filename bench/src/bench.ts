@@ -28,6 +28,9 @@ async function main(argv: readonly string[]): Promise<number> {
     case "peers":
       await (await import("./peers/peers-benchmark")).runPeersBenchmark(asked);
       return 0;
+    case "simd":
+      await (await import("./simd/simd-benchmark")).runSimdBenchmark(asked);
+      return 0;
     case "slots":
       await (await import("./slots/slots-benchmark")).runSlotsBenchmark(asked);
       return 0;

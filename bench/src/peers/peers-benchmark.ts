@@ -17,12 +17,13 @@ import { peerFiles, type PeerFiles } from "./models";
 import { PEERS, type Peer } from "./peer";
 import { isMeasured, type PeerRow } from "./peer-row";
 import { resultOf, rowOf } from "./peers-result";
+import { resultText } from "./result-text";
 import { MOST_SECONDS, samplePeer, type Outcome } from "./sample-peer";
 
 const NOTES = [
-  `Prompts of up to ${MOST_READ} tokens are read, by batches of 1. Behind longer ones and for larger batches caches are filled: Winnow's and Transformers.js's with random keys and values, llama.cpp's by a saved state that repeats those of 64 tokens. No first token is timed there: reading is over a minute for some.`,
+  `Prompts of up to ${MOST_READ} tokens are read, by batches of 1. Behind longer ones and for larger batches caches are filled: Winnow's and Transformers.js's with random keys and values, llama.cpp's by a saved state that repeats those of 64 tokens. No first token is timed there: Winnow takes over a minute to read 16,000 on two cores.`,
   `llama.cpp has its cache in f16 with flash attention, Winnow and Transformers.js theirs in f32. Transformers.js's model has q8_0 weights to the bit, and f16 ones widened. All use as many threads as there are cores; llama.cpp, whose threads spin, gets the better of that and of one fewer.`,
-  `"half cut": half of the context's tokens have slots. 135m: the shape of SmolLM2-135M with random weights.`,
+  `"half cut": half of the context's tokens have slots. 135m: the shape of SmolLM2-135M with random weights, by whose attention no policy decides anything that a trained model's would: there fastgen and adaptive show what deciding takes.`,
 ];
 
 /** Compare Winnow with llama.cpp and Transformers.js on the same weights and prompts: a table, a plot and JSON. */
@@ -44,7 +45,7 @@ export async function runPeersBenchmark(options: PeersBenchmarkOptions): Promise
   const rows = await measureCells(cells, runs);
   const notes = isGpu ? NOTES : [...NOTES, "There is no GPU, so that Winnow on WebGPU is left out."];
   const result = resultOf({ machine: thisMachine(), memoryBytes: totalmem(), runs, notes, rows });
-  const text = `${JSON.stringify(result, null, 1)}\n`;
+  const text = resultText(result);
   const folder = out ?? join(repositoryRoot(), ".reports");
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "peers.json"), text);

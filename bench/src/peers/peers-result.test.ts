@@ -5,6 +5,7 @@ import { formatPeers } from "./format-peers";
 import type { Sample } from "./job";
 import { linePlot } from "./line-plot";
 import { resultOf, rowOf } from "./peers-result";
+import { resultText } from "./result-text";
 import { faster, type Outcome } from "./sample-peer";
 
 const CELL: Cell = { peer: "winnow full", model: "135m q8_0", context: 1000, batch: 1, start: "read" };
@@ -87,6 +88,13 @@ test("what was not measured has no verdict, and a table says why", () => {
   const text = formatPeers(result);
   expect(text).toContain("135m q8_0, 32000, winnow full: skipped, it takes over 60 s");
   expect(text).toContain("not measured: decode at 1,000");
+});
+
+test("a result keeps whole numbers and some digits of others", () => {
+  expect(JSON.parse(resultText({ bytes: 25276059648, ms: [0.123456789, 1234567.8] }))).toEqual({
+    bytes: 25276059648,
+    ms: [0.12346, 1234600],
+  });
 });
 
 test.each(["linear", "logarithmic"] as const)("a %s plot has every line within its picture", (scale) => {

@@ -12,7 +12,7 @@ import { ENGINES, type Peer } from "./peer";
 export const MOST_SECONDS = 60;
 /** Cores that others may use while something is measured; with more, it is measured again. */
 const QUIET_CORES = 0.25;
-const ATTEMPTS = 3;
+const ATTEMPTS = 2;
 const run = promisify(execFile);
 
 /** A sample, or why there is none. */
@@ -28,7 +28,10 @@ export type Outcome =
 /** Measure a cell in a process of its own; again, where other programs disturb it, and the least disturbed one counts. */
 export async function samplePeer(cell: Cell, files: PeerFiles): Promise<Outcome> {
   const outcomes: Outcome[] = [];
-  for (const threads of threadsOf(cell.peer)) outcomes.push(await sampleQuietly(jobOf(cell, files, threads)));
+  const [cores, ...fewer] = threadsOf(cell.peer);
+  outcomes.push(await sampleQuietly(jobOf(cell, files, cores)));
+  // Prompts are read fastest on all of them.
+  for (const threads of fewer) outcomes.push(await sampleQuietly(jobOf({ ...cell, start: "fill" }, files, threads)));
   return outcomes.reduce(faster);
 }
 
@@ -36,7 +39,7 @@ export async function samplePeer(cell: Cell, files: PeerFiles): Promise<Outcome>
  * llama.cpp's threads wait for each other without sleeping, so that with one on each core the program's own, which draws the
  * tokens, holds them up: it may use one core fewer as well, and gets the better of both.
  */
-function threadsOf(peer: Peer): readonly number[] {
+function threadsOf(peer: Peer): readonly [number, ...number[]] {
   const cores = availableParallelism();
   return ENGINES[peer].kind === "llama.cpp" && cores > 1 ? [cores, cores - 1] : [cores];
 }

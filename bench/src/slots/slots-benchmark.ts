@@ -10,6 +10,7 @@ import { linePlot } from "../peers/line-plot";
 import type { Peer } from "../peers/peer";
 import { measureCells } from "../peers/peers-benchmark";
 import { isMeasured, type MeasuredRow } from "../peers/peer-row";
+import { resultText } from "../peers/result-text";
 import { tell } from "../progress";
 import { repositoryRoot } from "../repository";
 
@@ -33,7 +34,7 @@ export async function runSlotsBenchmark({ json, out, runs }: SlotsBenchmarkOptio
   const rows = (await measureCells(cells, runs)).filter(isMeasured);
   const lines = MEASURED.map((peer) => lineOf(peer, rows));
   const result = { machine: thisMachine(), model: MODEL, runs, lines };
-  const text = `${JSON.stringify(result, null, 1)}\n`;
+  const text = resultText(result);
   const folder = out ?? join(repositoryRoot(), ".reports");
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "slots.json"), text);

@@ -1,0 +1,53 @@
+import { availableParallelism } from "node:os";
+import { setFlagsFromString } from "node:v8";
+
+import type { BenchmarkOptions } from "../arguments";
+import { formatMachine, thisMachine } from "../machine";
+import { compilePeak } from "./compile-peak";
+import { SMOLLM2_135M } from "../peers/smollm2";
+import { DEMO, leastMs, promptWork, type PromptShape } from "./least-time";
+import { peakOf } from "./peak-threads";
+
+/** What `peers` reads. */
+const PROMPTS: readonly { readonly model: string; readonly shape: PromptShape; readonly tokens: number }[] = [
+  ...[128, 1000, 4000].map((tokens) => ({ model: "135m", shape: SMOLLM2_135M, tokens })),
+  ...[128, 1000].map((tokens) => ({ model: "demo", shape: DEMO, tokens })),
+];
+
+/** Measure what 128-bit SIMD gives at its best, and print the time below which no such kernel can read a prompt. */
+export async function runSimdBenchmark({ json }: BenchmarkOptions): Promise<void> {
+  // Known to V8 from Node 20 on, and on by itself since Node 22.
+  if (Number(process.versions.node.split(".")[0]) < 22) setFlagsFromString("--experimental-wasm-relaxed-simd");
+  const bytes = await compilePeak();
+  const threads = availableParallelism();
+  const floats = { one: await peakOf(bytes, "floats", 1), all: await peakOf(bytes, "floats", threads) };
+  const halfWords = { one: await peakOf(bytes, "half_words", 1), all: await peakOf(bytes, "half_words", threads) };
+  const result = {
+    machine: thisMachine(),
+    threads,
+    perSecond: { floats, halfWords },
+    least: PROMPTS.map(({ model, shape, tokens }) => ({
+      model,
+      tokens,
+      f16Ms: leastMs(promptWork(shape, tokens), floats.all, floats.all),
+      q8Ms: leastMs(promptWork(shape, tokens), halfWords.all, floats.all),
+    })),
+  };
+  if (json) {
+    process.stdout.write(`${JSON.stringify(result, null, 1)}\n`);
+    return;
+  }
+  const giga = (rate: number): string => (rate / 1e9).toFixed(1);
+  process.stdout.write(
+    `${formatMachine(result.machine)}\n\n` +
+      `products a second of 128-bit SIMD, operands in the nearest cache: by one thread, by ${threads}\n` +
+      `  f32, fused with sums    ${giga(floats.one)} G, ${giga(floats.all)} G\n` +
+      `  i16, sums in i32        ${giga(halfWords.one)} G, ${giga(halfWords.all)} G\n\n` +
+      `at those, the least time to read a prompt\n`,
+  );
+  for (const { model, tokens, f16Ms, q8Ms } of result.least) {
+    process.stdout.write(
+      `  ${`${model}, ${tokens} tokens`.padEnd(18)} f16 ${f16Ms.toFixed(0).padStart(6)} ms   q8_0 ${q8Ms.toFixed(0).padStart(6)} ms\n`,
+    );
+  }
+}
