@@ -1,7 +1,6 @@
 /*
  * Products of whole numbers, for weights in q8_0 and q4_0: activations are rounded to eight bits, 32 of them at a time, as
- * llama.cpp does. The sum over 32 elements is exact; then a lane of a result adds up lanes of these sums times both scales, block
- * by block.
+ * llama.cpp does. The sum over 32 elements is exact; a result adds up these sums times both scales, block by block.
  *
  * Rows lie in groups of four, so that memory is one stream: for each block of 32 elements the four rows' whole numbers, then
  * their four scales as halves. Rows that are missing from the last group are zeros.
@@ -42,9 +41,7 @@ INLINE void load_block(Integers integers, const uint8_t *from, v128_t to[4]) {
  * Rounded rows that lie together, block by block, each block's rows beside one another: few addresses are then worked out for
  * many loads. The last of them may be fewer.
  */
-#define ROUNDED 3
-/* Widened rows of a weight likewise. */
-#define WIDENED 2
+#define ROUNDED 4
 
 INLINE uint32_t rounded_beside(uint32_t row, uint32_t rows) {
   const uint32_t left = rows - row / ROUNDED * ROUNDED;
@@ -69,95 +66,119 @@ static inline void round_activations(const float *x, uint32_t depth, uint32_t be
   }
 }
 
-INLINE f32x4 add_block(const v128_t x[4], const v128_t w[4], f32x4 scale, f32x4 sum) {
-  i32x4 exact = wasm_i32x4_add(
-      wasm_i32x4_add(wasm_i32x4_dot_i16x8(x[0], w[0]), wasm_i32x4_dot_i16x8(x[1], w[1])),
-      wasm_i32x4_add(wasm_i32x4_dot_i16x8(x[2], w[2]), wasm_i32x4_dot_i16x8(x[3], w[3])));
-  return multiply_add(wasm_f32x4_convert_i32x4(exact), scale, sum);
+/* A block's products, whose lanes are still to be added up. */
+INLINE i32x4 block_dots(const v128_t x[4], const v128_t w[4]) {
+  return wasm_i32x4_add(wasm_i32x4_add(wasm_i32x4_dot_i16x8(x[0], w[0]), wasm_i32x4_dot_i16x8(x[1], w[1])),
+                        wasm_i32x4_add(wasm_i32x4_dot_i16x8(x[2], w[2]), wasm_i32x4_dot_i16x8(x[3], w[3])));
+}
+
+/* The lane sums of four vectors of whole numbers. */
+INLINE i32x4 whole_lane_sums(i32x4 a, i32x4 b, i32x4 c, i32x4 d) {
+  i32x4 ab = wasm_i32x4_add(wasm_i32x4_shuffle(a, b, 0, 4, 1, 5), wasm_i32x4_shuffle(a, b, 2, 6, 3, 7));
+  i32x4 cd = wasm_i32x4_add(wasm_i32x4_shuffle(c, d, 0, 4, 1, 5), wasm_i32x4_shuffle(c, d, 2, 6, 3, 7));
+  return wasm_i32x4_add(wasm_i32x4_shuffle(ab, cd, 0, 1, 4, 5), wasm_i32x4_shuffle(ab, cd, 2, 3, 6, 7));
 }
 
 /* The four results of one of `beside` vectors with a group's rows. */
 INLINE f32x4 group_dots(Integers integers, const int16_t *x, const float *scales, uint32_t beside, const uint8_t *group,
                         uint32_t blocks) {
-  f32x4 sums[GROUP] = {ZERO, ZERO, ZERO, ZERO};
+  f32x4 sum = ZERO;
   const uint32_t row = block_bytes(integers);
   for (uint32_t block = 0; block < blocks;
        block++, x += beside * BLOCK, scales += beside, group += group_block_bytes(integers)) {
     v128_t factors[4] = {wasm_v128_load(x), wasm_v128_load(x + 8), wasm_v128_load(x + 16), wasm_v128_load(x + 24)};
-    f32x4 both = wasm_f32x4_mul(load_halves((const uint16_t *)(group + GROUP * row)), splat_at(scales));
-    v128_t weights[4];
-    load_block(integers, group, weights);
-    sums[0] = add_block(factors, weights, wasm_i32x4_shuffle(both, both, 0, 0, 0, 0), sums[0]);
-    load_block(integers, group + row, weights);
-    sums[1] = add_block(factors, weights, wasm_i32x4_shuffle(both, both, 1, 1, 1, 1), sums[1]);
-    load_block(integers, group + 2 * row, weights);
-    sums[2] = add_block(factors, weights, wasm_i32x4_shuffle(both, both, 2, 2, 2, 2), sums[2]);
-    load_block(integers, group + 3 * row, weights);
-    sums[3] = add_block(factors, weights, wasm_i32x4_shuffle(both, both, 3, 3, 3, 3), sums[3]);
-  }
-  return lane_sums(sums[0], sums[1], sums[2], sums[3]);
-}
-
-/* A group's rows as 16-bit numbers and their scales, WIDENED beside one another: for products with many vectors. */
-INLINE void widen_group(Integers integers, const uint8_t *group, uint32_t blocks, int16_t *whole, float *scales) {
-  const uint32_t row = block_bytes(integers);
-  for (uint32_t block = 0; block < blocks; block++, group += group_block_bytes(integers)) {
-    float of_rows[GROUP];
-    store4(of_rows, load_halves((const uint16_t *)(group + GROUP * row)));
+    i32x4 exact[GROUP];
     for (uint32_t j = 0; j < GROUP; j++) {
-      const uint32_t place = (j / WIDENED * blocks + block) * WIDENED + j % WIDENED;
       v128_t weights[4];
       load_block(integers, group + j * row, weights);
-      for (uint32_t i = 0; i < 4; i++) wasm_v128_store(whole + place * BLOCK + 8 * i, weights[i]);
-      scales[place] = of_rows[j];
+      exact[j] = block_dots(factors, weights);
     }
+    f32x4 both = wasm_f32x4_mul(load_halves((const uint16_t *)(group + GROUP * row)), splat_at(scales));
+    i32x4 whole = whole_lane_sums(exact[0], exact[1], exact[2], exact[3]);
+    sum = multiply_add(wasm_f32x4_convert_i32x4(whole), both, sum);
+  }
+  return sum;
+}
+
+/*
+ * A group's rows as 16-bit numbers and their scales, for products with many vectors: of each two elements the four rows' beside
+ * one another, so that a lane is a row's and no lanes have to be added up.
+ */
+INLINE void widen_group(Integers integers, const uint8_t *group, uint32_t blocks, int16_t *whole, float *scales) {
+  const uint32_t row = block_bytes(integers);
+  for (uint32_t block = 0; block < blocks; block++, group += group_block_bytes(integers), whole += GROUP * BLOCK, scales += GROUP) {
+    v128_t of_rows[GROUP][4];
+    for (uint32_t j = 0; j < GROUP; j++) load_block(integers, group + j * row, of_rows[j]);
+    for (uint32_t part = 0; part < 4; part++) {
+      v128_t a = of_rows[0][part], b = of_rows[1][part], c = of_rows[2][part], d = of_rows[3][part];
+      v128_t ab = wasm_i32x4_shuffle(a, b, 0, 4, 1, 5), ab2 = wasm_i32x4_shuffle(a, b, 2, 6, 3, 7);
+      v128_t cd = wasm_i32x4_shuffle(c, d, 0, 4, 1, 5), cd2 = wasm_i32x4_shuffle(c, d, 2, 6, 3, 7);
+      int16_t *to = whole + part * GROUP * 8;
+      wasm_v128_store(to, wasm_i32x4_shuffle(ab, cd, 0, 1, 4, 5));
+      wasm_v128_store(to + 8, wasm_i32x4_shuffle(ab, cd, 2, 3, 6, 7));
+      wasm_v128_store(to + 16, wasm_i32x4_shuffle(ab2, cd2, 0, 1, 4, 5));
+      wasm_v128_store(to + 24, wasm_i32x4_shuffle(ab2, cd2, 2, 3, 6, 7));
+    }
+    store4(scales, load_halves((const uint16_t *)(group + GROUP * row)));
   }
 }
 
-/* Results of `rows` vectors that lie together with WIDENED rows of a weight; their number has to be a constant. */
-INLINE void wide_block(uint32_t rows, const int16_t *x, const float *x_scales, const int16_t *w, const float *w_scales,
-                       uint32_t blocks, float *out, uint32_t out_stride) {
-  f32x4 sums[rows * WIDENED];
-  for (uint32_t i = 0; i < rows * WIDENED; i++) sums[i] = ZERO;
+/* Results of `rows` vectors that lie together with some widened groups; both numbers have to be constants. */
+INLINE void wide_block(uint32_t rows, uint32_t groups, const int16_t *x, const float *x_scales, const int16_t *w,
+                       const float *w_scales, uint32_t blocks, float *out, uint32_t out_stride) {
+  f32x4 sums[rows * groups];
+  for (uint32_t i = 0; i < rows * groups; i++) sums[i] = ZERO;
+  const uint32_t group_elements = blocks * GROUP * BLOCK, group_scales = blocks * GROUP;
   for (uint32_t block = 0; block < blocks;
-       block++, x += rows * BLOCK, w += WIDENED * BLOCK, x_scales += rows, w_scales += WIDENED) {
-    i32x4 exact[rows * WIDENED];
-    for (uint32_t part = 0; part < BLOCK; part += 8) {
-      v128_t factors[rows];
-      for (uint32_t i = 0; i < rows; i++) factors[i] = wasm_v128_load(x + i * BLOCK + part);
-      for (uint32_t j = 0; j < WIDENED; j++) {
-        v128_t weights = wasm_v128_load(w + j * BLOCK + part);
-        for (uint32_t i = 0; i < rows; i++) {
-          i32x4 dot = wasm_i32x4_dot_i16x8(factors[i], weights);
-          exact[i * WIDENED + j] = part == 0 ? dot : wasm_i32x4_add(exact[i * WIDENED + j], dot);
+       block++, x += rows * BLOCK, w += GROUP * BLOCK, x_scales += rows, w_scales += GROUP) {
+    i32x4 exact[rows * groups];
+    for (uint32_t i = 0; i < rows * groups; i++) exact[i] = ZERO;
+    /* Unrolled, its sums are added up in an order that needs more registers than there are. */
+#pragma clang loop unroll(disable)
+    for (uint32_t pair = 0; pair < BLOCK / 2; pair++) {
+      v128_t weights[groups];
+      for (uint32_t g = 0; g < groups; g++) weights[g] = wasm_v128_load(w + g * group_elements + pair * 8);
+      for (uint32_t i = 0; i < rows; i++) {
+        v128_t factor = wasm_v128_load32_splat(x + i * BLOCK + pair * 2);
+        for (uint32_t g = 0; g < groups; g++) {
+          i32x4 dot = wasm_i32x4_dot_i16x8(factor, weights[g]);
+          exact[i * groups + g] = wasm_i32x4_add(exact[i * groups + g], dot);
         }
       }
     }
-    for (uint32_t j = 0; j < WIDENED; j++) {
-      f32x4 scale = splat_at(w_scales + j);
+    for (uint32_t g = 0; g < groups; g++) {
+      f32x4 scales = load4(w_scales + g * group_scales);
       for (uint32_t i = 0; i < rows; i++)
-        sums[i * WIDENED + j] = multiply_add(wasm_f32x4_convert_i32x4(exact[i * WIDENED + j]),
-                                             wasm_f32x4_mul(scale, splat_at(x_scales + i)), sums[i * WIDENED + j]);
+        sums[i * groups + g] = multiply_add(wasm_f32x4_convert_i32x4(exact[i * groups + g]),
+                                            wasm_f32x4_mul(scales, splat_at(x_scales + i)), sums[i * groups + g]);
     }
   }
   for (uint32_t i = 0; i < rows; i++)
-    for (uint32_t j = 0; j < WIDENED; j++) out[i * out_stride + j] = lane_sum(sums[i * WIDENED + j]);
+    for (uint32_t g = 0; g < groups; g++) store4(out + i * out_stride + g * GROUP, sums[i * groups + g]);
+}
+
+/* The same for rows beside one another of which there may be fewer than ROUNDED. */
+INLINE void wide_rows(uint32_t rows, uint32_t groups, const int16_t *x, const float *x_scales, const int16_t *w,
+                      const float *w_scales, uint32_t blocks, float *out, uint32_t out_stride) {
+  if (rows >= 4) wide_block(4, groups, x, x_scales, w, w_scales, blocks, out, out_stride);
+  else if (rows == 3) wide_block(3, groups, x, x_scales, w, w_scales, blocks, out, out_stride);
+  else if (rows == 2) wide_block(2, groups, x, x_scales, w, w_scales, blocks, out, out_stride);
+  else wide_block(1, groups, x, x_scales, w, w_scales, blocks, out, out_stride);
 }
 
 /* out[i][j] for rounded rows i, of whose first a whole number of ROUNDED lie before, with rows j of a widened panel. */
 static inline void wide_dots(const int16_t *x, const float *x_scales, uint32_t rows, const int16_t *w, const float *w_scales,
-                             uint32_t columns, uint32_t blocks, float *out, uint32_t out_stride) {
+                             uint32_t groups, uint32_t blocks, float *out, uint32_t out_stride) {
   const uint32_t depth = blocks * BLOCK;
-  for (uint32_t j = 0; j < columns; j += WIDENED) {
-    const int16_t *weights = w + j * depth;
-    const float *weight_scales = w_scales + j * blocks;
+  for (uint32_t g = 0; g < groups; g += 2) {
+    const int16_t *weights = w + g * GROUP * depth;
+    const float *weight_scales = w_scales + g * GROUP * blocks;
     for (uint32_t i = 0; i < rows; i += ROUNDED) {
       const int16_t *from = x + i * depth;
       const float *scales = x_scales + i * blocks;
-      float *to = out + i * out_stride + j;
-      if (rows - i >= 3) wide_block(3, from, scales, weights, weight_scales, blocks, to, out_stride);
-      else if (rows - i == 2) wide_block(2, from, scales, weights, weight_scales, blocks, to, out_stride);
-      else wide_block(1, from, scales, weights, weight_scales, blocks, to, out_stride);
+      float *to = out + i * out_stride + g * GROUP;
+      if (groups - g >= 2) wide_rows(rows - i, 2, from, scales, weights, weight_scales, blocks, to, out_stride);
+      else wide_rows(rows - i, 1, from, scales, weights, weight_scales, blocks, to, out_stride);
     }
   }
 }

@@ -13,7 +13,7 @@ typedef enum { NO_ACTIVATION, SILU_GATE, GELU_GATE } Activation;
 /* Rows of x beside a panel, a multiple of ROUNDED: they stay in the nearer caches while all of the panel is used. */
 #define ROWS_AT_ONCE 48
 /* Outputs of a panel whose rows are long, as `matmul.ts` has it. */
-#define LEAST_PANEL 12
+#define LEAST_PANEL 16
 
 typedef struct {
   Weight weight;
@@ -146,7 +146,7 @@ static void panel_dots(const Matmul *matmul, uint32_t first, uint32_t count, uin
     }
   }
   wide_dots((const int16_t *)matmul->prepared + first * inputs, matmul->prepared_scales + first * blocks, count, whole, scales,
-            groups * GROUP, blocks, sums - from % GROUP, stride);
+            groups, blocks, sums - from % GROUP, stride);
 }
 
 INLINE f32x4 gate_of(Activation activation, f32x4 x) {

@@ -9,7 +9,7 @@ const ACTIVATIONS = { "silu-gate": 1, "gelu-gate": 2 } as const;
 /** Multiplications of a thread between two looks at whether to stop: some tens of milliseconds. */
 const PRODUCTS_AT_ONCE = 2e8;
 /** Outputs of a task, at least, as in `matmul.c`: so many for each thread, or some have none. */
-const LEAST_PANEL = 12;
+const LEAST_PANEL = 16;
 /** Elements of x that are rounded with one scale. */
 const BLOCK = 32;
 
