@@ -6,6 +6,8 @@ import { allowRelaxedSimd, startNodeHelper } from "./threads/node-helpers";
 
 const STACK_BYTES = 65_536;
 const PAGES = 64;
+/** More than the memory has room for. */
+const ROWS_BEYOND = PAGES * 65_536;
 const WIDTH = 4;
 
 /** Kernels of as many threads over one memory. */
@@ -24,7 +26,7 @@ function kernelsOf(threads: number) {
 }
 
 describe("an operation whose kernel traps", () => {
-  // Tasks are taken in order by whoever is free, so that the rows behind the memory's end fall to every thread.
+  // Tasks are taken in order by whoever is free, so that any thread may come to the rows behind the memory's end.
   it.each([1, 2, 4])("is ended, and the next gives its results, with %i threads", (threads) => {
     const { instance, memory, free } = kernelsOf(threads);
     const { kernels, stack } = instance;
@@ -37,7 +39,7 @@ describe("an operation whose kernel traps", () => {
     const top: unknown = stack.value;
     for (let i = 0; i < 30; i++) {
       expect(() => {
-        norm(PAGES * STACK_BYTES, () => undefined);
+        norm(ROWS_BEYOND, () => undefined);
       }).toThrow(/rmsNorm: a kernel of the CPU backend stopped/);
       expect(stack.value).toBe(top);
       new Float32Array(memory.buffer, weight, WIDTH).fill(3);

@@ -32,6 +32,7 @@ export {
   type ReadOptions,
   type SessionState,
 } from "./session/session";
+export { MOST_GUESSES } from "./session/resolve-drafting";
 export { SessionOptionError } from "./session/session-option-error";
 export type { SessionOptions } from "./session/session-options";
 export type { SessionSettings } from "./session/session-settings";

@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { MOST_GUESSES } from "@winnow/runtime";
 
 /** How the request's cache is cut; what is left out is the server's own default. */
 export const winnowRequestSchema = z
@@ -22,7 +23,7 @@ export const winnowRequestSchema = z
       description:
         "Whether heads that come to attend to what sweeps would drop are given more; for a policy with a threshold that sweeps, such as fastgen",
     }),
-    speculate: z.int().min(0).max(7).optional().openapi({
+    speculate: z.int().min(0).max(MOST_GUESSES).optional().openapi({
       description:
         "Tokens that are guessed at a time where the text has stood before, 0 for none: answers stay the same, and take less time where they repeat it",
     }),
