@@ -54,3 +54,7 @@ export function roomFor({ steps }: Pick<Job, "steps">): number {
 
 /** Steps before any is measured: the first make what the others use. */
 export const WARM_STEPS = 3;
+
+/** What every engine reads, and then writes, before its cell: kernels are compiled by then, and what calls them optimised. */
+export const WARM_PROMPT = 64;
+export const WARM_TOKENS = 64;

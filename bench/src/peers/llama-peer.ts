@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { LlamaLogLevel, getLlama, type LlamaContextSequence, type LlamaModel, type Token } from "node-llama-cpp";
 
 import { median } from "../gpu/stopwatch";
-import { roomFor, type Job, type Measured } from "./job";
+import { WARM_PROMPT, WARM_TOKENS, roomFor, type Job, type Measured } from "./job";
 import { lengthenState } from "./llama-state";
 import { StepClock } from "./step-clock";
 
@@ -71,7 +71,8 @@ function tokensOf(model: LlamaModel, ids: readonly number[]): Token[] {
 
 async function warm(sequences: readonly LlamaContextSequence[], prompt: readonly Token[]): Promise<void> {
   for (const sequence of sequences.slice(0, 1)) {
-    await sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(0, 16));
+    let written = 0;
+    for await (const _ of sequence.evaluate(prompt.slice(0, WARM_PROMPT), GREEDY)) if (++written === WARM_TOKENS) break;
     await sequence.clearHistory();
   }
 }

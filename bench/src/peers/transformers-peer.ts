@@ -2,7 +2,7 @@ import { AutoModelForCausalLM, DynamicCache, StoppingCriteria, Tensor, env } fro
 
 import { randomFloats } from "../gpu/random-data";
 import { median } from "../gpu/stopwatch";
-import { roomFor, type Job, type Measured } from "./job";
+import { WARM_PROMPT, WARM_TOKENS, roomFor, type Job, type Measured } from "./job";
 import { StepClock } from "./step-clock";
 
 /** Measure Transformers.js, on ONNX Runtime's CPU kernels. */
@@ -18,7 +18,7 @@ export async function measureTransformers(job: Job): Promise<Measured> {
   });
   const loadMs = performance.now() - started;
   const prompt = job.prompt;
-  await model.generate({ inputs: ids(1, prompt.slice(0, 16)), max_new_tokens: 2, do_sample: false });
+  await model.generate({ inputs: ids(1, prompt.slice(0, WARM_PROMPT)), max_new_tokens: WARM_TOKENS, do_sample: false });
   const clock = new StepClock(batch, job.steps);
   const steps = new TimedSteps(clock, batch);
   const handed = performance.now();

@@ -2,11 +2,10 @@ import { idsPart, loadModel, openBackend, type Model, type Session } from "@winn
 
 import { fillCache } from "../gpu/filled-cache";
 import { median } from "../gpu/stopwatch";
-import { roomFor, type Job, type Measured } from "./job";
+import { WARM_PROMPT, WARM_TOKENS, roomFor, type Job, type Measured } from "./job";
 import { ENGINES } from "./peer";
 import { StepClock } from "./step-clock";
 
-const WARM_PROMPT = 16;
 const WRITING = { ignoreEos: true, temperature: 0 } as const;
 
 /** Measure Winnow. */
@@ -51,7 +50,7 @@ export async function measureWinnow(job: Job): Promise<Measured> {
 async function warm(model: Model, policy: string, { prompt }: Job): Promise<void> {
   using session = model.createSession({ policy });
   const part = idsPart(model.tokenizer, prompt.slice(0, WARM_PROMPT));
-  await session.generate([part], { ...WRITING, maxTokens: 4 }).report();
+  await session.generate([part], { ...WRITING, maxTokens: WARM_TOKENS }).report();
 }
 
 async function fill(model: Model, session: Session, { prompt, context }: Job, share: number): Promise<void> {
