@@ -30,7 +30,7 @@ typedef struct {
   uint32_t out_stride;
   /* x as the products take it: floats, or rounded with its scales. */
   float *prepared;
-  float *prepared_scales;
+  Rounded rounded;
   /* Halves' products take x times HALF_BIAS where that does not overflow: the weights are then read as they are. */
   bool small_halves;
   /* Outputs of a task, and what each thread works in. */
@@ -72,9 +72,11 @@ static void prepare_task(const void *arguments, uint32_t row, uint32_t thread) {
     norm_row(x, matmul->norm, inverse_root_mean(x, inputs, matmul->epsilon), inputs, normed);
     x = normed;
   }
-  const uint32_t first = row / ROUNDED * ROUNDED, beside = rounded_beside(row, matmul->rows);
-  round_activations(x, inputs, beside, (int16_t *)matmul->prepared + first * inputs + (row - first) * BLOCK,
-                    matmul->prepared_scales + first * (inputs / BLOCK) + row - first);
+  const Integers integers = integers_of(matmul->weight.form);
+  const uint32_t blocks = inputs / BLOCK, beside = rounded_beside(row, matmul->rows);
+  if (has_bytes(integers))
+    round_activations(BYTES, integers, x, blocks, beside, rounded_at(BYTES, matmul->rounded, row, blocks));
+  else round_activations(WORDS, integers, x, blocks, beside, rounded_at(WORDS, matmul->rounded, row, blocks));
 }
 
 /* Products of few vectors with rows `from` .. `from + count` of the weight: sums [rows][stride]. */
@@ -97,13 +99,13 @@ static void few_dots(const Matmul *matmul, uint32_t from, uint32_t count, float 
   }
 }
 
-INLINE void few_group_dots(const Matmul *matmul, Integers integers, uint32_t from, uint32_t count, float *sums, uint32_t stride) {
+INLINE void few_group_dots(const Matmul *matmul, Lanes lanes, Integers integers, uint32_t from, uint32_t count, float *sums,
+                           uint32_t stride) {
   const uint32_t blocks = matmul->inputs / BLOCK;
-  const int16_t *x = (const int16_t *)matmul->prepared;
   for (uint32_t group = from / GROUP; group * GROUP < from + count; group++) {
     const uint8_t *at = matmul->weight.data + group * matmul->weight.row_bytes;
     for (uint32_t i = 0; i < matmul->rows; i++) {
-      f32x4 four = group_dots(integers, x + i * BLOCK, matmul->prepared_scales + i, matmul->rows, at, blocks);
+      f32x4 four = group_dots(lanes, integers, rounded_at(lanes, matmul->rounded, i, blocks), matmul->rows, at, blocks);
       float results[GROUP];
       store4(results, four);
       for (uint32_t j = 0; j < GROUP; j++) {
@@ -114,39 +116,38 @@ INLINE void few_group_dots(const Matmul *matmul, Integers integers, uint32_t fro
   }
 }
 
+/* `panel_dots` for rows in groups. */
+INLINE void panel_group_dots(const Matmul *matmul, Lanes lanes, Integers integers, uint32_t first, uint32_t count, uint32_t from,
+                             uint32_t columns, uint8_t *panel, bool widen, float *sums, uint32_t stride) {
+  const uint32_t blocks = matmul->inputs / BLOCK;
+  /* Whole groups, of which the first and the last may have rows before and behind those that are asked for. */
+  const uint32_t group = from / GROUP;
+  const uint32_t groups = parts_of(from + columns, GROUP) - group;
+  const uint32_t group_bytes = blocks * GROUP * rounded_bytes(lanes);
+  float *scales = (float *)(panel + groups * group_bytes);
+  for (uint32_t g = 0; widen && g < groups; g++) {
+    const uint8_t *at = matmul->weight.data + (group + g) * matmul->weight.row_bytes;
+    uint8_t *whole = panel + g * group_bytes;
+    float *scales_to = scales + g * GROUP * blocks;
+    if (integers == Q8_0) widen_group(lanes, Q8_0, at, blocks, whole, scales_to);
+    else widen_group(lanes, Q4_0, at, blocks, whole, scales_to);
+  }
+  const Panel widened = {panel, scales, groups, blocks};
+  wide_dots(lanes, rounded_at(lanes, matmul->rounded, first, blocks), count, &widened, sums - from % GROUP, stride);
+}
+
 /* Products of rows `first` .. `first + count` of x with a panel of the weight's rows from `from` on, which is widened where `widen` says so. */
 static void panel_dots(const Matmul *matmul, uint32_t first, uint32_t count, uint32_t from, uint32_t columns, uint8_t *panel,
                        bool widen, float *sums, uint32_t stride) {
   const uint32_t inputs = matmul->inputs;
-  const uint32_t blocks = inputs / BLOCK;
   const Weight *weight = &matmul->weight;
-  if (!is_grouped(weight->form)) {
-    const float *rows = (const float *)(weight->data + from * weight->row_bytes);
-    if (weight->form != WEIGHT_F32) {
-      if (widen)
-        for (uint32_t j = 0; j < columns; j++) read_row(weight, from + j, (float *)panel + j * inputs);
-      rows = (const float *)panel;
-    }
-    dots(matmul->prepared + first * inputs, inputs, count, rows, inputs, columns, inputs, sums, stride);
-    return;
+  const float *rows = (const float *)(weight->data + from * weight->row_bytes);
+  if (weight->form != WEIGHT_F32) {
+    if (widen)
+      for (uint32_t j = 0; j < columns; j++) read_row(weight, from + j, (float *)panel + j * inputs);
+    rows = (const float *)panel;
   }
-  /* Whole groups, of which the first and the last may have rows before and behind those that are asked for. */
-  const Integers integers = integers_of(weight->form);
-  const uint32_t group = from / GROUP;
-  const uint32_t groups = parts_of(from + columns, GROUP) - group;
-  int16_t *whole = (int16_t *)panel;
-  float *scales = (float *)(panel + groups * GROUP * inputs * sizeof(int16_t));
-  if (widen) {
-    for (uint32_t g = 0; g < groups; g++) {
-      const uint8_t *at = weight->data + (group + g) * weight->row_bytes;
-      int16_t *to = whole + g * GROUP * inputs;
-      float *scales_to = scales + g * GROUP * blocks;
-      if (integers == Q8_0) widen_group(Q8_0, at, blocks, to, scales_to);
-      else widen_group(Q4_0, at, blocks, to, scales_to);
-    }
-  }
-  wide_dots((const int16_t *)matmul->prepared + first * inputs, matmul->prepared_scales + first * blocks, count, whole, scales,
-            groups, blocks, sums - from % GROUP, stride);
+  dots(matmul->prepared + first * inputs, inputs, count, rows, inputs, columns, inputs, sums, stride);
 }
 
 INLINE f32x4 gate_of(Activation activation, f32x4 x) {
@@ -191,6 +192,20 @@ static void finish_row(const Matmul *matmul, uint32_t row, uint32_t from, uint32
   }
 }
 
+/* Sums of a product whose rows lie in groups: few vectors with the weight as it is stored, many with a panel. */
+static void grouped_sums(const Matmul *matmul, bool few, uint32_t first, uint32_t rows, uint32_t from, uint32_t count,
+                         uint8_t *panel, float *sums, uint32_t stride) {
+  const Integers integers = integers_of(matmul->weight.form);
+  const Lanes lanes = has_bytes(integers) ? BYTES : WORDS;
+  const bool widen = first == 0;
+  if (few && integers == Q8_0 && lanes == BYTES) few_group_dots(matmul, BYTES, Q8_0, from, count, sums, stride);
+  else if (few && integers == Q8_0) few_group_dots(matmul, WORDS, Q8_0, from, count, sums, stride);
+  else if (few && lanes == BYTES) few_group_dots(matmul, BYTES, Q4_0, from, count, sums, stride);
+  else if (few) few_group_dots(matmul, WORDS, Q4_0, from, count, sums, stride);
+  else if (lanes == BYTES) panel_group_dots(matmul, BYTES, integers, first, rows, from, count, panel, widen, sums, stride);
+  else panel_group_dots(matmul, WORDS, integers, first, rows, from, count, panel, widen, sums, stride);
+}
+
 /* Sums of a task lie behind its panel, rows apart by whole vectors, with a group's rows before and behind. */
 static void output_task(const void *arguments, uint32_t task, uint32_t thread) {
   const Matmul *matmul = arguments;
@@ -210,8 +225,7 @@ static void output_task(const void *arguments, uint32_t task, uint32_t thread) {
     for (uint32_t half = 0; half <= (gated ? 1u : 0u); half++) {
       const uint32_t row = half * matmul->width + from;
       float *to = half == 0 ? sums : ups;
-      if (few && form == WEIGHT_Q8_0) few_group_dots(matmul, Q8_0, row, count, to, stride);
-      else if (few && form == WEIGHT_Q4_0) few_group_dots(matmul, Q4_0, row, count, to, stride);
+      if (is_grouped(form)) grouped_sums(matmul, few, first, rows, row, count, panel + half * panel_bytes, to, stride);
       else if (few) few_dots(matmul, row, count, to, stride);
       else panel_dots(matmul, first, rows, row, count, panel + half * panel_bytes, first == 0, to, stride);
     }
@@ -280,7 +294,8 @@ EXPORT(matmul) void matmul(const float *x, uint32_t rows, const float *norm, flo
   call.out = out;
   call.out_stride = out_stride;
   call.prepared = prepares ? prepared : (float *)x;
-  call.prepared_scales = prepared_scales;
+  /* Whole numbers are of less than half of an element's bytes, so that offsets fit behind them. */
+  call.rounded = (Rounded){(uint8_t *)prepared, prepared_scales, (int32_t *)(prepared + rows * inputs / 2)};
   call.work = work;
   call.work_bytes = work_bytes;
   call.each = outputs_each(width, inputs, !few);

@@ -24,6 +24,7 @@ export async function createSimdBackend(options: SimdBackendOptions = {}): Promi
       module,
       threads: shares ? threads : 1,
       startHelper: startWebHelper,
+      trustsByteDots: true,
       // Only a page's main thread has a document, and it may not sleep.
       maySleep: typeof document === "undefined",
     }),

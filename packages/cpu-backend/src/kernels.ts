@@ -13,6 +13,9 @@ export interface Kernels {
   fail_job(thread: number): void;
   end_job(): void;
 
+  find_byte_dots(): number;
+  use_byte_dots(dots: number): void;
+
   group_rows(
     form: number,
     from: Address,
@@ -206,6 +209,8 @@ const NAMES = {
   stop_helpers: true,
   fail_job: true,
   end_job: true,
+  find_byte_dots: true,
+  use_byte_dots: true,
   group_rows: true,
   matmul_weight: true,
   matmul_prepares: true,

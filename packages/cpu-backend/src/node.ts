@@ -26,9 +26,11 @@ export type { SimdBackendOptions } from "./simd-backend-options";
  */
 export async function createSimdBackend(options: SimdBackendOptions = {}): Promise<Backend> {
   const threads = threadCount(options.threads, availableParallelism());
-  allowRelaxedSimd();
+  const trustsByteDots = allowRelaxedSimd();
   const module = await WebAssembly.compile(kernelBytes());
-  return createCpuBackendOf(simdEngine({ module, threads, startHelper: startNodeHelper, maySleep: true }));
+  return createCpuBackendOf(
+    simdEngine({ module, threads, startHelper: startNodeHelper, trustsByteDots, maySleep: true }),
+  );
 }
 
 /** `createSimdWorkerBackend`'s. */

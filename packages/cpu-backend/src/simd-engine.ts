@@ -38,6 +38,8 @@ export interface SimdEngineOptions {
    * @returns whether there may be one.
    */
   readonly startHelper: (setup: HelperSetup) => boolean;
+  /** Whether relaxed SIMD's product of bytes may be used where a test finds it exact. */
+  readonly trustsByteDots: boolean;
   /** Whether the calling thread may wait without turning: the main one of a browser may not. */
   readonly maySleep: boolean;
 }
@@ -46,10 +48,12 @@ export interface SimdEngineOptions {
 const STACK_BYTES = 65_536;
 
 /** Kernels of WebAssembly SIMD over one shared memory, and threads that help. */
-export function simdEngine({ module, threads: asked, startHelper, maySleep }: SimdEngineOptions): CpuEngine {
+export function simdEngine(options: SimdEngineOptions): CpuEngine {
+  const { module, threads: asked, startHelper, trustsByteDots, maySleep } = options;
   const { memory, mostBytes } = sharedMemory();
   const instance = instantiate(module, memory);
   const { kernels, heapBase } = instance;
+  if (trustsByteDots) kernels.find_byte_dots();
   const heap = new Heap(memory, heapBase, mostBytes);
   let threads = 1;
   for (; threads < asked; threads++) {

@@ -8,5 +8,7 @@ import { startNodeHelper } from "../threads/node-helpers";
 /** The backend with the kernels of a runtime that has no relaxed SIMD. */
 export function createPlainBackend(threads: number): Backend {
   const module = new WebAssembly.Module(Buffer.from(KERNELS.plain, "base64"));
-  return createCpuBackendOf(simdEngine({ module, threads, startHelper: startNodeHelper, maySleep: true }));
+  return createCpuBackendOf(
+    simdEngine({ module, threads, startHelper: startNodeHelper, trustsByteDots: false, maySleep: true }),
+  );
 }

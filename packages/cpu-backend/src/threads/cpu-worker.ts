@@ -7,11 +7,12 @@ import { isThreadSetup } from "./thread-setup";
 
 /** The thread that leads; the helpers are threads of its own, and end with it. */
 serveCpuBackend((own) => {
-  allowRelaxedSimd();
+  const trustsByteDots = allowRelaxedSimd();
   return simdEngine({
     module: new WebAssembly.Module(kernelBytes()),
     threads: isThreadSetup(own) ? own.threads : 1,
     startHelper: startNodeHelper,
+    trustsByteDots,
     maySleep: true,
   });
 });

@@ -1,0 +1,93 @@
+/** Products of one shape that differ between ways to multiply. */
+export interface ComparedProducts {
+  /** What the runtime does with bytes, as `byte-dots.h` numbers it. */
+  readonly found: number;
+  /** Shapes that were multiplied. */
+  readonly shapes: number;
+  /** Those whose results are not the same to the bit, in words. */
+  readonly different: readonly string[];
+}
+
+/**
+ * Multiply with 16-bit numbers and with whatever bytes the runtime multiplies exactly. It needs nothing from outside itself, so
+ * that it can be sent into a browser's page.
+ *
+ * @param base64 a module of the kernels.
+ */
+export function compareProducts(base64: string): ComparedProducts {
+  const memory = new WebAssembly.Memory({ initial: 256, maximum: 65_536, shared: true });
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+  const call = (name: string, ...values: number[]): number => {
+    const exported = exports[name];
+    if (typeof exported !== "function") throw new TypeError(`the module exports no ${name}`);
+    return Number(Reflect.apply(exported, undefined, values));
+  };
+  const heap = exports.__heap_base;
+  if (!(heap instanceof WebAssembly.Global)) throw new TypeError("the module exports no __heap_base");
+  let next = Number(heap.value);
+  const place = (size: number): number => {
+    const at = Math.ceil(next / 64) * 64;
+    next = at + size;
+    return at;
+  };
+  // Numerical Recipes' generator.
+  let state = 7;
+  const random = (): number => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) >>> 8;
+  call("expect_helpers", 0, 1);
+  const found = call("find_byte_dots");
+  const different: string[] = [];
+  let shapes = 0;
+  const start = next;
+  for (const { form, bits } of [
+    { form: 3, bits: 8 },
+    { form: 4, bits: 4 },
+  ]) {
+    for (const [rows, outputs, inputs] of [
+      [1, 4, 32],
+      [2, 9, 64],
+      [3, 7, 256],
+      [4, 8, 32],
+      [5, 21, 96],
+      [50, 6, 160],
+      [55, 40, 64],
+    ] as const) {
+      next = start;
+      const blocks = inputs / 32;
+      const groupBytes = blocks * 4 * (4 * bits + 2);
+      const weight = place(Math.ceil(outputs / 4) * groupBytes);
+      const x = place(4 * rows * inputs);
+      const out = place(4 * rows * outputs);
+      const prepared = place(4 * rows * inputs);
+      const scales = place(4 * rows * blocks);
+      const weights = new DataView(memory.buffer, weight, Math.ceil(outputs / 4) * groupBytes);
+      for (let i = 0; i < weights.byteLength; i++) {
+        const isScale = i % (16 * bits + 8) >= 16 * bits;
+        // Between all others, whole vectors of the least and greatest. A scale is a half of about 1.
+        const extreme = random() % 3 === 0 ? (random() % 2 === 0 ? 0x80 : 0x7f) : random() % 256;
+        weights.setUint8(i, isScale ? (i % 2 === 0 ? random() % 256 : 0x3c) : extreme);
+      }
+      const floats = new Float32Array(memory.buffer, x, rows * inputs);
+      for (let i = 0; i < floats.length; i++) floats[i] = random() % 4 === 0 ? 1 : (random() / 2 ** 23 - 1) * 3;
+      const results = [0, found].map((dots) => {
+        call("use_byte_dots", dots);
+        call("matmul_weight", form, weight, inputs, groupBytes, 0, 0, 0, 0, 0, 0, 0);
+        const workBytes = call("matmul_work", rows, outputs, inputs);
+        const work = place(workBytes);
+        const [none, prepare] = [0, 1];
+        call(
+          "matmul",
+          ...[x, rows, none, 0, outputs, 0, outputs, none, none, 0, 0, out, outputs],
+          ...[prepared, scales, work, workBytes, prepare],
+        );
+        return new Uint32Array(memory.buffer, out, rows * outputs).slice();
+      });
+      const [words, others] = results;
+      shapes++;
+      if (words === undefined || !words.some((bit) => bit !== 0) || words.some((bit, i) => bit !== others?.[i])) {
+        different.push(`${rows} × ${inputs} → ${outputs} of ${bits} bits`);
+      }
+    }
+  }
+  return { found, shapes, different };
+}
