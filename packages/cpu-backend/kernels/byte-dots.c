@@ -33,10 +33,10 @@ static bool are_exact(int32_t least, int32_t greatest) {
 
 /* What this runtime does with bytes; products then use it. */
 EXPORT(find_byte_dots) ByteDots find_byte_dots(void) {
-  byte_dots = !are_exact(0, 15)      ? NO_BYTES
-              : are_exact(0, 255)    ? UNSIGNED_BYTES
-              : are_exact(-128, 127) ? SIGNED_BYTES
-                                     : NIBBLES;
+  byte_dots = !are_exact(0, 63)      ? NO_BYTES
+              : are_exact(0, 255)    ? ALL_UNSIGNED
+              : are_exact(-128, 127) ? ALL_SIGNED
+                                     : SMALL_BYTES;
   return byte_dots;
 }
 

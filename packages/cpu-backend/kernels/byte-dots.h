@@ -9,14 +9,14 @@
 #include "simd.h"
 
 typedef enum {
-  /* Not even bytes below 16 are multiplied right. */
+  /* Not even bytes below 64 are multiplied right. */
   NO_BYTES,
   /* Only those are: larger ones overflow on the way (x86 without VNNI, and V8 before its version 13). */
-  NIBBLES,
+  SMALL_BYTES,
   /* The second factor's bytes are 0 .. 255 (x86 with VNNI). */
-  UNSIGNED_BYTES,
+  ALL_UNSIGNED,
   /* The second factor's bytes are -128 .. 127 (Arm). */
-  SIGNED_BYTES
+  ALL_SIGNED
 } ByteDots;
 
 /* What the runtime does, once `find_byte_dots` has found out. */
@@ -32,6 +32,6 @@ INLINE i32x4 byte_dot(v128_t a, v128_t b, i32x4 c) {
 }
 
 /* What signed bytes have added to become second factors. */
-INLINE int32_t byte_zero(void) { return byte_dots == UNSIGNED_BYTES ? 128 : 0; }
+INLINE int32_t byte_zero(void) { return byte_dots == ALL_UNSIGNED ? 128 : 0; }
 
 #endif

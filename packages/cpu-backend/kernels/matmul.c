@@ -41,12 +41,10 @@ typedef struct {
 
 static Matmul call;
 
-static bool takes_few(uint32_t rows) { return rows <= FEW_ROWS && call.weight.form != WEIGHT_PACKED; }
+static bool takes_few(uint32_t rows) { return rows <= FEW_ROWS; }
 
-EXPORT(matmul_weight) void matmul_weight(WeightForm form, const uint8_t *data, uint32_t width, uint32_t row_bytes, uint32_t bits,
-                                         uint32_t zero, uint32_t group, uint32_t scale_kind, uint32_t high, uint32_t scales,
-                                         uint32_t supers) {
-  call.weight = (Weight){form, data, width, row_bytes, {bits, zero, group, scale_kind, high, scales, supers}};
+EXPORT(matmul_weight) void matmul_weight(WeightForm form, const uint8_t *data, uint32_t width, uint32_t row_bytes) {
+  call.weight = (Weight){form, data, width, row_bytes};
 }
 
 /* Rows of x, normed where they have to be, times `factor`. */
@@ -72,11 +70,12 @@ static void prepare_task(const void *arguments, uint32_t row, uint32_t thread) {
     norm_row(x, matmul->norm, inverse_root_mean(x, inputs, matmul->epsilon), inputs, normed);
     x = normed;
   }
-  const Integers integers = integers_of(matmul->weight.form);
+  const Quantised type = quantised_of(matmul->weight.form);
   const uint32_t blocks = inputs / BLOCK, beside = rounded_beside(row, matmul->rows);
-  if (has_bytes(integers))
-    round_activations(BYTES, integers, x, blocks, beside, rounded_at(BYTES, matmul->rounded, row, blocks));
-  else round_activations(WORDS, integers, x, blocks, beside, rounded_at(WORDS, matmul->rounded, row, blocks));
+  const uint32_t parts = parts_in(type);
+  const int32_t zero = byte_zero_of(type);
+  if (has_bytes(type)) round_vector(BYTES, zero, parts, x, blocks, beside, rounded_at(BYTES, parts, matmul->rounded, row, blocks));
+  else round_vector(WORDS, zero, parts, x, blocks, beside, rounded_at(WORDS, parts, matmul->rounded, row, blocks));
 }
 
 /* Products of few vectors with rows `from` .. `from + count` of the weight: sums [rows][stride]. */
@@ -99,13 +98,13 @@ static void few_dots(const Matmul *matmul, uint32_t from, uint32_t count, float 
   }
 }
 
-INLINE void few_group_dots(const Matmul *matmul, Lanes lanes, Integers integers, uint32_t from, uint32_t count, float *sums,
+INLINE void few_group_dots(const Matmul *matmul, Lanes lanes, Quantised type, uint32_t from, uint32_t count, float *sums,
                            uint32_t stride) {
   const uint32_t blocks = matmul->inputs / BLOCK;
   for (uint32_t group = from / GROUP; group * GROUP < from + count; group++) {
     const uint8_t *at = matmul->weight.data + group * matmul->weight.row_bytes;
     for (uint32_t i = 0; i < matmul->rows; i++) {
-      f32x4 four = group_dots(lanes, integers, rounded_at(lanes, matmul->rounded, i, blocks), matmul->rows, at, blocks);
+      f32x4 four = group_dots(lanes, type, rounded_at(lanes, parts_in(type), matmul->rounded, i, blocks), matmul->rows, at, blocks);
       float results[GROUP];
       store4(results, four);
       for (uint32_t j = 0; j < GROUP; j++) {
@@ -116,24 +115,59 @@ INLINE void few_group_dots(const Matmul *matmul, Lanes lanes, Integers integers,
   }
 }
 
+#define DEFINE_FEW_GROUP_DOTS(TYPE)                                                                                     \
+  ALONE void few_group_dots_##TYPE(const Matmul *matmul, uint32_t from, uint32_t count, float *sums, uint32_t stride) { \
+    if (has_bytes(TYPE)) few_group_dots(matmul, BYTES, TYPE, from, count, sums, stride);                                \
+    else few_group_dots(matmul, WORDS, TYPE, from, count, sums, stride);                                                \
+  }
+EACH_TYPE(DEFINE_FEW_GROUP_DOTS)
+
+/* A type whose panels are laid out as this one's. */
+INLINE Quantised panel_type(Quantised type) { return parts_in(type) == 2 ? Q6_K : has_offset(type) ? Q4_1 : Q8_0; }
+
+#define DEFINE_WIDE_DOTS(TYPE)                                                                                         \
+  ALONE void wide_dots_##TYPE(Lanes lanes, Rounded x, uint32_t rows, const Panel *panel, float *out, uint32_t stride) { \
+    if (lanes == BYTES) wide_dots(BYTES, TYPE, x, rows, panel, out, stride);                                           \
+    else wide_dots(WORDS, TYPE, x, rows, panel, out, stride);                                                          \
+  }
+DEFINE_WIDE_DOTS(Q8_0)
+DEFINE_WIDE_DOTS(Q4_1)
+DEFINE_WIDE_DOTS(Q6_K)
+
+#define DEFINE_WIDEN(TYPE)                                                                                      \
+  ALONE void widen_##TYPE(Lanes lanes, const uint8_t *group, uint32_t blocks, uint8_t *whole, float *scales) { \
+    if (lanes == BYTES) widen_group(BYTES, TYPE, group, blocks, whole, scales);                                 \
+    else widen_group(WORDS, TYPE, group, blocks, whole, scales);                                                \
+  }
+EACH_TYPE(DEFINE_WIDEN)
+
 /* `panel_dots` for rows in groups. */
-INLINE void panel_group_dots(const Matmul *matmul, Lanes lanes, Integers integers, uint32_t first, uint32_t count, uint32_t from,
-                             uint32_t columns, uint8_t *panel, bool widen, float *sums, uint32_t stride) {
+static void panel_group_dots(const Matmul *matmul, Lanes lanes, uint32_t first, uint32_t count, uint32_t from, uint32_t columns,
+                             uint8_t *panel, bool widen, float *sums, uint32_t stride) {
+  const Quantised type = quantised_of(matmul->weight.form);
   const uint32_t blocks = matmul->inputs / BLOCK;
   /* Whole groups, of which the first and the last may have rows before and behind those that are asked for. */
   const uint32_t group = from / GROUP;
   const uint32_t groups = parts_of(from + columns, GROUP) - group;
-  const uint32_t group_bytes = blocks * GROUP * rounded_bytes(lanes);
-  float *scales = (float *)(panel + groups * group_bytes);
+  const uint32_t whole_bytes = blocks * panel_block_bytes(lanes), scales_each = blocks * panel_block_scales(type);
+  const Panel widened = {panel, (float *)(panel + groups * whole_bytes), groups, blocks};
   for (uint32_t g = 0; widen && g < groups; g++) {
     const uint8_t *at = matmul->weight.data + (group + g) * matmul->weight.row_bytes;
-    uint8_t *whole = panel + g * group_bytes;
-    float *scales_to = scales + g * GROUP * blocks;
-    if (integers == Q8_0) widen_group(lanes, Q8_0, at, blocks, whole, scales_to);
-    else widen_group(lanes, Q4_0, at, blocks, whole, scales_to);
+    uint8_t *whole = widened.whole + g * whole_bytes;
+    float *scales = widened.scales + g * scales_each;
+    switch (type) {
+#define WIDEN(TYPE) \
+  case TYPE: widen_##TYPE(lanes, at, blocks, whole, scales); break;
+      EACH_TYPE(WIDEN)
+    }
   }
-  const Panel widened = {panel, scales, groups, blocks};
-  wide_dots(lanes, rounded_at(lanes, matmul->rounded, first, blocks), count, &widened, sums - from % GROUP, stride);
+  const Rounded x = rounded_at(lanes, parts_in(type), matmul->rounded, first, blocks);
+  float *to = sums - from % GROUP;
+  switch (panel_type(type)) {
+    case Q6_K: wide_dots_Q6_K(lanes, x, count, &widened, to, stride); break;
+    case Q4_1: wide_dots_Q4_1(lanes, x, count, &widened, to, stride); break;
+    default: wide_dots_Q8_0(lanes, x, count, &widened, to, stride); break;
+  }
 }
 
 /* Products of rows `first` .. `first + count` of x with a panel of the weight's rows from `from` on, which is widened where `widen` says so. */
@@ -195,15 +229,17 @@ static void finish_row(const Matmul *matmul, uint32_t row, uint32_t from, uint32
 /* Sums of a product whose rows lie in groups: few vectors with the weight as it is stored, many with a panel. */
 static void grouped_sums(const Matmul *matmul, bool few, uint32_t first, uint32_t rows, uint32_t from, uint32_t count,
                          uint8_t *panel, float *sums, uint32_t stride) {
-  const Integers integers = integers_of(matmul->weight.form);
-  const Lanes lanes = has_bytes(integers) ? BYTES : WORDS;
+  const Quantised type = quantised_of(matmul->weight.form);
+  if (few) {
+    switch (type) {
+#define FEW(TYPE) \
+  case TYPE: few_group_dots_##TYPE(matmul, from, count, sums, stride); break;
+      EACH_TYPE(FEW)
+    }
+    return;
+  }
   const bool widen = first == 0;
-  if (few && integers == Q8_0 && lanes == BYTES) few_group_dots(matmul, BYTES, Q8_0, from, count, sums, stride);
-  else if (few && integers == Q8_0) few_group_dots(matmul, WORDS, Q8_0, from, count, sums, stride);
-  else if (few && lanes == BYTES) few_group_dots(matmul, BYTES, Q4_0, from, count, sums, stride);
-  else if (few) few_group_dots(matmul, WORDS, Q4_0, from, count, sums, stride);
-  else if (lanes == BYTES) panel_group_dots(matmul, BYTES, integers, first, rows, from, count, panel, widen, sums, stride);
-  else panel_group_dots(matmul, WORDS, integers, first, rows, from, count, panel, widen, sums, stride);
+  panel_group_dots(matmul, has_bytes(type) ? BYTES : WORDS, first, rows, from, count, panel, widen, sums, stride);
 }
 
 /* Sums of a task lie behind its panel, rows apart by whole vectors, with a group's rows before and behind. */
@@ -294,8 +330,9 @@ EXPORT(matmul) void matmul(const float *x, uint32_t rows, const float *norm, flo
   call.out = out;
   call.out_stride = out_stride;
   call.prepared = prepares ? prepared : (float *)x;
-  /* Whole numbers are of less than half of an element's bytes, so that offsets fit behind them. */
-  call.rounded = (Rounded){(uint8_t *)prepared, prepared_scales, (int32_t *)(prepared + rows * inputs / 2)};
+  /* Whole numbers take at most half of what elements do, and the rest less than a quarter each. */
+  call.rounded = (Rounded){(uint8_t *)prepared, prepared_scales, prepared + rows * inputs * 3 / 4,
+                           (int32_t *)(prepared + rows * inputs / 2)};
   call.work = work;
   call.work_bytes = work_bytes;
   call.each = outputs_each(width, inputs, !few);

@@ -5,10 +5,8 @@
 
 static Weight table;
 
-EXPORT(embed_table) void embed_table(WeightForm form, const uint8_t *data, uint32_t width, uint32_t row_bytes, uint32_t bits,
-                                     uint32_t zero, uint32_t group, uint32_t scale_kind, uint32_t high, uint32_t scales,
-                                     uint32_t supers) {
-  table = (Weight){form, data, width, row_bytes, {bits, zero, group, scale_kind, high, scales, supers}};
+EXPORT(embed_table) void embed_table(WeightForm form, const uint8_t *data, uint32_t width, uint32_t row_bytes) {
+  table = (Weight){form, data, width, row_bytes};
 }
 
 EXPORT(embed_row) void embed_row(uint32_t id, float scale, float *to) {

@@ -9,6 +9,8 @@
 #define EXPORT(name) __attribute__((export_name(#name)))
 /* Loops of a kernel unroll only where their bounds are known, which inlining makes them. */
 #define INLINE static inline __attribute__((always_inline))
+/* Where everything were inlined into one function, engines would be slow to compile it, or never do it well. */
+#define ALONE static __attribute__((noinline))
 
 typedef v128_t f32x4;
 typedef v128_t i32x4;

@@ -21,8 +21,10 @@ export interface Kernels {
     from: Address,
     rows: number,
     width: number,
-    rowBytes: number,
-    scaleBytes: number,
+    rowWords: number,
+    high: number,
+    scales: number,
+    supers: number,
     to: Address,
   ): void;
 
@@ -180,19 +182,7 @@ export interface Kernels {
 }
 
 /** A weight, as `matmul_weight` and `embed_table` take it. */
-export type WeightArguments = [
-  form: number,
-  data: Address,
-  width: number,
-  rowBytes: number,
-  bits: number,
-  zero: number,
-  group: number,
-  scaleKind: number,
-  high: number,
-  scales: number,
-  supers: number,
-];
+export type WeightArguments = [form: number, data: Address, width: number, rowBytes: number];
 
 /** One thread's instance of the module. */
 export interface Instance {

@@ -1,8 +1,10 @@
+import { QUANTISED_TYPES } from "@winnow/core-tensor";
+
 import { backendSuite } from "../../core-tensor/src/testing";
 import { createSimdBackend } from "./node";
 import { createPlainBackend } from "./testing/plain-backend";
 
-const options = { roundingTypes: ["q8_0", "q4_0"] } as const;
+const options = { roundingTypes: QUANTISED_TYPES } as const;
 
 backendSuite("simd, one thread", () => createSimdBackend({ threads: 1 }), options);
 backendSuite("simd, three threads", () => createSimdBackend({ threads: 3 }), options);

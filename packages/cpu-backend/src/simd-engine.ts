@@ -1,4 +1,11 @@
-import { WinnowError, isQuantised, quantisedRow, toFloat32, type Tensor } from "@winnow/core-tensor";
+import {
+  WinnowError,
+  isQuantised,
+  quantisedRow,
+  toFloat32,
+  type QuantisedType,
+  type Tensor,
+} from "@winnow/core-tensor";
 import { OPERATIONS, type CpuEngine } from "@winnow/core-tensor/cpu";
 
 import { endTrapped } from "./end-trapped";
@@ -16,7 +23,7 @@ import { matmulOf } from "./operations/matmul";
 import { rmsNormOf } from "./operations/rms-norm";
 import { sampleOf } from "./operations/sample";
 import { PageArguments } from "./operations/page-arguments";
-import { HOLDING, groupBytes, groupedForm, rowsOf } from "./weight-form";
+import { HOLDING, formOf, groupBytes, rowsOf } from "./weight-form";
 
 /** What a helper's thread is started with. */
 export interface HelperSetup {
@@ -98,9 +105,9 @@ export function simdEngine(options: SimdEngineOptions): CpuEngine {
       const dtype = HOLDING.typeOf(source);
       const made = tensors.tensor(dtype, source.shape, label);
       try {
-        if (source.dtype === "q8_0" || source.dtype === "q4_0") {
+        if (isQuantised(dtype)) {
           made.data.fill(0);
-          groupRows(machine, source, source.dtype, tensors.addressOf(made.data));
+          groupRows(machine, source, dtype, tensors.addressOf(made.data));
         } else {
           made.data.set(dtype === source.dtype ? source.data : toFloat32(source));
         }
@@ -120,16 +127,15 @@ export function simdEngine(options: SimdEngineOptions): CpuEngine {
 /** Some rows at a time, so that they need not be in the module's memory twice. */
 const ROWS_AT_ONCE = 1024;
 
-function groupRows({ kernels, work }: Machine, { shape, data }: Tensor, dtype: "q8_0" | "q4_0", to: Address): void {
+function groupRows({ kernels, work }: Machine, { shape, data }: Tensor, dtype: QuantisedType, to: Address): void {
   const width = shape.at(-1) ?? 0;
   const rows = rowsOf(shape);
   const group = groupBytes(dtype, width) ?? 0;
-  if (rows === 0 || !isQuantised(dtype)) return;
-  const { words, scales } = quantisedRow(dtype, width);
+  const { words, high, scales, supers } = quantisedRow(dtype, width);
   for (let first = 0; first < rows; first += ROWS_AT_ONCE) {
     const count = Math.min(ROWS_AT_ONCE, rows - first);
     const [from = 0] = work.reserve(4 * words * count);
     work.words(from, words * count).set(data.subarray(first * words, (first + count) * words));
-    kernels.group_rows(groupedForm(dtype), from, count, width, 4 * words, 4 * scales, to + (first / 4) * group);
+    kernels.group_rows(formOf(dtype), from, count, width, words, high, scales, supers, to + (first / 4) * group);
   }
 }

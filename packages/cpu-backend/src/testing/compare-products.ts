@@ -39,22 +39,31 @@ export function compareProducts(base64: string): ComparedProducts {
   const different: string[] = [];
   let shapes = 0;
   const start = next;
-  for (const { form, bits } of [
-    { form: 3, bits: 8 },
-    { form: 4, bits: 4 },
+  // As `groups.h` has them: bytes of a block of one row, blocks that share halves, and bytes of those.
+  for (const { name, form, block, beside, halves } of [
+    { name: "q8_0", form: 3, block: 32, beside: 1, halves: 2 },
+    { name: "q4_0", form: 4, block: 16, beside: 1, halves: 2 },
+    { name: "q4_1", form: 5, block: 16, beside: 1, halves: 4 },
+    { name: "q5_0", form: 6, block: 20, beside: 1, halves: 2 },
+    { name: "q5_1", form: 7, block: 20, beside: 1, halves: 4 },
+    { name: "q4_k", form: 8, block: 18, beside: 8, halves: 4 },
+    { name: "q5_k", form: 9, block: 22, beside: 8, halves: 4 },
+    { name: "q6_k", form: 10, block: 26, beside: 8, halves: 2 },
   ]) {
-    for (const [rows, outputs, inputs] of [
-      [1, 4, 32],
-      [2, 9, 64],
-      [3, 7, 256],
-      [4, 8, 32],
-      [5, 21, 96],
-      [50, 6, 160],
-      [55, 40, 64],
+    for (const [rows, outputs, units] of [
+      [1, 4, 1],
+      [2, 9, 2],
+      [3, 7, 5],
+      [4, 8, 1],
+      [5, 21, 3],
+      [50, 6, 2],
+      [55, 40, 1],
     ] as const) {
       next = start;
-      const blocks = inputs / 32;
-      const groupBytes = blocks * 4 * (4 * bits + 2);
+      const blocks = units * beside;
+      const inputs = 32 * blocks;
+      const unitBytes = 4 * (beside * block + halves);
+      const groupBytes = units * unitBytes;
       const weight = place(Math.ceil(outputs / 4) * groupBytes);
       const x = place(4 * rows * inputs);
       const out = place(4 * rows * outputs);
@@ -62,16 +71,16 @@ export function compareProducts(base64: string): ComparedProducts {
       const scales = place(4 * rows * blocks);
       const weights = new DataView(memory.buffer, weight, Math.ceil(outputs / 4) * groupBytes);
       for (let i = 0; i < weights.byteLength; i++) {
-        const isScale = i % (16 * bits + 8) >= 16 * bits;
-        // Between all others, whole vectors of the least and greatest. A scale is a half of about 1.
-        const extreme = random() % 3 === 0 ? (random() % 2 === 0 ? 0x80 : 0x7f) : random() % 256;
-        weights.setUint8(i, isScale ? (i % 2 === 0 ? random() % 256 : 0x3c) : extreme);
+        const isHalf = i % unitBytes >= 4 * beside * block;
+        // Between all others the least and greatest bytes. Halves are about 1.
+        const byte = random() % 3 === 0 ? (random() % 2 === 0 ? 0x80 : 0x7f) : random() % 256;
+        weights.setUint8(i, isHalf && i % 2 === 1 ? 0x3c : byte);
       }
       const floats = new Float32Array(memory.buffer, x, rows * inputs);
       for (let i = 0; i < floats.length; i++) floats[i] = random() % 4 === 0 ? 1 : (random() / 2 ** 23 - 1) * 3;
       const results = [0, found].map((dots) => {
         call("use_byte_dots", dots);
-        call("matmul_weight", form, weight, inputs, groupBytes, 0, 0, 0, 0, 0, 0, 0);
+        call("matmul_weight", form, weight, inputs, groupBytes);
         const workBytes = call("matmul_work", rows, outputs, inputs);
         const work = place(workBytes);
         const [none, prepare] = [0, 1];
@@ -85,7 +94,7 @@ export function compareProducts(base64: string): ComparedProducts {
       const [words, others] = results;
       shapes++;
       if (words === undefined || !words.some((bit) => bit !== 0) || words.some((bit, i) => bit !== others?.[i])) {
-        different.push(`${rows} × ${inputs} → ${outputs} of ${bits} bits`);
+        different.push(`${name}: ${rows} × ${inputs} → ${outputs}`);
       }
     }
   }

@@ -187,8 +187,8 @@ describe("logits are llama.cpp's", () => {
     const [file = new Uint8Array(0)] = await ggufOf(DEMO, { blocks: () => type });
     const path = at(`${type}.gguf`);
     await writeFile(path, file);
-    // Of K types it rounds 256 activations by one scale.
-    const tolerance = type.startsWith("Q4") ? 0.05 : type.endsWith("_K") ? 0.03 : 0.02;
+    // Of K types it rounds 256 activations by one scale, and the CPU backend 32: neither knows the other's rounding.
+    const tolerance = type.startsWith("Q4") || type.endsWith("_K") ? 0.05 : 0.02;
     await expectAgreement(path, goldenIds("demo", 64), tolerance);
   });
 
