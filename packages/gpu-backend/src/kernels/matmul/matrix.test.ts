@@ -17,7 +17,9 @@ import {
   matrixTile,
   type MatrixTile,
 } from "./matrix-tile";
-import { fittingTile, TILE_FAMILY, type TileChoice, type TileShape } from "./tile-family";
+import { kernelOf } from "./matmul-kernel";
+import { productForm } from "./product-shape";
+import { fittingTile, TILE_FAMILY, tileKernelOf, type TileChoice, type TileShape } from "./tile-family";
 
 interface Candidate {
   readonly name: string;
@@ -52,6 +54,22 @@ const PRODUCTS: readonly Product[] = [
   { weight: "f16", inputs: 68, outputs: 33, gated: true, rows: "many", count: 70, biased: true, residual: "out" },
   { weight: "q4_k", inputs: 256, outputs: 40, gated: false, rows: "middling", count: 32, normed: true, biased: true },
 ];
+
+const SHAPE: TileShape = { weight: "q4_0", inputs: 4096, outputs: 4096, gated: false, rows: "many" };
+
+/** Such as an NVIDIA GPU tells of itself. */
+const NVIDIA: GpuCapabilities = {
+  ...PLAIN_CAPABILITIES,
+  limits: { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152, maxComputeInvocationsPerWorkgroup: 1024 },
+  f16: true,
+  subgroups: { min: 32, max: 32 },
+  subgroupMatrices: [
+    { componentType: "f16", resultComponentType: "f16", M: 16, N: 16, K: 16 },
+    { componentType: "f16", resultComponentType: "f32", M: 16, N: 8, K: 16 },
+    { componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 },
+    { componentType: "i8", resultComponentType: "i32", M: 16, N: 16, K: 32 },
+  ],
+};
 
 describeGpu("matrices", () => {
   const context = new SuiteContext(() => testBackend(), {});
@@ -102,6 +120,30 @@ describeGpu("matrices", () => {
     }
   });
 
+  it.for([
+    ["sixteen, as NVIDIA's have", 16, 16, 16, 32],
+    ["eight by sixteen, as Intel's have", 8, 16, 16, 16],
+  ] as const)("have a shader that compiles for sizes of %s", async ([, M, N, K, lanes], test) => {
+    const { device } = backend(test).gpu;
+    const capabilities = {
+      ...NVIDIA,
+      subgroups: { min: lanes, max: lanes },
+      subgroupMatrices: [{ componentType: "f16", resultComponentType: "f32", M, N, K }],
+    };
+    for (const gated of [false, true]) {
+      for (const rows of ["middling", "many"] as const) {
+        const shape = { ...SHAPE, gated, rows };
+        const candidates = matricesOf(shape, capabilities);
+        expect(candidates.length).toBeGreaterThan(3);
+        for (const { name, choice } of candidates) {
+          const { wgsl } = kernelOf(tileKernelOf(choice, productForm(shape)));
+          const { messages } = await device.createShaderModule({ code: wgsl }).getCompilationInfo();
+          expect(messages, name).toEqual([]);
+        }
+      }
+    }
+  });
+
   it("keep what is no number in its own row", async (test) => {
     const on = backend(test);
     const shape = { weight: "q8_0", inputs: 64, outputs: 6, gated: false, rows: "middling" } as const;
@@ -123,22 +165,6 @@ describeGpu("matrices", () => {
     }
   });
 });
-
-const SHAPE: TileShape = { weight: "q4_0", inputs: 4096, outputs: 4096, gated: false, rows: "many" };
-
-/** As adapters of these makes tell of themselves. */
-const NVIDIA: GpuCapabilities = {
-  ...PLAIN_CAPABILITIES,
-  limits: { ...DEFAULT_LIMITS, maxComputeWorkgroupStorageSize: 49_152, maxComputeInvocationsPerWorkgroup: 1024 },
-  f16: true,
-  subgroups: { min: 32, max: 32 },
-  subgroupMatrices: [
-    { componentType: "f16", resultComponentType: "f16", M: 16, N: 16, K: 16 },
-    { componentType: "f16", resultComponentType: "f32", M: 16, N: 8, K: 16 },
-    { componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 },
-    { componentType: "i8", resultComponentType: "i32", M: 16, N: 16, K: 32 },
-  ],
-};
 
 describe("matrix candidates", () => {
   it("are of several tiles, of which those that round need permission, and never the first", () => {
