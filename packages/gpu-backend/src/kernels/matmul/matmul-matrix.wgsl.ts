@@ -13,7 +13,10 @@ import {
   type TileContents,
 } from "./matrix-tile";
 
-/** Weights whose elements halves can hold: f32 and bf16 reach to 2^128, and halves only to 2^16. */
+/**
+ * Weights whose elements halves can hold: f32 and bf16 reach to 2^128, and halves only to 2^16. A quantised one could be greater,
+ * as its scale alone is a half, but that is 65,520 or more, which no model has: it would become an infinity.
+ */
 export type HalfWeight = "f16" | QuantisedType;
 
 /** A form that matrices of halves can multiply; its rows divide into vectors of four. */
