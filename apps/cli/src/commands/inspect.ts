@@ -73,7 +73,10 @@ async function inspectGpu(): Promise<void> {
   const { describeAdapter } = await import("@winnow/gpu-backend");
   const { name, vendor, architecture, software, features, limits, subgroups, subgroupMatrices } =
     await describeAdapter();
-  const shapes = subgroupMatrices.map(({ M, N, K, componentType }) => `${M}×${N}×${K} of ${componentType}`);
+  const shapes = subgroupMatrices.map(
+    ({ M, N, K, componentType, resultComponentType }) =>
+      `${M}×${N}×${K} of ${componentType} with sums of ${resultComponentType}`,
+  );
   printTable([
     ["adapter", name],
     ["vendor", [vendor, architecture].filter((part) => part !== "").join(", ")],

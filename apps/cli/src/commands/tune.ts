@@ -38,7 +38,7 @@ export function tuneCommand(): Command {
     .addOption(kvTypeOption("how the cache is stored (default: f16)"))
     .option(
       "--round-activations",
-      "also try products of q8_0, q4_0 and q4_k weights in whole numbers, for which activations are rounded to eight bits",
+      "also try products for which activations are rounded: to eight bits with q8_0, q4_0 and q4_k weights, or to halves",
     )
     .option("--json", "print one JSON object and nothing else")
     .option("--debug", "show where an error came from")

@@ -24,7 +24,7 @@ export interface PlanTarget extends GpuCapabilities {
 export interface KernelCandidate<Choice> {
   readonly name: string;
   readonly choice: Choice;
-  /** Whether activations are rounded to eight bits: then results differ by more than the order of sums. */
+  /** Whether activations are rounded, to eight bits or to halves: then results differ by more than the order of sums. */
   readonly rounds: boolean;
 }
 

@@ -8,8 +8,9 @@ import type { TimedCandidate, TuningTask } from "./tuning-task";
 /** How kernels are measured. */
 export interface TuneOptions {
   /**
-   * Whether products of q8_0, q4_0 and q4_k weights may round activations to eight bits, as llama.cpp and the CPU backend do:
-   * faster on some GPUs, and less exact. False unless told otherwise; then every choice computes in floats.
+   * Whether products may round activations: with q8_0, q4_0 and q4_k weights to eight bits, as llama.cpp and the CPU backend do,
+   * and in subgroup matrices to halves. That may be faster, and is less exact. False unless told otherwise; then choices differ
+   * in the order of f32 sums at most.
    */
   readonly roundActivations?: boolean;
   /** Called when a shape has been measured. */

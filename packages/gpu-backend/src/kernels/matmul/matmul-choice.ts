@@ -2,9 +2,9 @@ import type { PlanTarget } from "../../tune/kernel-family";
 import { FEW_FAMILY, FEW_ROWS, fewKernelOf } from "./few-family";
 import type { MatmulForm, NormForm } from "./matmul-form.wgsl";
 import type { MatmulKernel, MatmulSize } from "./matmul-kernel";
-import { TILE_FAMILY, rowsClass } from "./tile-family";
+import { TILE_FAMILY, fittingTile, rowsClass, tileKernelOf } from "./tile-family";
 
-/** Which kernel a product runs in. That of many rows has no norm: it would norm each row once for every tile of outputs. */
+/** Which kernel a product runs in. That of many rows has no norm in it: it would norm each row once for every tile of outputs. */
 export function matmulKernelOf(
   form: MatmulForm,
   norm: NormForm,
@@ -16,5 +16,6 @@ export function matmulKernelOf(
     const choice = FEW_FAMILY.choiceFor({ ...shape, normed: norm !== null }, target);
     return fewKernelOf(choice, form, norm, rows, target);
   }
-  return { kind: "tile", variant: { form, ...TILE_FAMILY.choiceFor({ ...shape, rows: rowsClass(rows) }, target) } };
+  const choice = TILE_FAMILY.choiceFor({ ...shape, rows: rowsClass(rows) }, target);
+  return tileKernelOf(fittingTile(choice, { rows, inputs, outputs }, target), form);
 }

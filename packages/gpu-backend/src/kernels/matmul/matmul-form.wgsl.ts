@@ -73,8 +73,14 @@ export function matmulStorage(form: MatmulForm, norm: NormForm): Readonly<Record
 
 /** How a product kernel reads rows four elements at a time, and {@link finishWgsl}. */
 export function matmulFormWgsl(form: MatmulForm): string {
-  const loads = (["x", ...partsOf(form)] as const).map((name) => loadWgsl(name, form));
-  return [...loads, finishWgsl(form)].join("\n");
+  return [loadWgsl("x", form), weightsWgsl(form), finishWgsl(form)].join("\n");
+}
+
+/** `load_weight(row, unit)`, and with a gate `load_up`: four elements of a weight's row. */
+export function weightsWgsl(form: MatmulForm): string {
+  return partsOf(form)
+    .map((name) => loadWgsl(name, form))
+    .join("\n");
 }
 
 /** `finish`, which makes an output of its sums. */

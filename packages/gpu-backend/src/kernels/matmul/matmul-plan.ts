@@ -12,6 +12,7 @@ import { quantisedParams } from "../../wgsl/quantised";
 import { COPY, COPY_PARAMS, COPY_THREADS } from "../copy/copy.wgsl";
 import { normDispatch } from "../rms-norm/rms-norm";
 import { MATMUL_PARAMS, type MatmulForm, type NormForm } from "./matmul-form.wgsl";
+import { halveRows } from "./matmul-halves";
 import { gridOf, kernelOf, type MatmulKernel, type MatmulSize } from "./matmul-kernel";
 import { roundRows } from "./matmul-round";
 
@@ -21,7 +22,8 @@ export type ChooseKernel = (form: MatmulForm, norm: NormForm, size: MatmulSize) 
 /**
  * out = softCap(activation(norm(x) · weightᵀ + bias)) + residual, one piece of the weight's outputs after the other.
  *
- * @param choose the kernel: all that can run a product give the same but for the order of sums, and `dot` for the rounding of x.
+ * @param choose the kernel: all that can run a product give the same but for the order of sums, and `dot` and `matrix` without
+ * `split` for the rounding of x.
  */
 export function planProduct(spec: MatmulSpec, capabilities: GpuCapabilities, choose: ChooseKernel): Plan {
   const { limits } = capabilities;
@@ -54,11 +56,12 @@ export function planProduct(spec: MatmulSpec, capabilities: GpuCapabilities, cho
   const chosen = choose(form, norm, { rows: x.count, inputs: x.width, outputs: width });
   let rows: Binding = whole(x.tensor);
   let scales: Binding | null = null;
-  if (chosen.kind === "dot") {
-    const rounded = roundRows(x, gain === null ? null : { gain, epsilon }, capabilities);
-    plan.push(rounded.dispatch);
-    rows = rounded.rows.bytes;
-    scales = rounded.rows.scales;
+  if (chosen.kind === "dot" || chosen.kind === "matrix") {
+    const norm = gain === null ? null : { gain, epsilon };
+    const prepared =
+      chosen.kind === "dot" ? roundRows(x, norm, capabilities) : halveRows(x, norm, chosen.variant, capabilities);
+    plan.push(prepared.dispatch);
+    ({ rows, scales } = prepared);
   } else if (gain !== null && chosen.kind === "tile") {
     rows = scratch("matmul.x", x.elements * 4);
     const norm = { weight: gain, scale: gain, epsilon };

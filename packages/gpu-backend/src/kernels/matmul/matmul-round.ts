@@ -19,12 +19,6 @@ const roundKernel = kernelVariants((variant: MatmulRoundVariant) =>
   }),
 );
 
-/** Where rounded rows lie until the product has read them. */
-export interface RoundedRows {
-  readonly bytes: Binding;
-  readonly scales: Binding;
-}
-
 /** The kernel that rounds rows of so many inputs. */
 export function roundKernelOf(
   inputs: number,
@@ -43,16 +37,14 @@ export function roundRows(
   x: RowOperand,
   norm: { readonly gain: GpuTensor; readonly epsilon: number } | null,
   capabilities: GpuCapabilities,
-): { readonly dispatch: Dispatch; readonly rows: RoundedRows } {
-  const rows = {
-    bytes: scratch("matmul.bytes", x.elements),
-    scales: scratch("matmul.scales", (x.elements / ROUND_BLOCK) * 4),
-  };
+): { readonly dispatch: Dispatch; readonly rows: Binding; readonly scales: Binding } {
+  const bytes = scratch("matmul.bytes", x.elements);
+  const scales = scratch("matmul.scales", (x.elements / ROUND_BLOCK) * 4);
   const dispatch = {
     kernel: roundKernelOf(x.width, norm === null ? null : floatStorage(norm.gain.dtype), capabilities),
     params: ROUND_PARAMS.pack({ units: x.width / 4, first_x: x.first / 4, epsilon: norm?.epsilon ?? 0 }),
-    bindings: { x: whole(x.tensor), ...(norm === null ? {} : { gain: whole(norm.gain) }), ...rows },
+    bindings: { x: whole(x.tensor), ...(norm === null ? {} : { gain: whole(norm.gain) }), bytes, scales },
     grid: [x.count, 1, 1],
   } as const;
-  return { dispatch, rows };
+  return { dispatch, rows: bytes, scales };
 }
