@@ -233,10 +233,25 @@ describe("something else is wrong: one line, exit code 1", () => {
     expectOneLine(outcome);
   });
 
+  /** The Vulkan loader's own list of drivers: there is none in it. */
+  const NO_GPU = { VK_DRIVER_FILES: "/nowhere.json", VK_ICD_FILENAMES: "/nowhere.json" };
+
+  test.each([
+    [["run", ...HELLO, "--backend", "webgpu"], "/no/such/folder"],
+    [["tune"], "/no/such/folder"],
+    [["tune"], "/no/such/model.gguf"],
+    [["tune"], folder],
+  ])("%j: a model that is not there is told of before a GPU that is not", async (args, model) => {
+    const outcome = await winnow([...args, "--model", model], { env: NO_GPU });
+    expect(outcome.code).toBe(1);
+    expectOneLine(outcome);
+    expect(outcome.stderr).toContain(model);
+  });
+
   test("a GPU that is not there", async () => {
-    // The loader's own list of drivers: there is none in it.
-    const env = { VK_DRIVER_FILES: "/nowhere.json", VK_ICD_FILENAMES: "/nowhere.json" };
-    const { code, stdout, stderr } = await winnow(["run", "--model", DEMO, ...HELLO, "--backend", "webgpu"], { env });
+    const { code, stdout, stderr } = await winnow(["run", "--model", DEMO, ...HELLO, "--backend", "webgpu"], {
+      env: NO_GPU,
+    });
     expect(code).toBe(1);
     expect(stdout).toBe("");
     // Dawn may have said something before.
