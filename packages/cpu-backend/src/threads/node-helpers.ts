@@ -20,7 +20,10 @@ export function startNodeHelper(setup: HelperSetup): boolean {
   }
 }
 
-/** Turn relaxed SIMD on where it needs a flag; its instructions are the standard's. */
+/**
+ * Let this process compile WebAssembly with relaxed SIMD, where Node needs a flag for it; its instructions are the standard's.
+ * Backends are opened with it on.
+ */
 export function allowRelaxedSimd(): void {
   if (needsFlag(process.versions.node)) setFlagsFromString("--experimental-wasm-relaxed-simd");
 }
