@@ -70,6 +70,7 @@ describe("what was typed is at fault: one line, exit code 2", () => {
     ["ids that are none", ["--prompt-ids", "0,x"], /0,4,290/],
     ["an id outside the vocabulary", ["--prompt-ids", "0,5000"], /5000.*1296/],
     ["rows of no known source", [...HELLO, "--rows", "all"], /prompt, late, probe/],
+    ["a model without a name", [...HELLO, "--model", ""], /the model's name is empty/],
   ])("%s", async (_, args, message) => {
     const outcome = await winnow(["run", "--model", DEMO, ...args]);
     expect(outcome.code).toBe(2);
@@ -205,6 +206,7 @@ describe("something else is wrong: one line, exit code 1", () => {
 
   test.each([
     ["eval", ["--versus", "adaptve"], /"adaptve" is not among the policies; expected one of full, snapkv/],
+    ["eval", ["--tasks", "none"], /--tasks none.*leaves nothing to answer; name some tasks, or give --file/],
     ["eval", ["--targets", "T=120%"], /--targets.*T=120%/],
     [
       "eval",
@@ -233,10 +235,25 @@ describe("something else is wrong: one line, exit code 1", () => {
     expectOneLine(outcome);
   });
 
+  /** The Vulkan loader's own list of drivers: there is none in it. */
+  const NO_GPU = { VK_DRIVER_FILES: "/nowhere.json", VK_ICD_FILENAMES: "/nowhere.json" };
+
+  test.each([
+    [["run", ...HELLO, "--backend", "webgpu"], "/no/such/folder"],
+    [["tune"], "/no/such/folder"],
+    [["tune"], "/no/such/model.gguf"],
+    [["tune"], folder],
+  ])("%j: a model that is not there is told of before a GPU that is not", async (args, model) => {
+    const outcome = await winnow([...args, "--model", model], { env: NO_GPU });
+    expect(outcome.code).toBe(1);
+    expectOneLine(outcome);
+    expect(outcome.stderr).toContain(model);
+  });
+
   test("a GPU that is not there", async () => {
-    // The loader's own list of drivers: there is none in it.
-    const env = { VK_DRIVER_FILES: "/nowhere.json", VK_ICD_FILENAMES: "/nowhere.json" };
-    const { code, stdout, stderr } = await winnow(["run", "--model", DEMO, ...HELLO, "--backend", "webgpu"], { env });
+    const { code, stdout, stderr } = await winnow(["run", "--model", DEMO, ...HELLO, "--backend", "webgpu"], {
+      env: NO_GPU,
+    });
     expect(code).toBe(1);
     expect(stdout).toBe("");
     // Dawn may have said something before.
@@ -277,6 +294,19 @@ describe("how it ends", () => {
     });
     expect(code).toBe(0);
     expect(stderr).toBe("");
+  });
+
+  test.each([
+    ["run", [...LONG, "--session"], ""],
+    ["chat", ["chat", "--model", DEMO, "--ignore-eos", "--session"], "Tom is 31 years old.\nHow old is Tom?\n"],
+  ])("%s keeps its session when the reader has seen enough", async (name, args, input) => {
+    const session = join(folder, `${name}-piped.session`);
+    const { code } = await winnow([...args, session], {
+      input,
+      started: (child) => child.stdout?.once("data", () => child.stdout?.destroy()),
+    });
+    expect(code).toBe(0);
+    expect(readFileSync(session, "latin1")).toMatch(/"tokens":\[\d+,\d+/);
   });
 
   test("with 130 after Ctrl-C, and the JSON says abort", async () => {

@@ -17,6 +17,7 @@ import { runCommand } from "./commands/run";
 import { serveCommand } from "./commands/serve";
 import { tuneCommand } from "./commands/tune";
 import { exitCodeOf, tellFailure } from "./failure";
+import { outputClosed } from "./output/closed-output";
 
 /** Everything that can be typed. */
 export function makeProgram(): Command {
@@ -82,7 +83,10 @@ function withoutExit(command: Command): void {
 /** A reader that has seen enough, such as head, is no failure; a full disk is one. */
 function watchOutputs(): void {
   const failed = (error: NodeJS.ErrnoException): void => {
-    if (error.code === "EPIPE") process.exit(0);
+    if (error.code === "EPIPE") {
+      if (outputClosed()) return;
+      process.exit(0);
+    }
     process.stderr.write(`winnow: the output cannot be written: ${error.message}; free space or give another file\n`);
     process.exit(exitCodeOf(error));
   };

@@ -61,8 +61,8 @@ export interface RunningServer {
  * Serve a model. The server disposes of it.
  *
  * @param modelId its name for clients.
- * @throws WinnowError `usage` when the address cannot be listened to, `policy` or `plan` when the defaults do not fit the model,
- * and where Redis cannot be reached.
+ * @throws WinnowError `usage` when the address cannot be listened to or Redis cannot be reached, `policy` or `plan` when the
+ * defaults do not fit the model.
  * @example
  * ```ts
  * const model = await loadModel("models/demo", { kvBudgetBytes: 512 * 2 ** 20 });

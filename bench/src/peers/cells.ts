@@ -2,6 +2,7 @@ import { formatBytes } from "@winnow/profiler";
 
 import { roomFor } from "./job";
 import type { PeerModelName } from "./model-names";
+import { weightElements } from "./model-shape";
 import { MODELS, type PeerModel } from "./models";
 import { ENGINES, type Peer } from "./peer";
 
@@ -76,17 +77,22 @@ function cellOf(peer: Peer, model: PeerModelName, context: number, batch: number
 
 /** Why a cell need not be tried; null where it should be. */
 export function whySkipped({ peer, model, context, batch }: Cell, memoryBytes: number): string | null {
-  const shape = MODELS[model];
+  const asked = MODELS[model];
+  const { max_position_embeddings: most } = asked.shape;
   const tokens = context + roomFor({ steps: STEPS });
-  if (tokens > shape.context) return `${tokens} tokens are over the model's context of ${shape.context}`;
-  const needed = neededBytes(shape, peer, tokens * batch);
-  const most = MEMORY_SHARE * memoryBytes;
-  if (needed <= most) return null;
-  return `about ${formatBytes(needed)} are over the ${formatBytes(most)} that may be used of the machine's memory`;
+  if (tokens > most) return `${tokens} tokens are over the model's context of ${most}`;
+  const needed = neededBytes(asked, peer, tokens * batch);
+  const usable = MEMORY_SHARE * memoryBytes;
+  if (needed <= usable) return null;
+  return `about ${formatBytes(needed)} are over the ${formatBytes(usable)} that may be used of the machine's memory`;
 }
 
-function neededBytes({ type, weights, layers, kvHeads, headDim }: PeerModel, peer: Peer, tokens: number): number {
+function neededBytes({ type, shape }: PeerModel, peer: Peer, tokens: number): number {
+  const { num_hidden_layers: layers, num_key_value_heads: kvHeads, head_dim: headDim } = shape;
   const engine = ENGINES[peer];
   const share = engine.kind === "winnow" ? engine.share : 1;
-  return WEIGHT_BYTES[type] * weights + 2 * layers * kvHeads * headDim * tokens * share * CACHE_BYTES[engine.kind];
+  return (
+    WEIGHT_BYTES[type] * weightElements(shape) +
+    2 * layers * kvHeads * headDim * tokens * share * CACHE_BYTES[engine.kind]
+  );
 }

@@ -7,48 +7,32 @@ import { exportOnnx } from "@winnow/onnx-export";
 import { goldenPrompt } from "../golden-prompt";
 import { randomModelFiles } from "../gpu/random-model";
 import { tell } from "../progress";
+import demoConfig from "../../../models/demo/config.json";
 import { repositoryRoot } from "../repository";
 import type { PeerModelName } from "./model-names";
+import type { ModelShape } from "./model-shape";
 import { SMOLLM2_135M } from "./smollm2";
 
 /** What cells are planned by, and processes told. */
 export interface PeerModel {
   readonly type: "q8_0" | "f16";
-  /** The longest sequence, in tokens. */
-  readonly context: number;
-  readonly vocabulary: number;
-  readonly layers: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  /** Elements of all weights. */
-  readonly weights: number;
+  readonly shape: ModelShape;
   /** `config.json` of the shape that weights are made for; null for a model with its own. */
   readonly config: object | null;
 }
 
-const SMOLLM2 = { context: 32_768, vocabulary: 49_152, layers: 30, kvHeads: 3, headDim: 64, weights: 134_515_008 };
-
 export const MODELS: Readonly<Record<PeerModelName, PeerModel>> = {
-  "135m q8_0": { type: "q8_0", config: SMOLLM2_135M, ...SMOLLM2 },
-  "135m f16": { type: "f16", config: SMOLLM2_135M, ...SMOLLM2 },
-  "demo f16": {
-    type: "f16",
-    config: null,
-    context: 1024,
-    vocabulary: 1296,
-    layers: 4,
-    kvHeads: 4,
-    headDim: 32,
-    weights: 2_693_376,
-  },
+  "135m q8_0": { type: "q8_0", shape: SMOLLM2_135M, config: SMOLLM2_135M },
+  "135m f16": { type: "f16", shape: SMOLLM2_135M, config: SMOLLM2_135M },
+  "demo f16": { type: "f16", shape: demoConfig, config: null },
 };
 
 const STRIDE = 7919;
 
 /** What every peer reads: text of the demo model's world, or ids in an order without a pattern. */
-export function promptFor(model: PeerModel, tokens: number): number[] {
-  if (model.config === null && tokens < model.context) return goldenPrompt(tokens);
-  return Array.from({ length: tokens }, (_, i) => (i * STRIDE) % model.vocabulary);
+export function promptFor({ config, shape }: PeerModel, tokens: number): number[] {
+  if (config === null && tokens < shape.max_position_embeddings) return goldenPrompt(tokens);
+  return Array.from({ length: tokens }, (_, i) => (i * STRIDE) % shape.vocab_size);
 }
 
 /** Where one model lies for each engine. */

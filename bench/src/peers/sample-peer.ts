@@ -66,17 +66,17 @@ async function sampleQuietly(job: Job): Promise<Outcome> {
 }
 
 function jobOf({ peer, model, context, batch, start }: Cell, files: PeerFiles, threads: number): Job {
-  const shape = MODELS[model];
-  const { layers, kvHeads, headDim, type } = shape;
+  const asked = MODELS[model];
+  const { type, shape } = asked;
   return {
     peer,
     path: ENGINES[peer].kind === "transformers.js" ? files.onnx : files.gguf,
-    shape: { layers, kvHeads, headDim },
+    shape: { layers: shape.num_hidden_layers, kvHeads: shape.num_key_value_heads, headDim: shape.head_dim },
     precision: type === "q8_0" ? "q8" : "fp32",
     context,
     batch,
     start,
-    prompt: promptFor(shape, context),
+    prompt: promptFor(asked, context),
     steps: STEPS,
     threads,
   };

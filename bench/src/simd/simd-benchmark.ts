@@ -1,23 +1,24 @@
 import { availableParallelism } from "node:os";
-import { setFlagsFromString } from "node:v8";
+
+import { allowRelaxedSimd } from "@winnow/cpu-backend";
 
 import type { BenchmarkOptions } from "../arguments";
 import { formatMachine, thisMachine } from "../machine";
 import { compilePeak } from "./compile-peak";
-import { SMOLLM2_135M } from "../peers/smollm2";
-import { DEMO, leastMs, promptWork, type PromptShape } from "./least-time";
+import { MODELS } from "../peers/models";
+import type { ModelShape } from "../peers/model-shape";
+import { leastMs, promptWork } from "./least-time";
 import { peakOf } from "./peak-threads";
 
 /** What `peers` reads. */
-const PROMPTS: readonly { readonly model: string; readonly shape: PromptShape; readonly tokens: number }[] = [
-  ...[128, 1000, 4000].map((tokens) => ({ model: "135m", shape: SMOLLM2_135M, tokens })),
-  ...[128, 1000].map((tokens) => ({ model: "demo", shape: DEMO, tokens })),
+const PROMPTS: readonly { readonly model: string; readonly shape: ModelShape; readonly tokens: number }[] = [
+  ...[128, 1000, 4000].map((tokens) => ({ model: "135m", shape: MODELS["135m q8_0"].shape, tokens })),
+  ...[128, 1000].map((tokens) => ({ model: "demo", shape: MODELS["demo f16"].shape, tokens })),
 ];
 
 /** Measure what 128-bit SIMD gives at its best, and print the time below which no such kernel can read a prompt. */
 export async function runSimdBenchmark({ json }: BenchmarkOptions): Promise<void> {
-  // Known to V8 from Node 20 on, and on by itself since Node 22.
-  if (Number(process.versions.node.split(".")[0]) < 22) setFlagsFromString("--experimental-wasm-relaxed-simd");
+  allowRelaxedSimd();
   const bytes = await compilePeak();
   const threads = availableParallelism();
   const floats = { one: await peakOf(bytes, "floats", 1), all: await peakOf(bytes, "floats", threads) };

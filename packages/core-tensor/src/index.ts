@@ -23,4 +23,3 @@ export * from "./select-program";
 export * from "./shape";
 export * from "./slot-view";
 export * from "./tensor";
-export type { TextStore } from "./text-store";

@@ -13,6 +13,7 @@ import type { ThreadSetup } from "./threads/thread-setup";
 import { HOLDING } from "./weight-form";
 
 export type { SimdBackendOptions } from "./simd-backend-options";
+export { allowRelaxedSimd } from "./threads/node-helpers";
 
 /**
  * The fast CPU backend, led by the calling thread: an operation runs when it is called.

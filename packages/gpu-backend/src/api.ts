@@ -10,6 +10,7 @@ export type { RecorderCounts } from "./dispatch/recorder";
 export { GpuTrace, type ChromeTraceEvent, type TraceSpan, type TraceTotal } from "./trace/gpu-trace";
 export type { KernelChoices, SavedChoice } from "./tune/kernel-family";
 export { loadKernelChoices, saveKernelChoices } from "./tune/saved-choices";
+export type { TextStore } from "./tune/text-store";
 export type { KernelTiming, KernelTuning, TuneOptions } from "./tune/tune-kernels";
 export {
   createWebGpuBackend,

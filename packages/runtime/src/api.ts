@@ -23,7 +23,7 @@ export { rotaryOf, rotationOf, type RopeScaling, type Rotary } from "./models/ro
 export type { LayerSight } from "./models/layer-sight";
 export type { Rotaries } from "./models/rotaries";
 export { Conversation, conversationTexts, type TurnTexts } from "./prompt/conversation";
-export { openBackend, type BackendName, type OpenBackendOptions } from "./open-backend";
+export { openBackend, type BackendName, type KernelStore, type OpenBackendOptions } from "./open-backend";
 export { profileReport } from "./session/profile-report";
 export {
   Session,

@@ -31,8 +31,11 @@ import { checkTokenizerFits, type ChatTemplate, type Tokenizer } from "./tokeniz
 const UNIT_ROWS = { cpu: 96, webgpu: 256 } as const;
 
 export interface LoadOptions {
-  /** Where the model runs; the CPU backend unless told otherwise. The model disposes of it. */
-  readonly backend?: Backend | undefined;
+  /**
+   * Where the model runs; the CPU backend unless told otherwise. The model disposes of it. Given as a function, it is opened
+   * when the model's configuration and tokenizer were found to be good, and disposed of should loading fail behind that.
+   */
+  readonly backend?: Backend | (() => Promise<Backend>) | undefined;
   /**
    * The longest sequence, in tokens, up to what the model allows. Rotations that depend on a length (`dynamic`, LongRoPE)
    * depend on this one. Default: the model's.
@@ -75,7 +78,9 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
   checkTokenizerFits(tokenizer, config);
   const template = await checkpoint.template();
   const generation = await checkpoint.generation();
-  const backend = options.backend ?? (await platform.openCpu({}));
+  const { backend: asked = () => platform.openCpu({}) } = options;
+  const isOpened = typeof asked === "function";
+  const backend = isOpened ? await asked() : asked;
   try {
     await using weights = await checkpoint.weights();
     const decoder = await loadDecoder(weights, config, backend, options);
@@ -109,7 +114,7 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
       loadMs: performance.now() - started,
     });
   } catch (error) {
-    if (options.backend === undefined) backend[Symbol.dispose]();
+    if (isOpened) backend[Symbol.dispose]();
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { WinnowError, type Backend, type TextStore } from "@winnow/core-tensor";
+import { WinnowError, type Backend } from "@winnow/core-tensor";
 import type * as webGpu from "@winnow/gpu-backend";
 
 import { platform } from "./platform/node";
@@ -9,6 +9,15 @@ import { platform } from "./platform/node";
  */
 export type BackendName = "cpu" | "webgpu" | "auto" | "reference";
 
+/**
+ * Texts by name, read only: a `TextStore` of `@winnow/gpu-backend` is one. Its type is not imported, so that programs without
+ * that package, which is optional, can be type-checked.
+ */
+export interface KernelStore {
+  /** @returns null where nothing is kept under that name. */
+  read(name: string): Promise<string | null>;
+}
+
 export interface OpenBackendOptions {
   /** Threads that the CPU backend computes with: 1 to 256. Default: the cores there are, up to 16. */
   readonly threads?: number | undefined;
@@ -16,7 +25,7 @@ export interface OpenBackendOptions {
    * Where WebGPU's kernels were saved that are the fastest on this adapter (`saveKernelChoices` of `@winnow/gpu-backend`);
    * without it, or where nothing was saved, they are those that suit most.
    */
-  readonly kernelStore?: TextStore | undefined;
+  readonly kernelStore?: KernelStore | undefined;
   /** Called with a line that the user should see, such as that there is only a software adapter. */
   readonly onNote?: (line: string) => void;
 }

@@ -11,6 +11,7 @@ import { withCache, type CacheFlags } from "../options/cache";
 import { openModel, withModel, type ModelFlags } from "../options/model";
 import { generateOptions, withSampling, type SamplingFlags } from "../options/sampling";
 import { keepSession, openSession } from "../options/session";
+import { endInOrder } from "../output/closed-output";
 import { terminalColours } from "../output/colours";
 import { progressBar } from "../output/progress";
 
@@ -64,6 +65,13 @@ async function chat(flags: ChatFlags): Promise<void> {
     lines.close();
   };
   // At the prompt the line editor reads Ctrl-C as a key; while an answer is written it is a signal.
+  using _ =
+    flags.session === undefined
+      ? null
+      : endInOrder(() => {
+          talk.interrupt();
+          lines.close();
+        });
   lines.on("SIGINT", interrupted);
   process.on("SIGINT", interrupted);
   lines.prompt();

@@ -105,6 +105,9 @@ export function evalCommand(): Command {
 async function run(flags: EvalFlags): Promise<void> {
   const files = await Promise.all(flags.file.map(readFileTask));
   const tasks = flags.tasks === "none" ? [] : tasksOf(flags.tasks);
+  if (tasks.length + files.length === 0) {
+    throw new WinnowError("usage", "--tasks none leaves nothing to answer; name some tasks, or give --file");
+  }
   const registry = await loadPlugins(flags.plugin);
   const plans = await Promise.all(flags.plan.map(async (file) => [basename(file), await readPlan(file)] as const));
   const cells = [...cellsOf(flags.policies, flags.targets, registry), ...planCells(plans)];

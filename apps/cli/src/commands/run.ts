@@ -10,6 +10,7 @@ import { whole } from "../options/numbers";
 import { readingOf, withPrompt, type PromptFlags, type Reading } from "../options/prompt";
 import { generateOptions, withSampling, type SamplingFlags } from "../options/sampling";
 import { keepSession, openSession } from "../options/session";
+import { endInOrder } from "../output/closed-output";
 import { KernelTrace } from "../output/kernel-trace";
 import { progressBar } from "../output/progress";
 import { printJson, runResult, summaryLine } from "../output/result";
@@ -42,8 +43,17 @@ export function runCommand(): Command {
 
 async function run(flags: RunFlags): Promise<void> {
   const json = flags.json === true;
-  const { signal, stop } = abortOnInterrupt();
+  const { signal: interrupt, stop } = abortOnInterrupt();
+  const closed = new AbortController();
+  const signal = AbortSignal.any([interrupt, closed.signal]);
   const trace = flags.trace === undefined ? null : new KernelTrace(flags.trace);
+  // There is something to save, whether or not the answer is read to its end.
+  using _ =
+    flags.session === undefined && trace === null
+      ? null
+      : endInOrder(() => {
+          closed.abort();
+        });
   using model = await openModel(flags, signal, (backend) => trace?.attach(backend));
   const { session: opened, state } = await openSession(model, flags, flags.session);
   using session = opened;
@@ -82,7 +92,7 @@ async function run(flags: RunFlags): Promise<void> {
     process.stderr.write(`${pc.dim(summaryLine(report))}\n`);
   }
   await keepSession(model, session, reading.kind === "chat" ? reading.chat.state : null, flags.session);
-  if (report.finishReason === "abort") process.exitCode = INTERRUPTED;
+  if (report.finishReason === "abort" && !closed.signal.aborted) process.exitCode = INTERRUPTED;
 }
 
 function start(reading: Reading, session: Session, options: GenerateOptions): Generation {

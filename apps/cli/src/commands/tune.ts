@@ -47,7 +47,6 @@ export function tuneCommand(): Command {
 }
 
 async function tune(flags: TuneFlags): Promise<void> {
-  const { saveKernelChoices } = await import("@winnow/gpu-backend");
   const { signal, stop } = abortOnInterrupt();
   using model = await openModel({ ...flags, backend: "webgpu" }, signal);
   const { backend } = model.engine;
@@ -70,6 +69,7 @@ async function tune(flags: TuneFlags): Promise<void> {
     process.stdout.write(
       `${adapter.name}, by the ${clock === "gpu" ? "device's" : "host's"} clock\n${tableOf(timings)}`,
     );
+  const { saveKernelChoices } = await import("@winnow/gpu-backend");
   const store = new FolderStore(cacheFolder(process.env));
   try {
     await saveKernelChoices(store, backend.gpu, tuning);

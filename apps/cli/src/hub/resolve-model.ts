@@ -20,9 +20,13 @@ export interface FoundModel {
  * Find the model that was typed: a path where there is something at it, else the name of a model that was pulled.
  *
  * @returns the text as it is where it can be no name, so that whoever opens it says what is missing.
- * @throws WinnowError `file` when it can be a name, and no model of it has been pulled, or several have.
+ * @throws WinnowError `usage` when there is no text; `file` when it can be a name, and no model of it has been pulled, or
+ * several have.
  */
 export async function resolveModel(text: string, env: NodeJS.ProcessEnv = process.env): Promise<FoundModel> {
+  if (text === "") {
+    throw new WinnowError("usage", "the model's name is empty; give a folder, a GGUF file, or a model that was pulled");
+  }
   const name = existsSync(text) ? null : parseModelName(text);
   if (name === null) return { place: text, name: basename(resolve(text)) };
   const { place } = await findCached(cacheFolder(env), name);

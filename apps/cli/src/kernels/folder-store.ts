@@ -1,7 +1,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import type { TextStore } from "@winnow/core-tensor";
+import type { TextStore } from "@winnow/gpu-backend";
 
 import { WholeFile } from "../output/whole-file";
 

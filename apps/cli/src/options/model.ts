@@ -43,7 +43,7 @@ export function kvTypeOption(description: string): Option {
 /**
  * Load the model that the flags name, with a bar on a terminal.
  *
- * @param prepare is given the backend before anything is loaded.
+ * @param prepare is given the backend before any weight is loaded.
  * @param kvBudgetBytes what all caches may take together; no limit unless told otherwise.
  */
 export async function openModel(
@@ -53,27 +53,37 @@ export async function openModel(
   kvBudgetBytes?: number,
 ): Promise<Model> {
   const { place } = await resolveModel(flags.model);
-  const backend = await openBackend(flags.backend, {
-    threads: flags.threads,
-    kernelStore: new FolderStore(cacheFolder(process.env)),
-    onNote: (line) => process.stderr.write(`winnow: ${line}\n`),
-  });
   const bar = progressBar("loading", flags.json === true);
   try {
-    await prepare?.(backend);
     return await loadModel(place, {
       context: flags.context,
-      backend,
+      // Who mistyped the model hears of that, and not of a GPU that there is none of either.
+      backend: () => openPrepared(flags, prepare),
       pageSlots: flags.page,
       kvType: flags.kvType,
       kvBudgetBytes,
       signal,
       onProgress: bar.update,
     });
+  } finally {
+    bar.stop();
+  }
+}
+
+async function openPrepared(
+  { backend: name, threads }: ModelFlags,
+  prepare: ((backend: Backend) => Promise<void> | undefined) | undefined,
+): Promise<Backend> {
+  const backend = await openBackend(name, {
+    threads,
+    kernelStore: new FolderStore(cacheFolder(process.env)),
+    onNote: (line) => process.stderr.write(`winnow: ${line}\n`),
+  });
+  try {
+    await prepare?.(backend);
+    return backend;
   } catch (error) {
     backend[Symbol.dispose]();
     throw error;
-  } finally {
-    bar.stop();
   }
 }

@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 import { WinnowError } from "@winnow/core-tensor";
 import type { Model } from "@winnow/runtime";
 
@@ -105,6 +107,8 @@ async function run(
   const sessions = parts.map(() => model.createSession({ policy }));
   const tooLong = AbortSignal.timeout(1000 * most);
   const stop = signal === undefined ? tooLong : AbortSignal.any([signal, tooLong]);
+  // Every request listens to it, in more than one place while it waits.
+  setMaxListeners(0, stop);
   try {
     const started = performance.now();
     const answers = await Promise.allSettled(

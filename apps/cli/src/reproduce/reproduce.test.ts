@@ -128,6 +128,19 @@ describe("latency", () => {
     expect(kvBytes()).toBe(0);
   });
 
+  test("of many requests, which listen to one signal, warns of none of its listeners", async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error): number => warnings.push(warning);
+    process.on("warning", warned);
+    try {
+      await measureLatency(model, [{ prompt: 20, generated: 2, batch: 12 }], limits);
+      await new Promise(setImmediate);
+    } finally {
+      process.off("warning", warned);
+    }
+    expect(warnings).toEqual([]);
+  });
+
   test("is none of a run that was interrupted", async () => {
     const setting = { prompt: 40, generated: 200, batch: 2 };
     const signal = AbortSignal.timeout(300);

@@ -1,3 +1,4 @@
+import { WinnowError } from "@winnow/core-tensor";
 import { Redis } from "ioredis";
 
 import { ApiError } from "../http/api-error";
@@ -21,7 +22,7 @@ export interface RedisConnection extends Disposable {
 /**
  * @param url `redis://` or `rediss://`, with a password where there is one
  * @param log told when Redis is lost and found again
- * @throws one line where the address is none or Redis is out of reach
+ * @throws WinnowError `usage` where the address is none or Redis is out of reach
  */
 export async function connectRedis(url: string, log: (message: string) => void): Promise<RedisConnection> {
   const where = describe(url);
@@ -87,7 +88,10 @@ function describe(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || !["redis:", "rediss:"].includes(parsed.protocol) || parsed.hostname === "") {
     const found = parsed === null ? `"${url}"` : `one of "${parsed.protocol}"`;
-    throw new Error(`the address of Redis is ${found}, expected redis://HOST:PORT or rediss://HOST:PORT`);
+    throw new WinnowError(
+      "usage",
+      `the address of Redis is ${found}, expected redis://HOST:PORT or rediss://HOST:PORT`,
+    );
   }
   return `${parsed.protocol}//${parsed.host}${parsed.pathname === "/" ? "" : parsed.pathname}`;
 }
@@ -103,7 +107,11 @@ async function tryOnce(redis: Redis, where: string): Promise<void> {
     await redis.connect();
     await redis.ping();
   } catch (error) {
-    throw new Error(`cannot reach Redis at ${where}: ${reasonOf(reason ?? error)}`, { cause: error });
+    throw new WinnowError(
+      "usage",
+      `cannot reach Redis at ${where}: ${reasonOf(reason ?? error)}; start it there, or give another address`,
+      { cause: error },
+    );
   } finally {
     redis.disconnect();
   }

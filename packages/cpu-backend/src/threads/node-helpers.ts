@@ -21,7 +21,7 @@ export function startNodeHelper(setup: HelperSetup): boolean {
 }
 
 /**
- * Turn relaxed SIMD on where it needs a flag.
+ * Let this process compile WebAssembly with relaxed SIMD, where Node needs a flag for it. Backends are opened with it on.
  *
  * @returns whether it needed none. Behind a flag, V8's product of bytes is not the standard's yet: Node 20.20 doubles it for
  *   some operands, depending on registers, which no test at the start can find. The other instructions are.

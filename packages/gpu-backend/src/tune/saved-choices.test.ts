@@ -1,10 +1,10 @@
-import type { TextStore } from "@winnow/core-tensor";
 import { describe, expect, it } from "vitest";
 
 import { PLAIN_CAPABILITIES } from "../device/capabilities";
 import { DEFAULT_LIMITS } from "../device/limits";
 import { KernelFamily } from "./kernel-family";
 import { loadKernelChoices, saveKernelChoices } from "./saved-choices";
+import type { TextStore } from "./text-store";
 
 const adapter = {
   name: "a GPU, driver 1",

@@ -1,8 +1,7 @@
-import type { TextStore } from "@winnow/core-tensor";
-
 import type { Gpu } from "../device/gpu";
 import { digestOf } from "./digest";
 import type { KernelChoices, SavedChoice } from "./kernel-family";
+import type { TextStore } from "./text-store";
 import type { KernelTuning } from "./tune-kernels";
 
 /** Of the file's own layout. */
@@ -18,7 +17,10 @@ const FORMAT = 1;
  * using backend = createWebGpuBackend(gpu, { kernels: await loadKernelChoices(store, gpu) });
  * ```
  */
-export async function loadKernelChoices(store: TextStore, { adapter }: Pick<Gpu, "adapter">): Promise<KernelChoices> {
+export async function loadKernelChoices(
+  store: Pick<TextStore, "read">,
+  { adapter }: Pick<Gpu, "adapter">,
+): Promise<KernelChoices> {
   const identity = identityOf(adapter);
   try {
     const text = await store.read(nameOf(identity));

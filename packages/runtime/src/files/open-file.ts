@@ -22,7 +22,7 @@ export async function openFile(path: string): Promise<RangedFile | null> {
     if (!found.isFile()) {
       throw new WinnowError(
         "file",
-        `${path}: ${found.isDirectory() ? "is a directory" : "not a regular file"}, expected a safetensors file`,
+        `${path}: ${found.isDirectory() ? "is a directory" : "not a regular file"}, expected a file`,
       );
     }
     handle = await open(path, "r");

@@ -136,7 +136,7 @@ describe("what is wrong is said in one line", () => {
         await mkdir(at("folder"));
         return failure(at("folder"));
       },
-      /folder: is a directory, expected a safetensors file/,
+      /folder: is a directory, expected a file/,
     ],
     [
       "a path through a file",

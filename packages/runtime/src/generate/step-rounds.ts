@@ -42,6 +42,8 @@ export interface Drawn {
 interface Waiting {
   readonly request: DrawRequest;
   enqueued: Enqueued | null;
+  /** What listens to the signal while it is parked. */
+  aborted: (() => void) | null;
   readonly resolve: (drawn: readonly Drawn[]) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -99,7 +101,7 @@ export class StepRounds {
    */
   draw(request: DrawRequest): Promise<readonly Drawn[]> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ request, enqueued: request.enqueued, resolve, reject });
+      this.#waiting.push({ request, enqueued: request.enqueued, aborted: null, resolve, reject });
       this.#beginIfComplete();
     });
   }
@@ -171,7 +173,8 @@ export class StepRounds {
         member.reject(new WinnowError("aborted", "the answer was aborted", { cause: signal?.reason }));
       }
     };
-    signal?.addEventListener("abort", aborted, { once: true });
+    member.aborted = aborted;
+    signal?.addEventListener("abort", aborted);
     if (signal?.aborted === true) aborted();
   }
 
@@ -180,7 +183,10 @@ export class StepRounds {
     const place = this.#parked.indexOf(member);
     if (place < 0) return false;
     this.#parked.splice(place, 1);
-    member.request.admitted.parked = false;
+    const { admitted, signal } = member.request;
+    admitted.parked = false;
+    if (member.aborted !== null) signal?.removeEventListener("abort", member.aborted);
+    member.aborted = null;
     return true;
   }
 

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -96,6 +97,15 @@ test("damaged files are refused by name, and leave nothing behind", async () => 
     }
     expect(model.engine.store.livePages).toBe(before);
   }
+});
+
+test("a pipe is refused, instead of waited for", { skip: process.platform === "win32" }, async () => {
+  const pipe = join(folder, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  await expect(restoreSession(model, pipe)).rejects.toMatchObject({
+    code: "file",
+    message: `${pipe}: not a regular file; name one that was saved`,
+  });
 });
 
 test("a file of another model is refused", async () => {

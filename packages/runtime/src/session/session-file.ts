@@ -1,4 +1,4 @@
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 
 import { STORED_COLUMNS, WinnowError, type StoredColumn } from "@winnow/core-tensor";
 import { parsePolicy } from "@winnow/kv-policies";
@@ -262,9 +262,14 @@ function refit(fitted: Header["fitted"], { policy: { target } }: Sequence): Fitt
 async function readSession(path: string): Promise<{ readonly header: Header; readonly data: Float32Array }> {
   let bytes: Uint8Array;
   try {
+    const found = await stat(path);
+    // A pipe or a device would be waited for without end; of a directory the system says what it is.
+    if (!found.isFile() && !found.isDirectory()) {
+      throw new WinnowError("file", `${path}: not a regular file; name one that was saved`);
+    }
     bytes = await readFile(path);
-  } catch (error) {
-    throw systemError(path, error);
+  } catch (cause) {
+    throw cause instanceof WinnowError ? cause : systemError(path, cause);
   }
   const start = MAGIC.length + 4;
   if (bytes.length < start || new TextDecoder().decode(bytes.subarray(0, MAGIC.length)) !== MAGIC) {
