@@ -36,7 +36,7 @@ INLINE float float_at(Floats floats, const uint8_t *row, uint32_t k) {
 INLINE void dots_block(Floats floats, uint32_t rows, uint32_t columns, const float *x, uint32_t x_stride, const uint8_t *w,
                        uint32_t w_bytes, uint32_t depth, float *out, uint32_t out_row, uint32_t out_column) {
   f32x4 sums[rows * columns];
-  for (uint32_t i = 0; i < rows * columns; i++) sums[i] = ZERO;
+  for (uint32_t i = 0; i < rows * columns; i++) sums[i] = cleared();
   uint32_t k = 0;
   for (; k + 4 <= depth; k += 4) {
     f32x4 factors[rows];

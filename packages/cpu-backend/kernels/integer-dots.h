@@ -102,11 +102,26 @@ INLINE void widen_group(Lanes lanes, Quantised type, const uint8_t *group, uint3
   }
 }
 
+/* A step's products of `rows` vectors with some groups of a panel, added to sums. */
+INLINE void wide_step(Lanes lanes, uint32_t rows, uint32_t groups, const uint8_t *x, const uint8_t *w, uint32_t group_whole,
+                      uint32_t step, i32x4 *exact) {
+  v128_t weights[groups];
+  for (uint32_t g = 0; g < groups; g++) weights[g] = wasm_v128_load(w + g * group_whole + step * GROUP * STEP_BYTES);
+  for (uint32_t i = 0; i < rows; i++) {
+    v128_t factor = wasm_v128_load32_splat(x + i * rounded_bytes(lanes) + step * STEP_BYTES);
+    for (uint32_t g = 0; g < groups; g++) {
+      i32x4 *sum = exact + i * groups + g;
+      if (lanes == BYTES) *sum = byte_dot(factor, weights[g], *sum);
+      else *sum = wasm_i32x4_add(*sum, wasm_i32x4_dot_i16x8(factor, weights[g]));
+    }
+  }
+}
+
 /* Results of `rows` vectors that lie together with some groups of a panel from `first` on; both numbers have to be constants. */
 INLINE void wide_block(Lanes lanes, Quantised type, uint32_t rows, uint32_t groups, Rounded x, const Panel *panel, uint32_t first,
                        float *out, uint32_t out_stride) {
   f32x4 sums[rows * groups];
-  for (uint32_t i = 0; i < rows * groups; i++) sums[i] = ZERO;
+  for (uint32_t i = 0; i < rows * groups; i++) sums[i] = cleared();
   const uint32_t parts = parts_in(type), of_part = steps_of(lanes) / parts;
   const uint32_t group_whole = panel->blocks * panel_block_bytes(lanes), group_scales = panel->blocks * panel_block_scales(type);
   const uint8_t *w = panel->whole + first * group_whole;
@@ -115,23 +130,12 @@ INLINE void wide_block(Lanes lanes, Quantised type, uint32_t rows, uint32_t grou
                 w_scales += panel_block_scales(type)) {
     for (uint32_t part = 0; part < parts; part++) {
       i32x4 exact[rows * groups];
-      for (uint32_t i = 0; i < rows; i++)
-        for (uint32_t g = 0; g < groups; g++)
-          exact[i * groups + g] = lanes == BYTES ? wasm_v128_load32_splat(x.starts + i * parts + part) : ZERO;
+      for (uint32_t i = 0; i < rows * groups; i++)
+        exact[i] = lanes == BYTES ? wasm_v128_load32_splat(x.starts + i / groups * parts + part) : cleared();
       /* Unrolled, its sums are added up in an order that needs more registers than there are. */
 #pragma clang loop unroll(disable)
-      for (uint32_t step = part * of_part; step < (part + 1) * of_part; step++) {
-        v128_t weights[groups];
-        for (uint32_t g = 0; g < groups; g++) weights[g] = wasm_v128_load(w + g * group_whole + step * GROUP * STEP_BYTES);
-        for (uint32_t i = 0; i < rows; i++) {
-          v128_t factor = wasm_v128_load32_splat(x.whole + i * rounded_bytes(lanes) + step * STEP_BYTES);
-          for (uint32_t g = 0; g < groups; g++) {
-            const uint32_t at = i * groups + g;
-            if (lanes == BYTES) exact[at] = byte_dot(factor, weights[g], exact[at]);
-            else exact[at] = wasm_i32x4_add(exact[at], wasm_i32x4_dot_i16x8(factor, weights[g]));
-          }
-        }
-      }
+      for (uint32_t step = part * of_part; step < (part + 1) * of_part; step++)
+        wide_step(lanes, rows, groups, x.whole, w, group_whole, step, exact);
       for (uint32_t g = 0; g < groups; g++) {
         f32x4 scales = load4(w_scales + g * group_scales + part * GROUP);
         for (uint32_t i = 0; i < rows; i++)

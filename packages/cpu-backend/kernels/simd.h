@@ -17,6 +17,13 @@ typedef v128_t i32x4;
 
 #define ZERO wasm_f32x4_const_splat(0)
 
+/* For arrays of sums: cleared with ZERO they would be cleared as memory, and stay there instead of in registers. */
+INLINE v128_t cleared(void) {
+  v128_t zero = ZERO;
+  __asm__("" : "+r"(zero));
+  return zero;
+}
+
 /* a · b + c: rounded once where the module was built with relaxed SIMD, else twice. */
 INLINE f32x4 multiply_add(f32x4 a, f32x4 b, f32x4 c) {
 #ifdef __wasm_relaxed_simd__
