@@ -42,5 +42,8 @@ EXPORT(row_bytes) uint32_t row_bytes(void) { return sizeof rows; }
 #define ADD_FLOATS(w, x, sum) __builtin_wasm_relaxed_madd_f32x4(w, x, sum)
 #define ADD_HALF_WORDS(w, x, sum) wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(w, x))
 
+#define ADD_BYTES(w, x, sum) wasm_i32x4_relaxed_dot_i8x16_i7x16_add(x, w, sum)
+
 PEAK(floats, ADD_FLOATS)
 PEAK(half_words, ADD_HALF_WORDS)
+PEAK(bytes, ADD_BYTES)

@@ -23,6 +23,7 @@ const result = z.object({
         shape: z.string(),
         candidates: z.array(z.object({ name: z.string(), microseconds: z.number().positive() })).nonempty(),
         chosen: z.string(),
+        wrong: z.array(z.string()).length(0),
       }),
     )
     .nonempty(),

@@ -29,20 +29,23 @@ const LLAMA_3_ROPE = {
   original_max_position_embeddings: 8192,
 };
 
+/** Llama-3.2-1B's. */
+export const LLAMA_32_1B = {
+  ...LLAMA_3,
+  hidden_size: 2048,
+  intermediate_size: 8192,
+  num_hidden_layers: 16,
+  head_dim: 64,
+  tie_word_embeddings: true,
+  rope_scaling: { ...LLAMA_3_ROPE, factor: 32 },
+};
+
 export const SHAPES: Readonly<Record<ShapeName, ModelShape>> = {
   demo: { kind: "demo", name: "models/demo" },
   "1b": {
     kind: "random",
     name: "Llama-3.2-1B",
-    config: {
-      ...LLAMA_3,
-      hidden_size: 2048,
-      intermediate_size: 8192,
-      num_hidden_layers: 16,
-      head_dim: 64,
-      tie_word_embeddings: true,
-      rope_scaling: { ...LLAMA_3_ROPE, factor: 32 },
-    },
+    config: LLAMA_32_1B,
   },
   "8b": {
     kind: "random",

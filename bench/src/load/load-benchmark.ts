@@ -1,19 +1,17 @@
 import { execFile } from "node:child_process";
-import { mkdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { formatBytes } from "@winnow/profiler";
-import { convertModel, directoryFiles, percentiles, type ModelFiles } from "@winnow/runtime";
+import { percentiles } from "@winnow/runtime";
 
 import type { LoadBenchmarkOptions } from "../arguments";
 import { alignColumns } from "../columns";
-import { randomModelFiles } from "../gpu/random-model";
 import { SHAPES } from "../gpu/shapes";
+import { keptGguf } from "../kept-file";
 import { formatMachine, thisMachine } from "../machine";
 import { tell } from "../progress";
-import { repositoryRoot } from "../repository";
 import { loadSampleSchema, type Engine, type LoadSample } from "./load-sample";
 
 const TYPES = ["f16", "q8_0", "q4_k"] as const;
@@ -82,18 +80,7 @@ async function sampleOf(engine: Engine, path: string): Promise<LoadSample> {
   return loadSampleSchema.parse(JSON.parse(stdout.trim().split("\n").at(-1) ?? ""));
 }
 
-/** A GGUF file of a shape with random weights, kept for the next run. */
-async function modelFile(shape: LoadBenchmarkOptions["shape"], type: (typeof TYPES)[number]): Promise<string> {
-  const root = repositoryRoot();
-  const folder = join(root, ".cache", "bench");
-  const path = join(folder, `${shape}-${type}.gguf`);
-  if ((await stat(path).catch(() => null)) !== null) return path;
-  tell(`making ${path}, once`);
-  await mkdir(folder, { recursive: true });
-  const demo = join(root, "models", "demo");
+function modelFile(shape: LoadBenchmarkOptions["shape"], type: (typeof TYPES)[number]): Promise<string> {
   const known = SHAPES[shape];
-  const from: string | ModelFiles =
-    known.kind === "demo" ? demo : randomModelFiles(known.name, known.config, directoryFiles(demo));
-  await convertModel(from, path, { type });
-  return path;
+  return keptGguf(shape, type, { name: known.name, config: known.kind === "demo" ? null : known.config });
 }

@@ -23,6 +23,16 @@ test("cells that were chosen are measured of every peer, those of one place besi
   ]);
 });
 
+test("a model in a type that ONNX has no product for is measured of the others", () => {
+  const cells = planCells({ models: ["1b q4_k"], contexts: [4000], batches: [1] }, PEERS);
+  expect(cells.map(({ peer }) => peer)).toEqual([
+    "winnow full",
+    "winnow half cut",
+    "winnow full on webgpu",
+    "llama.cpp",
+  ]);
+});
+
 test("the default cells have what the verdicts compare", () => {
   const cells = defaultCells(PEERS).filter(({ model, batch }) => model === "135m q8_0" && batch === 1);
   const has = (peer: string, context: number): boolean =>

@@ -3,7 +3,7 @@ import { formatBytes } from "@winnow/profiler";
 import { roomFor } from "./job";
 import type { PeerModelName } from "./model-names";
 import { weightElements } from "./model-shape";
-import { MODELS, type PeerModel } from "./models";
+import { MODELS, hasOnnx, type PeerModel } from "./models";
 import { ENGINES, type Peer } from "./peer";
 
 /** What is measured of one peer: tokens of so many answers at once behind so long a context. */
@@ -33,7 +33,7 @@ const LEAST_HALF_CUT = 4000;
 export const STEPS = 16;
 /** Bytes of a cache's number, counting every copy that an engine has of it at once. */
 const CACHE_BYTES = { winnow: 4, "llama.cpp": 2, "transformers.js": 16 } as const;
-const WEIGHT_BYTES = { q8_0: 34 / 32, f16: 4 } as const;
+const WEIGHT_BYTES = { q8_0: 34 / 32, f16: 4, q4_k: 148 / 256 } as const;
 /** What may be used of the machine's memory. */
 const MEMORY_SHARE = 0.8;
 
@@ -42,7 +42,7 @@ export function planCells(choice: Choice, peers: readonly Peer[]): Cell[] {
   return choice.models.flatMap((model) =>
     choice.batches.flatMap((batch) =>
       choice.contexts.flatMap((context) =>
-        peers.flatMap((peer) => (isMeasured(peer, context, batch) ? [cellOf(peer, model, context, batch)] : [])),
+        peers.flatMap((peer) => (isMeasured(peer, model, context, batch) ? [cellOf(peer, model, context, batch)] : [])),
       ),
     ),
   );
@@ -55,6 +55,7 @@ export function defaultCells(peers: readonly Peer[]): Cell[] {
     ...planCells({ models: ["135m q8_0"], contexts: CONTEXTS, batches: [1] }, peers),
     ...planCells({ models: ["135m q8_0"], contexts: [1000], batches: [8, 32] }, peers),
     ...planCells({ models: ["135m f16"], contexts: [1000], batches: [1] }, engines),
+    ...planCells({ models: ["1b q4_k"], contexts: [128], batches: [1] }, engines),
     ...planCells({ models: ["demo f16"], contexts: [128, 1000, 4000], batches: [1] }, peers),
   ];
 }
@@ -64,7 +65,8 @@ function policyOf(peer: Peer): string | undefined {
   return engine.kind === "winnow" ? engine.policy : undefined;
 }
 
-function isMeasured(peer: Peer, context: number, batch: number): boolean {
+function isMeasured(peer: Peer, model: PeerModelName, context: number, batch: number): boolean {
+  if (peer === "transformers.js" && !hasOnnx(MODELS[model])) return false;
   const policy = policyOf(peer);
   if (peer === "winnow half cut") return context >= LEAST_HALF_CUT;
   return policy === undefined || policy === "full" || (context <= MOST_PROFILED && batch === 1);

@@ -47,6 +47,11 @@ export type Sample = z.output<typeof sampleSchema>;
 /** What a peer's runner measures; the process adds what it took itself. */
 export type Measured = Omit<Sample, "peakBytes" | "cpuMs">;
 
+/** What every engine is opened for, in tokens of one answer. */
+export function contextOf(job: Pick<Job, "context" | "steps">): number {
+  return Math.max(job.context + roomFor(job), WARM_PROMPT + WARM_TOKENS);
+}
+
 /** Tokens behind the context that have to fit as well. */
 export function roomFor({ steps }: Pick<Job, "steps">): number {
   return WARM_STEPS + steps + 2;
@@ -57,4 +62,4 @@ export const WARM_STEPS = 3;
 
 /** What every engine reads, and then writes, before its cell: kernels are compiled by then, and what calls them optimised. */
 export const WARM_PROMPT = 64;
-export const WARM_TOKENS = 64;
+export const WARM_TOKENS = 128;

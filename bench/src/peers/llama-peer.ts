@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { LlamaLogLevel, getLlama, type LlamaContextSequence, type LlamaModel, type Token } from "node-llama-cpp";
 
 import { median } from "../gpu/stopwatch";
-import { WARM_PROMPT, WARM_TOKENS, roomFor, type Job, type Measured } from "./job";
+import { WARM_PROMPT, WARM_TOKENS, contextOf, type Job, type Measured } from "./job";
 import { lengthenState } from "./llama-state";
 import { StepClock } from "./step-clock";
 
@@ -28,7 +28,7 @@ export async function measureLlama(job: Job): Promise<Measured> {
   const loadMs = performance.now() - started;
   // The faster of the two: prompts are read in two thirds of the time.
   const context = await model.createContext({
-    contextSize: job.context + roomFor(job),
+    contextSize: contextOf(job),
     sequences: batch,
     threads,
     flashAttention: true,

@@ -1,21 +1,16 @@
-import { mkdir, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-
-import { convertModel, directoryFiles, type ModelFiles } from "@winnow/runtime";
 import { exportOnnx } from "@winnow/onnx-export";
 
 import { goldenPrompt } from "../golden-prompt";
-import { randomModelFiles } from "../gpu/random-model";
-import { tell } from "../progress";
+import { LLAMA_32_1B } from "../gpu/shapes";
+import { keptFile, keptGguf } from "../kept-file";
 import demoConfig from "../../../models/demo/config.json";
-import { repositoryRoot } from "../repository";
 import type { PeerModelName } from "./model-names";
 import type { ModelShape } from "./model-shape";
 import { SMOLLM2_135M } from "./smollm2";
 
 /** What cells are planned by, and processes told. */
 export interface PeerModel {
-  readonly type: "q8_0" | "f16";
+  readonly type: "q8_0" | "f16" | "q4_k";
   readonly shape: ModelShape;
   /** `config.json` of the shape that weights are made for; null for a model with its own. */
   readonly config: object | null;
@@ -24,6 +19,7 @@ export interface PeerModel {
 export const MODELS: Readonly<Record<PeerModelName, PeerModel>> = {
   "135m q8_0": { type: "q8_0", shape: SMOLLM2_135M, config: SMOLLM2_135M },
   "135m f16": { type: "f16", shape: SMOLLM2_135M, config: SMOLLM2_135M },
+  "1b q4_k": { type: "q4_k", shape: LLAMA_32_1B, config: LLAMA_32_1B },
   "demo f16": { type: "f16", shape: demoConfig, config: null },
 };
 
@@ -35,34 +31,23 @@ export function promptFor({ config, shape }: PeerModel, tokens: number): number[
   return Array.from({ length: tokens }, (_, i) => (i * STRIDE) % shape.vocab_size);
 }
 
-/** Where one model lies for each engine. */
+/** Where one model lies for each engine; null for one that does not take its type. */
 export interface PeerFiles {
   readonly gguf: string;
-  readonly onnx: string;
+  readonly onnx: string | null;
+}
+
+/** Whether the model can be exported to ONNX: `MatMulNBits` has no blocks of blocks. */
+export function hasOnnx({ type }: PeerModel): boolean {
+  return type !== "q4_k";
 }
 
 /** The files of a model, made where they are not there yet and kept for the next run. */
 export async function peerFiles(name: PeerModelName): Promise<PeerFiles> {
-  const { type, config } = MODELS[name];
-  const root = repositoryRoot();
-  const folder = join(root, ".cache", "bench");
-  await mkdir(folder, { recursive: true });
-  const base = join(folder, `peers-${name.replace(" ", "-")}`);
-  const demo = join(root, "models", "demo");
-  const from: string | ModelFiles =
-    config === null ? demo : randomModelFiles("SmolLM2-135M", config, directoryFiles(demo));
-  const gguf = await made(`${base}.gguf`, (path) => convertModel(from, path, { type }));
-  const onnx = await made(`${base}-onnx`, (path) => exportOnnx(gguf, path));
+  const model = MODELS[name];
+  const [shape = name] = name.split(" ");
+  const gguf = await keptGguf(shape, model.type, { name: shape, config: model.config });
+  if (!hasOnnx(model)) return { gguf, onnx: null };
+  const onnx = await keptFile(`${shape}-${model.type}-onnx`, (path) => exportOnnx(gguf, path));
   return { gguf, onnx };
-}
-
-/** A run that is broken off leaves nothing that the next takes for whole. */
-async function made(path: string, make: (path: string) => Promise<unknown>): Promise<string> {
-  if ((await stat(path).catch(() => null)) !== null) return path;
-  tell(`making ${path}, once`);
-  const unfinished = join(dirname(path), `unfinished-${basename(path)}`);
-  await rm(unfinished, { recursive: true, force: true });
-  await make(unfinished);
-  await rename(unfinished, path);
-  return path;
 }

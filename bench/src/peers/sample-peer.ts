@@ -68,9 +68,11 @@ async function sampleQuietly(job: Job): Promise<Outcome> {
 function jobOf({ peer, model, context, batch, start }: Cell, files: PeerFiles, threads: number): Job {
   const asked = MODELS[model];
   const { type, shape } = asked;
+  const path = ENGINES[peer].kind === "transformers.js" ? files.onnx : files.gguf;
+  if (path === null) throw new RangeError(`${peer} does not run ${model}, whose type ONNX has no product for`);
   return {
     peer,
-    path: ENGINES[peer].kind === "transformers.js" ? files.onnx : files.gguf,
+    path,
     shape: { layers: shape.num_hidden_layers, kvHeads: shape.num_key_value_heads, headDim: shape.head_dim },
     precision: type === "q8_0" ? "q8" : "fp32",
     context,

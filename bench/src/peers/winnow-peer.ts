@@ -2,7 +2,7 @@ import { idsPart, loadModel, openBackend, type Model, type Session } from "@winn
 
 import { fillCache } from "../gpu/filled-cache";
 import { median } from "../gpu/stopwatch";
-import { WARM_PROMPT, WARM_TOKENS, roomFor, type Job, type Measured } from "./job";
+import { WARM_PROMPT, WARM_TOKENS, contextOf, roomFor, type Job, type Measured } from "./job";
 import { ENGINES } from "./peer";
 import { StepClock } from "./step-clock";
 
@@ -15,7 +15,7 @@ export async function measureWinnow(job: Job): Promise<Measured> {
   const { policy, backend: name, share } = engine;
   const backend = await openBackend(name, { threads: job.threads });
   const room = roomFor(job);
-  using model = await loadModel(job.path, { backend, context: job.context + room });
+  using model = await loadModel(job.path, { backend, context: contextOf(job) });
   await warm(model, policy, job);
   const open = (): Session => model.createSession({ policy });
   const sessions = Array.from({ length: job.batch }, open);

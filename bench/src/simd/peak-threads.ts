@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { WinnowError } from "@winnow/core-tensor";
 
 /** What `kernels/peak.c` multiplies, and products of one of its steps: 8 vectors of them. */
-export const PEAKS = { floats: 8 * 4, half_words: 8 * 8 } as const;
+export const PEAKS = { floats: 8 * 4, half_words: 8 * 8, bytes: 8 * 16 } as const;
 export type PeakName = keyof typeof PEAKS;
 
 /** Steps that a thread runs at a time, some tens of milliseconds. */

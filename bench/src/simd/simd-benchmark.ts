@@ -8,7 +8,7 @@ import { compilePeak } from "./compile-peak";
 import { MODELS } from "../peers/models";
 import type { ModelShape } from "../peers/model-shape";
 import { leastMs, promptWork } from "./least-time";
-import { peakOf } from "./peak-threads";
+import { peakOf, type PeakName } from "./peak-threads";
 
 /** What `peers` reads. */
 const PROMPTS: readonly { readonly model: string; readonly shape: ModelShape; readonly tokens: number }[] = [
@@ -16,22 +16,34 @@ const PROMPTS: readonly { readonly model: string; readonly shape: ModelShape; re
   ...[128, 1000].map((tokens) => ({ model: "demo", shape: MODELS["demo f16"].shape, tokens })),
 ];
 
+/** Products a second. */
+interface Peak {
+  readonly one: number;
+  readonly all: number;
+}
+
 /** Measure what 128-bit SIMD gives at its best, and print the time below which no such kernel can read a prompt. */
 export async function runSimdBenchmark({ json }: BenchmarkOptions): Promise<void> {
-  allowRelaxedSimd();
-  const bytes = await compilePeak();
+  const usesBytes = allowRelaxedSimd();
+  const module = await compilePeak();
   const threads = availableParallelism();
-  const floats = { one: await peakOf(bytes, "floats", 1), all: await peakOf(bytes, "floats", threads) };
-  const halfWords = { one: await peakOf(bytes, "half_words", 1), all: await peakOf(bytes, "half_words", threads) };
+  const peak = async (name: PeakName): Promise<Peak> => ({
+    one: await peakOf(module, name, 1),
+    all: await peakOf(module, name, threads),
+  });
+  const floats = await peak("floats");
+  const halfWords = await peak("half_words");
+  const bytes = await peak("bytes");
+  const whole = usesBytes ? bytes : halfWords;
   const result = {
     machine: thisMachine(),
     threads,
-    perSecond: { floats, halfWords },
+    perSecond: { floats, halfWords, bytes },
     least: PROMPTS.map(({ model, shape, tokens }) => ({
       model,
       tokens,
       f16Ms: leastMs(promptWork(shape, tokens), floats.all, floats.all),
-      q8Ms: leastMs(promptWork(shape, tokens), halfWords.all, floats.all),
+      q8Ms: leastMs(promptWork(shape, tokens), whole.all, floats.all),
     })),
   };
   if (json) {
@@ -43,7 +55,8 @@ export async function runSimdBenchmark({ json }: BenchmarkOptions): Promise<void
     `${formatMachine(result.machine)}\n\n` +
       `products a second of 128-bit SIMD, operands in the nearest cache: by one thread, by ${threads}\n` +
       `  f32, fused with sums    ${giga(floats.one)} G, ${giga(floats.all)} G\n` +
-      `  i16, sums in i32        ${giga(halfWords.one)} G, ${giga(halfWords.all)} G\n\n` +
+      `  i16, sums in i32        ${giga(halfWords.one)} G, ${giga(halfWords.all)} G\n` +
+      `  i8, sums in i32         ${giga(bytes.one)} G, ${giga(bytes.all)} G${usesBytes ? "; exact on some processors only" : "; not used by this Node, where they are not exact"}\n\n` +
       `at those, the least time to read a prompt\n`,
   );
   for (const { model, tokens, f16Ms, q8Ms } of result.least) {

@@ -67,7 +67,7 @@ async function tune(flags: TuneFlags): Promise<void> {
   if (flags.json === true) printJson({ adapter: adapter.name, implementation: adapter.implementation, clock, timings });
   else
     process.stdout.write(
-      `${adapter.name}, by the ${clock === "gpu" ? "device's" : "host's"} clock\n${tableOf(timings)}`,
+      `${adapter.name}, by the ${clock === "gpu" ? "device's" : "host's"} clock\n${tableOf(timings)}${faultsOf(timings)}`,
     );
   const { saveKernelChoices } = await import("@winnow/gpu-backend");
   const store = new FolderStore(cacheFolder(process.env));
@@ -112,6 +112,17 @@ function tableOf(timings: readonly KernelTiming[]): string {
     )
     .join("\n")
     .concat("\n");
+}
+
+/** Kernels that the adapter gets wrong: people may want to tell who makes its driver. */
+function faultsOf(timings: readonly KernelTiming[]): string {
+  return timings
+    .filter(({ wrong }) => wrong.length > 0)
+    .map(({ shape, candidates, wrong }) => {
+      const [first] = candidates;
+      return `${shape}: left out ${wrong.join(", ")}, whose results here are others than those of ${first?.name ?? ""}\n`;
+    })
+    .join("");
 }
 
 function micros(microseconds: number | undefined): string {

@@ -35,6 +35,8 @@ export interface Workbench {
   readonly software: boolean;
   /** A tensor of the device with finite numbers in it. */
   allocate(dtype: DType, shape: Shape): DeviceTensor;
+  /** A tensor of floats for what the operation computes: candidates have to agree in it. */
+  result(shape: Shape): DeviceTensor;
   /** How many tensors of so many bytes no cache holds together, as a model's weights are not held. */
   copies(bytes: number): number;
 }

@@ -12,6 +12,8 @@ export interface OperandMemory {
   readonly gpu: Gpu;
   allocate(dtype: DType, shape: Shape): DeviceTensor;
   write(target: DeviceTensor, bytes: Uint8Array): void;
+  /** What a tensor of floats holds. */
+  read(source: DeviceTensor): Promise<Float32Array>;
 }
 
 /** Operands for the candidates of one shape; disposing it frees them. */
@@ -20,6 +22,7 @@ export class OperandBench implements Workbench, Disposable {
   readonly capabilities: Workbench["capabilities"];
   readonly #memory: OperandMemory;
   readonly #made: DeviceTensor[] = [];
+  readonly #results: DeviceTensor[] = [];
 
   constructor(memory: OperandMemory) {
     this.#memory = memory;
@@ -32,6 +35,27 @@ export class OperandBench implements Workbench, Disposable {
     this.#made.push(tensor);
     this.#memory.write(tensor, finiteBytes(tensorBytes(dtype, shape)));
     return tensor;
+  }
+
+  result(shape: Shape): DeviceTensor {
+    const tensor = this.#memory.allocate("f32", shape);
+    this.#made.push(tensor);
+    this.#results.push(tensor);
+    return tensor;
+  }
+
+  /** Make results into what no candidate computes, so that one that computes nothing is found out. */
+  forgetResults(): void {
+    for (const tensor of this.#results) {
+      this.#memory.write(
+        tensor,
+        new Uint8Array(new Float32Array(tensorBytes("f32", tensor.shape) / 4).fill(NaN).buffer),
+      );
+    }
+  }
+
+  readResults(): Promise<readonly Float32Array[]> {
+    return Promise.all(this.#results.map((tensor) => this.#memory.read(tensor)));
   }
 
   copies(bytes: number): number {

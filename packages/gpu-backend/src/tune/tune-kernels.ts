@@ -1,5 +1,6 @@
 import { WinnowError } from "@winnow/core-tensor";
 
+import { agrees } from "./agreement";
 import type { KernelClock } from "./kernel-clock";
 import type { SavedChoice } from "./kernel-family";
 import { OperandBench, type OperandMemory } from "./operand-bench";
@@ -27,6 +28,8 @@ export interface KernelTiming {
   readonly candidates: readonly { readonly name: string; readonly microseconds: number }[];
   /** The candidate's name. */
   readonly chosen: string;
+  /** Candidates that the device runs and whose results are others than the first's: none of them is chosen. */
+  readonly wrong: readonly string[];
 }
 
 /** What `tuneKernels` found: for people, and for `saveKernelChoices`. */
@@ -45,7 +48,10 @@ const ROUNDS = 3;
 /**
  * Time the candidates of some shapes, and choose the fastest of each.
  *
- * @throws WinnowError `aborted`, and what the device fails with. A candidate that the device refuses is left out.
+ * A candidate that the device refuses is left out, and so is one whose results are others than the first's, as they may be
+ * where a driver is at fault.
+ *
+ * @throws WinnowError `aborted`, and what the device fails with.
  */
 export async function tuneTasks(
   tasks: readonly TuningTask[],
@@ -58,12 +64,14 @@ export async function tuneTasks(
   for (const [done, task] of tasks.entries()) {
     using bench = new OperandBench(memory);
     const candidates = task.prepare(bench).filter(({ rounds }) => roundActivations || !rounds);
-    const timed = await timesOf(candidates, clock, () => {
+    const poll = (): void => {
       if (signal?.aborted === true) throw new WinnowError("aborted", "the measurement of kernels was stopped");
-    });
+    };
+    const { right, wrong } = await tryOut(candidates, bench, clock, poll);
+    const timed = await timesOf(right, clock, poll);
     const chosen = fastest(timed);
     if (chosen !== null) {
-      timings.push({ shape: task.key, candidates: timed, chosen });
+      timings.push({ shape: task.key, candidates: timed, chosen, wrong });
       choices.set(task.key, { variant: chosen, source: task.sourceOf(memory.gpu.capabilities) });
     }
     onProgress?.(done + 1, tasks.length);
@@ -71,24 +79,41 @@ export async function tuneTasks(
   return { clock: clock.kind, timings, choices };
 }
 
+/** Compile and run candidates: those that compute what the first does, and the names of those that do not. */
+async function tryOut(
+  candidates: readonly TimedCandidate[],
+  bench: OperandBench,
+  clock: KernelClock,
+  poll: () => void,
+): Promise<{ readonly right: readonly TimedCandidate[]; readonly wrong: readonly string[] }> {
+  const right: TimedCandidate[] = [];
+  const wrong: string[] = [];
+  let expected: readonly Float32Array[] | null = null;
+  for (const candidate of candidates) {
+    poll();
+    bench.forgetResults();
+    if (!(await clock.runs(candidate.plan))) continue;
+    const found = await bench.readResults();
+    expected ??= found;
+    if (agrees(expected, found, candidate.rounds)) right.push(candidate);
+    else wrong.push(candidate.name);
+  }
+  return { right, wrong };
+}
+
 async function timesOf(
   candidates: readonly TimedCandidate[],
   clock: KernelClock,
   poll: () => void,
 ): Promise<KernelTiming["candidates"]> {
-  const runnable: { readonly candidate: TimedCandidate; readonly times: number[] }[] = [];
-  for (const candidate of candidates) {
-    poll();
-    // Compiles it, and finds out whether the device takes it.
-    if (await clock.runs(candidate.plan)) runnable.push({ candidate, times: [] });
-  }
+  const all = candidates.map((candidate) => ({ candidate, times: new Array<number>() }));
   for (let round = 0; round < ROUNDS; round++) {
-    for (const { candidate, times } of runnable) {
+    for (const { candidate, times } of all) {
       poll();
       times.push(...(await clock.microseconds(candidate.plan)));
     }
   }
-  return runnable.map(({ candidate, times }) => ({ name: candidate.name, microseconds: median(times) }));
+  return all.map(({ candidate, times }) => ({ name: candidate.name, microseconds: median(times) }));
 }
 
 /** The name of the fastest, or of the first where none is clearly faster; null of none. */

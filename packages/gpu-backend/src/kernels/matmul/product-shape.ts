@@ -32,7 +32,7 @@ export function productSpecs(
   bench: Workbench,
 ): (repetition: number) => MatmulSpec {
   const x = bench.allocate("f32", [count, inputs]);
-  const out = bench.allocate("f32", [count, outputs]);
+  const out = bench.result([count, outputs]);
   const gain = normed ? bench.allocate("f32", [inputs]) : null;
   const shape = [gated ? 2 * outputs : outputs, inputs];
   const first = bench.allocate(weight, shape);
