@@ -53,7 +53,10 @@ test.each([
   [["server", "--backend", "tpu"], '--backend is "tpu"; expected cpu or webgpu'],
   [["--clients", "3"], "--clients is an option of the benchmark server"],
   [["gpu", "--backend", "webgpu"], "--backend is an option of the benchmarks load and server"],
-  [["peers", "--model", "7b"], '--model is "7b"; expected 135m q8_0, 135m f16, 1b q4_k, demo f16'],
+  [
+    ["peers", "--model", "7b"],
+    '--model is "7b"; expected 135m q8_0, 135m f16, 1b f16, 1b q4_k, 8b f16, 8b q4_k, demo f16',
+  ],
   [["peers", "--context", "64k"], '--context is "64k"; expected a whole number from 1 to 32000'],
   [["slots", "--batch", "8"], "--model, --context and --batch are options of the benchmark peers"],
   [["cpu", "--runs", "8"], "--runs is an option of the benchmarks peers and slots"],

@@ -40,6 +40,17 @@ export const LLAMA_32_1B = {
   rope_scaling: { ...LLAMA_3_ROPE, factor: 32 },
 };
 
+/** Llama-3.1-8B's. */
+export const LLAMA_31_8B = {
+  ...LLAMA_3,
+  hidden_size: 4096,
+  intermediate_size: 14_336,
+  num_hidden_layers: 32,
+  head_dim: 128,
+  tie_word_embeddings: false,
+  rope_scaling: { ...LLAMA_3_ROPE, factor: 8 },
+};
+
 export const SHAPES: Readonly<Record<ShapeName, ModelShape>> = {
   demo: { kind: "demo", name: "models/demo" },
   "1b": {
@@ -50,15 +61,7 @@ export const SHAPES: Readonly<Record<ShapeName, ModelShape>> = {
   "8b": {
     kind: "random",
     name: "Llama-3.1-8B",
-    config: {
-      ...LLAMA_3,
-      hidden_size: 4096,
-      intermediate_size: 14_336,
-      num_hidden_layers: 32,
-      head_dim: 128,
-      tie_word_embeddings: false,
-      rope_scaling: { ...LLAMA_3_ROPE, factor: 8 },
-    },
+    config: LLAMA_31_8B,
   },
 };
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
-import { defaultCells, planCells, whySkipped, type Cell } from "./cells";
-import { PEERS } from "./peer";
+import { defaultCells, mostSeconds, planCells, whySkipped, type Cell } from "./cells";
+import { PEERS, isOnGpu } from "./peer";
 
 const GB = 1e9;
 const CELL: Cell = { peer: "winnow full", model: "135m q8_0", context: 1000, batch: 1, start: "read" };
@@ -14,11 +14,14 @@ test("cells that were chosen are measured of every peer, those of one place besi
     [128, "winnow adaptive", "read"],
     [128, "winnow full on webgpu", "read"],
     [128, "llama.cpp", "read"],
+    [128, "llama.cpp on vulkan", "read"],
     [128, "transformers.js", "read"],
     [16_000, "winnow full", "fill"],
     [16_000, "winnow half cut", "fill"],
     [16_000, "winnow full on webgpu", "fill"],
+    [16_000, "winnow half cut on webgpu", "fill"],
     [16_000, "llama.cpp", "fill"],
+    [16_000, "llama.cpp on vulkan", "fill"],
     [16_000, "transformers.js", "fill"],
   ]);
 });
@@ -29,8 +32,28 @@ test("a model in a type that ONNX has no product for is measured of the others",
     "winnow full",
     "winnow half cut",
     "winnow full on webgpu",
+    "winnow half cut on webgpu",
     "llama.cpp",
+    "llama.cpp on vulkan",
   ]);
+});
+
+test("the default cells come once each, and those of large models are a GPU's", () => {
+  const cells = defaultCells(PEERS).map((cell) => JSON.stringify(cell));
+  expect(new Set(cells).size).toBe(cells.length);
+  const large = defaultCells(PEERS).filter(({ model }) => model.startsWith("8b"));
+  expect(new Set(large.map(({ peer }) => peer))).toEqual(
+    new Set(["winnow full on webgpu", "winnow half cut on webgpu", "llama.cpp on vulkan"]),
+  );
+  expect(defaultCells(PEERS.filter((peer) => !isOnGpu(peer))).some(({ model }) => model === "8b f16")).toBe(false);
+});
+
+test.each([
+  ["135m q8_0", 60],
+  ["1b q4_k", 60],
+  ["8b f16", 211],
+] as const)("%s has %d s", (model, seconds) => {
+  expect(mostSeconds(model)).toBe(seconds);
 });
 
 test("the default cells have what the verdicts compare", () => {

@@ -2,29 +2,37 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { LlamaLogLevel, getLlama, type LlamaContextSequence, type LlamaModel, type Token } from "node-llama-cpp";
+import { WinnowError } from "@winnow/core-tensor";
+import {
+  LlamaLogLevel,
+  NoBinaryFoundError,
+  getLlama,
+  type Llama,
+  type LlamaContextSequence,
+  type LlamaModel,
+  type Token,
+} from "node-llama-cpp";
 
 import { median } from "../gpu/stopwatch";
 import { WARM_PROMPT, WARM_TOKENS, contextOf, type Job, type Measured } from "./job";
 import { lengthenState } from "./llama-state";
+import { ENGINES } from "./peer";
 import { StepClock } from "./step-clock";
 
 /** Tokens that are read for a state, whose keys and values a longer one repeats. */
 const TEMPLATE_TOKENS = 64;
 const GREEDY = { temperature: 0, yieldEogToken: true } as const;
 
-/** Measure llama.cpp on the CPU. */
+/** Measure llama.cpp, on the CPU or with all of the model on a GPU. */
 export async function measureLlama(job: Job): Promise<Measured> {
+  const engine = ENGINES[job.peer];
+  if (engine.kind !== "llama.cpp") throw new RangeError(`${job.peer} is not run by llama.cpp`);
   const { threads, batch } = job;
-  const llama = await getLlama({
-    gpu: false,
-    build: "never",
-    skipDownload: true,
-    maxThreads: threads,
-    logLevel: LlamaLogLevel.disabled,
-  });
+  const { gpu } = engine;
+  const llama = await openLlama(gpu, threads);
+  const usedBefore = gpu === false ? 0 : (await llama.getVramState()).used;
   const started = performance.now();
-  const model = await llama.loadModel({ modelPath: job.path });
+  const model = await llama.loadModel({ modelPath: job.path, gpuLayers: gpu === false ? 0 : "max" });
   const loadMs = performance.now() - started;
   // The faster of the two: prompts are read in two thirds of the time.
   const context = await model.createContext({
@@ -54,9 +62,30 @@ export async function measureLlama(job: Job): Promise<Measured> {
     firstTokenMs: job.start === "read" ? firstTokenMs : null,
     stepMs: median(clock.times),
     steps: clock.times.length,
-    deviceBytes: null,
+    deviceBytes: gpu === false ? null : await grownBytes(llama, usedBefore),
     kept: 1,
   };
+}
+
+async function openLlama(gpu: "vulkan" | false, threads: number): Promise<Llama> {
+  const { disabled: logLevel } = LlamaLogLevel;
+  try {
+    return await getLlama({ gpu, build: "never", skipDownload: true, maxThreads: threads, logLevel });
+  } catch (cause) {
+    if (!(cause instanceof NoBinaryFoundError)) throw cause;
+    throw new WinnowError(
+      "backend",
+      `node-llama-cpp has no build for ${gpu === false ? "CPUs" : "Vulkan"} here that works; installs leave that for Vulkan out ` +
+        "for its size: take @node-llama-cpp/…-vulkan off ignoredOptionalDependencies in pnpm-workspace.yaml, and run pnpm install",
+      { cause },
+    );
+  }
+}
+
+/** What it has it keeps, so that at the end it is the most; null where the driver does not tell. */
+async function grownBytes(llama: Llama, before: number): Promise<number | null> {
+  const { total, used } = await llama.getVramState();
+  return total === 0 ? null : used - before;
 }
 
 /** Its tokens are numbers of a type of their own. */

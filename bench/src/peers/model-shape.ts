@@ -1,4 +1,4 @@
-/** What a decoder's speed depends on, of a `config.json`; logits share the embedding, and there are no biases. */
+/** What a decoder's speed depends on, of a `config.json`; there are no biases. */
 export interface ModelShape {
   readonly max_position_embeddings: number;
   readonly hidden_size: number;
@@ -8,6 +8,8 @@ export interface ModelShape {
   readonly num_key_value_heads: number;
   readonly head_dim: number;
   readonly vocab_size: number;
+  /** Whether logits share the embedding; they do unless told otherwise. */
+  readonly tie_word_embeddings?: boolean;
 }
 
 /** Elements of one layer's matrices. */
@@ -25,5 +27,6 @@ export function layerElements({
 export function weightElements(shape: ModelShape): number {
   const { hidden_size: hidden, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
   const norms = (2 * layers + 1) * hidden;
-  return layers * layerElements(shape) + vocabulary * hidden + norms;
+  const tables = shape.tie_word_embeddings === false ? 2 : 1;
+  return layers * layerElements(shape) + tables * vocabulary * hidden + norms;
 }

@@ -1,7 +1,7 @@
 import { exportOnnx } from "@winnow/onnx-export";
 
 import { goldenPrompt } from "../golden-prompt";
-import { LLAMA_32_1B } from "../gpu/shapes";
+import { LLAMA_31_8B, LLAMA_32_1B } from "../gpu/shapes";
 import { keptFile, keptGguf } from "../kept-file";
 import demoConfig from "../../../models/demo/config.json";
 import type { PeerModelName } from "./model-names";
@@ -14,13 +14,18 @@ export interface PeerModel {
   readonly shape: ModelShape;
   /** `config.json` of the shape that weights are made for; null for a model with its own. */
   readonly config: object | null;
+  /** Whether Transformers.js runs it: ONNX has no product for blocks of blocks, and has halves widened, as many bytes again. */
+  readonly onnx: boolean;
 }
 
 export const MODELS: Readonly<Record<PeerModelName, PeerModel>> = {
-  "135m q8_0": { type: "q8_0", shape: SMOLLM2_135M, config: SMOLLM2_135M },
-  "135m f16": { type: "f16", shape: SMOLLM2_135M, config: SMOLLM2_135M },
-  "1b q4_k": { type: "q4_k", shape: LLAMA_32_1B, config: LLAMA_32_1B },
-  "demo f16": { type: "f16", shape: demoConfig, config: null },
+  "135m q8_0": { type: "q8_0", shape: SMOLLM2_135M, config: SMOLLM2_135M, onnx: true },
+  "135m f16": { type: "f16", shape: SMOLLM2_135M, config: SMOLLM2_135M, onnx: true },
+  "1b f16": { type: "f16", shape: LLAMA_32_1B, config: LLAMA_32_1B, onnx: false },
+  "1b q4_k": { type: "q4_k", shape: LLAMA_32_1B, config: LLAMA_32_1B, onnx: false },
+  "8b f16": { type: "f16", shape: LLAMA_31_8B, config: LLAMA_31_8B, onnx: false },
+  "8b q4_k": { type: "q4_k", shape: LLAMA_31_8B, config: LLAMA_31_8B, onnx: false },
+  "demo f16": { type: "f16", shape: demoConfig, config: null, onnx: true },
 };
 
 const STRIDE = 7919;
@@ -31,15 +36,10 @@ export function promptFor({ config, shape }: PeerModel, tokens: number): number[
   return Array.from({ length: tokens }, (_, i) => (i * STRIDE) % shape.vocab_size);
 }
 
-/** Where one model lies for each engine; null for one that does not take its type. */
+/** Where one model lies for each engine; null for one that does not run it. */
 export interface PeerFiles {
   readonly gguf: string;
   readonly onnx: string | null;
-}
-
-/** Whether the model can be exported to ONNX: `MatMulNBits` has no blocks of blocks. */
-export function hasOnnx({ type }: PeerModel): boolean {
-  return type !== "q4_k";
 }
 
 /** The files of a model, made where they are not there yet and kept for the next run. */
@@ -47,7 +47,7 @@ export async function peerFiles(name: PeerModelName): Promise<PeerFiles> {
   const model = MODELS[name];
   const [shape = name] = name.split(" ");
   const gguf = await keptGguf(shape, model.type, { name: shape, config: model.config });
-  if (!hasOnnx(model)) return { gguf, onnx: null };
+  if (!model.onnx) return { gguf, onnx: null };
   const onnx = await keptFile(`${shape}-${model.type}-onnx`, (path) => exportOnnx(gguf, path));
   return { gguf, onnx };
 }

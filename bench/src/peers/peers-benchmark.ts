@@ -9,16 +9,16 @@ import type { PeersBenchmarkOptions } from "../arguments";
 import { thisMachine } from "../machine";
 import { tell } from "../progress";
 import { repositoryRoot } from "../repository";
-import { BATCHES, CONTEXTS, MOST_READ, defaultCells, planCells, whySkipped, type Cell } from "./cells";
+import { BATCHES, CONTEXTS, MOST_READ, defaultCells, mostSeconds, planCells, whySkipped, type Cell } from "./cells";
 import { formatPeers } from "./format-peers";
 import { linePlot } from "./line-plot";
 import { PEER_MODELS, type PeerModelName } from "./model-names";
 import { peerFiles, type PeerFiles } from "./models";
-import { PEERS, type Peer } from "./peer";
+import { PEERS, isOnGpu, type Peer } from "./peer";
 import { isMeasured, type PeerRow } from "./peer-row";
 import { resultOf, rowOf } from "./peers-result";
 import { resultText } from "./result-text";
-import { MOST_SECONDS, samplePeer, type Outcome } from "./sample-peer";
+import { samplePeer, type Outcome } from "./sample-peer";
 
 const NOTES = [
   `Prompts of up to ${MOST_READ} tokens are read, by batches of 1. Behind longer ones and for larger batches caches are filled: Winnow's and Transformers.js's with random keys and values, llama.cpp's by a saved state that repeats those of 64 tokens. No first token is timed there: Winnow takes over a minute to read 16,000 on two cores.`,
@@ -30,7 +30,7 @@ const NOTES = [
 export async function runPeersBenchmark(options: PeersBenchmarkOptions): Promise<void> {
   const { json, runs, out } = options;
   const isGpu = await hasGpu();
-  const peers = PEERS.filter((peer) => isGpu || peer !== "winnow full on webgpu");
+  const peers = PEERS.filter((peer) => isGpu || !isOnGpu(peer));
   const isChosen = options.models.length + options.contexts.length + options.batches.length > 0;
   const cells = isChosen
     ? planCells(
@@ -43,7 +43,9 @@ export async function runPeersBenchmark(options: PeersBenchmarkOptions): Promise
       )
     : defaultCells(peers);
   const rows = await measureCells(cells, runs);
-  const notes = isGpu ? NOTES : [...NOTES, "There is no GPU, so that Winnow on WebGPU is left out."];
+  const notes = isGpu
+    ? NOTES
+    : [...NOTES, "There is no GPU, so that Winnow on WebGPU and llama.cpp on Vulkan are left out."];
   const result = resultOf({ machine: thisMachine(), memoryBytes: totalmem(), runs, notes, rows });
   const text = resultText(result);
   const folder = out ?? join(repositoryRoot(), ".reports");
@@ -70,7 +72,7 @@ export async function measureCells(cells: readonly Cell[], runs: number): Promis
       const { peer, model, context, batch } = cell;
       const of = files.get(model) ?? (await peerFiles(model));
       files.set(model, of);
-      tell(`${round + 1} of ${runs}: ${model}, ${context} × ${batch}: ${peer}, at most ${MOST_SECONDS} s`);
+      tell(`${round + 1} of ${runs}: ${model}, ${context} × ${batch}: ${peer}, at most ${mostSeconds(model)} s`);
       found.push(await samplePeer(cell, of));
     }
   }

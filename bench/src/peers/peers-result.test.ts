@@ -6,7 +6,7 @@ import type { Sample } from "./job";
 import { linePlot } from "./line-plot";
 import { resultOf, rowOf } from "./peers-result";
 import { resultText } from "./result-text";
-import { faster, type Outcome } from "./sample-peer";
+import { faster, reasonIn, type Outcome } from "./sample-peer";
 
 const CELL: Cell = { peer: "winnow full", model: "135m q8_0", context: 1000, batch: 1, start: "read" };
 const SAMPLE: Sample = {
@@ -47,6 +47,18 @@ test("a cell that one run could not measure is skipped with that reason", () => 
   });
 });
 
+test.each([
+  [
+    "file:///a.js:1\n  throw new WinnowError(\n        ^\n\nWinnowError: no memory\n  at b\n\nNode.js v20\n",
+    "WinnowError: no memory",
+  ],
+  ["TypeError [ERR_X]: a cause\n    at c\n", "TypeError [ERR_X]: a cause"],
+  ["terminate called\nAborted\n", "Aborted"],
+  ["", null],
+])("of %j a skipped cell tells %j", (said, reason) => {
+  expect(reasonIn(said)).toBe(reason);
+});
+
 test("of two numbers of threads an engine gets what it was best at", () => {
   const all = measured({ firstTokenMs: 100, stepMs: 9 });
   const fewer = measured({ firstTokenMs: 150, stepMs: 7 });
@@ -73,6 +85,27 @@ test("verdicts compare what was measured and say where Winnow is behind", () => 
     [true, "1.50 (50.0 and 33.3 tokens/s)"],
     [false, "0.40 (500.0 and 1250.0 tokens/s)"],
     [false, "ahead in 1 of 2; behind in first token 135m q8_0, 1000: 0.50"],
+  ]);
+});
+
+test("on a GPU, verdicts are of each model that was asked for", () => {
+  const gpu = (peer: Cell["peer"], context: number, stepMs: number) =>
+    rowFor({ model: "1b q4_k", peer, context }, { stepMs });
+  const { verdicts } = resultOf({
+    machine: { cpu: "c", cores: 2, node: "v20", platform: "linux x64" },
+    memoryBytes: 1,
+    runs: 1,
+    notes: [],
+    rows: [
+      gpu("winnow full on webgpu", 128, 4),
+      gpu("llama.cpp on vulkan", 128, 5),
+      gpu("winnow half cut on webgpu", 32_000, 7),
+      gpu("llama.cpp on vulkan", 32_000, 10),
+    ],
+  });
+  expect(verdicts.slice(-2).map(({ target, met, found }) => [target.split(",")[0], met, found])).toEqual([
+    ["1b q4_k on the GPU", true, "1.25 (250.0 and 200.0 tokens/s)"],
+    ["1b q4_k on the GPU", false, "1.43 (142.9 and 100.0 tokens/s)"],
   ]);
 });
 

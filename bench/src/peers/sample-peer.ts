@@ -3,13 +3,11 @@ import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { STEPS, type Cell } from "./cells";
+import { STEPS, mostSeconds, type Cell } from "./cells";
 import { sampleSchema, type Job, type Sample } from "./job";
 import { MODELS, promptFor, type PeerFiles } from "./models";
-import { ENGINES, type Peer } from "./peer";
+import { ENGINES, isOnGpu, type Peer } from "./peer";
 
-/** What a cell's process may take, loading included. */
-export const MOST_SECONDS = 60;
 /** Cores that others may use while something is measured; with more, it is measured again. */
 const QUIET_CORES = 0.25;
 const ATTEMPTS = 2;
@@ -29,9 +27,12 @@ export type Outcome =
 export async function samplePeer(cell: Cell, files: PeerFiles): Promise<Outcome> {
   const outcomes: Outcome[] = [];
   const [cores, ...fewer] = threadsOf(cell.peer);
-  outcomes.push(await sampleQuietly(jobOf(cell, files, cores)));
+  const seconds = mostSeconds(cell.model);
+  outcomes.push(await sampleQuietly(jobOf(cell, files, cores), seconds));
   // Prompts are read fastest on all of them.
-  for (const threads of fewer) outcomes.push(await sampleQuietly(jobOf({ ...cell, start: "fill" }, files, threads)));
+  for (const threads of fewer) {
+    outcomes.push(await sampleQuietly(jobOf({ ...cell, start: "fill" }, files, threads), seconds));
+  }
   return outcomes.reduce(faster);
 }
 
@@ -41,7 +42,7 @@ export async function samplePeer(cell: Cell, files: PeerFiles): Promise<Outcome>
  */
 function threadsOf(peer: Peer): readonly [number, ...number[]] {
   const cores = availableParallelism();
-  return ENGINES[peer].kind === "llama.cpp" && cores > 1 ? [cores, cores - 1] : [cores];
+  return ENGINES[peer].kind === "llama.cpp" && !isOnGpu(peer) && cores > 1 ? [cores, cores - 1] : [cores];
 }
 
 /** What either was best at. */
@@ -54,10 +55,10 @@ export function faster(a: Outcome, b: Outcome): Outcome {
   return { ...best, sample: { ...best.sample, firstTokenMs } };
 }
 
-async function sampleQuietly(job: Job): Promise<Outcome> {
+async function sampleQuietly(job: Job, seconds: number): Promise<Outcome> {
   let best: Outcome | null = null;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const outcome = await sampleOnce(job);
+    const outcome = await sampleOnce(job, seconds);
     if (outcome.kind === "skipped") return best ?? outcome;
     if (best?.kind !== "measured" || outcome.otherCores < best.otherCores) best = outcome;
     if (outcome.otherCores <= QUIET_CORES) break;
@@ -84,12 +85,12 @@ function jobOf({ peer, model, context, batch, start }: Cell, files: PeerFiles, t
   };
 }
 
-async function sampleOnce(job: Job): Promise<Outcome> {
+async function sampleOnce(job: Job, seconds: number): Promise<Outcome> {
   const probe = fileURLToPath(new URL("peer-probe.js", import.meta.url));
   const started = performance.now();
   const before = busyMs() - ownMs();
   try {
-    const running = run(process.execPath, [probe], { maxBuffer: 2 ** 24, timeout: 1000 * MOST_SECONDS });
+    const running = run(process.execPath, [probe], { maxBuffer: 2 ** 24, timeout: 1000 * seconds });
     // A process that ends before it has read everything says why on its own.
     running.child.stdin?.on("error", () => undefined);
     running.child.stdin?.end(JSON.stringify(job));
@@ -99,11 +100,16 @@ async function sampleOnce(job: Job): Promise<Outcome> {
     return { kind: "measured", sample, otherCores: Math.max(0, others / (performance.now() - started)) };
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    if ("killed" in error && error.killed === true) return { kind: "skipped", why: `it takes over ${MOST_SECONDS} s` };
+    if ("killed" in error && error.killed === true) return { kind: "skipped", why: `it takes over ${seconds} s` };
     if (!("stderr" in error)) throw error;
-    const said = String(error.stderr).trim().split("\n");
-    return { kind: "skipped", why: said.find((line) => line.includes("Error")) ?? said.at(-1) ?? error.message };
+    return { kind: "skipped", why: reasonIn(String(error.stderr)) ?? error.message };
   }
+}
+
+/** Of what a process has said before it ended: its error's line, behind the source that Node shows; else the last one. */
+export function reasonIn(said: string): string | null {
+  const lines = said.split("\n").filter((line) => line.trim() !== "");
+  return lines.find((line) => /^\w*Error(?: \[\w+\])?: /.test(line)) ?? lines.at(-1) ?? null;
 }
 
 function ownMs(): number {

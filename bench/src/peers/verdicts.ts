@@ -1,3 +1,4 @@
+import { GPU_MODELS } from "./cells";
 import type { Peer } from "./peer";
 import type { MeasuredRow, PeerRow } from "./peer-row";
 
@@ -11,10 +12,11 @@ export interface Verdict {
 const MODEL = "135m q8_0";
 const LEAST_DECODE = 0.8;
 const LEAST_READING = 0.5;
+const LEAST_CUT = 1.5;
 
 /** What the comparison is for: Winnow on the CPU beside the others. */
 export function verdictsOf(rows: readonly PeerRow[]): Verdict[] {
-  const find = (peer: Peer, context: number): MeasuredRow | null => findRow(rows, peer, context);
+  const find = (peer: Peer, context: number): MeasuredRow | null => findRow(rows, MODEL, peer, context);
   const rate = (row: MeasuredRow | null): number | null => row?.tokensPerSecond.median ?? null;
   const reading = (row: MeasuredRow | null): number | null =>
     row?.firstTokenMs == null ? null : (1000 * row.context) / row.firstTokenMs.median;
@@ -38,12 +40,38 @@ export function verdictsOf(rows: readonly PeerRow[]): Verdict[] {
       LEAST_READING,
     ),
     aheadOfTransformers(rows),
+    ...gpuVerdicts(rows),
   ];
 }
 
-function findRow(rows: readonly PeerRow[], peer: Peer, context: number): MeasuredRow | null {
+/** Winnow on WebGPU beside llama.cpp on Vulkan, for each model of which both were asked for. */
+function gpuVerdicts(rows: readonly PeerRow[]): Verdict[] {
+  const models = GPU_MODELS.filter((model) =>
+    rows.some((row) => row.model === model && row.peer === "llama.cpp on vulkan"),
+  );
+  return models.flatMap((model) => {
+    const rate = (peer: Peer, context: number): number | null =>
+      findRow(rows, model, peer, context)?.tokensPerSecond.median ?? null;
+    return [
+      ratio(
+        `${model} on the GPU, decode at 128: not behind llama.cpp on Vulkan`,
+        rate("winnow full on webgpu", 128),
+        rate("llama.cpp on vulkan", 128),
+        1,
+      ),
+      ratio(
+        `${model} on the GPU, decode at 32,000 with half of the cache cut: at least ${LEAST_CUT} of llama.cpp on Vulkan`,
+        rate("winnow half cut on webgpu", 32_000),
+        rate("llama.cpp on vulkan", 32_000),
+        LEAST_CUT,
+      ),
+    ];
+  });
+}
+
+function findRow(rows: readonly PeerRow[], model: string, peer: Peer, context: number): MeasuredRow | null {
   const row = rows.find(
-    (one) => one.model === MODEL && one.batch === 1 && one.peer === peer && one.context === context,
+    (one) => one.model === model && one.batch === 1 && one.peer === peer && one.context === context,
   );
   return row === undefined || "skipped" in row ? null : row;
 }
