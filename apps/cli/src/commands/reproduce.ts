@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 
 import { tasksOf } from "../eval/tasks/tasks";
 import { abortOnInterrupt } from "../interrupt";
@@ -36,7 +36,9 @@ export function reproduceCommand(): Command {
     "Measure the tables and figures of the FastGen paper on a model, beside the paper's own.",
   );
   return withExamples(withModel(command), "seen")
-    .option("--only <parts>", `some of ${PARTS.join(",")}`, partsOf, PARTS)
+    .addOption(
+      new Option("--only <parts>", `some of ${PARTS.join(",")}`).argParser(partsOf).default(PARTS, "all of them"),
+    )
     .option(
       "--tasks <names>",
       "whose answers are compared with the full cache's",
@@ -44,11 +46,10 @@ export function reproduceCommand(): Command {
     )
     .option("--samples <n>", "examples of each task, and prompts that are profiled", whole(1), 25)
     .option("--recovery <share>", "T of tables 4 and 5 and of the figures", share, 0.98)
-    .option(
-      "--latency <settings>",
-      "table 2's lengths as PROMPT+NEW, or PROMPT+NEWxBATCH (default: the paper's)",
-      settingsOf,
-      TABLE_2,
+    .addOption(
+      new Option("--latency <settings>", "table 2's lengths as PROMPT+NEW, or PROMPT+NEWxBATCH")
+        .argParser(settingsOf)
+        .default(TABLE_2, "the paper's"),
     )
     .option("--seconds <n>", "a run of table 2 that takes longer is given up", whole(1), 60)
     .option("--repeats <n>", "runs of tables 2 and 3, whose median counts", whole(1), 3)
