@@ -64,20 +64,22 @@ async function chat(flags: ChatFlags): Promise<void> {
     process.exitCode = INTERRUPTED;
     lines.close();
   };
-  // At the prompt the line editor reads Ctrl-C as a key; while an answer is written it is a signal.
+  const gone = new AbortController();
   using _ =
     flags.session === undefined
       ? null
       : endInOrder(() => {
+          gone.abort();
           talk.interrupt();
           lines.close();
         });
+  // At the prompt the line editor reads Ctrl-C as a key; while an answer is written it is a signal.
   lines.on("SIGINT", interrupted);
   process.on("SIGINT", interrupted);
   lines.prompt();
   for await (const line of lines) {
-    if (!(await talk.hear(line.trim()))) break;
-    lines.prompt();
+    if (!(await talk.hear(line.trim())) || gone.signal.aborted) break;
+    talk.prompt();
   }
   process.off("SIGINT", interrupted);
   lines.close();
@@ -93,6 +95,8 @@ function listenForKeys(raw: boolean): void {
 /** What is said in a conversation, line by line. */
 class Talk {
   #answering: AbortController | null = null;
+  /** Whether no more lines come: those that have been read may still be there. */
+  #closed = false;
 
   constructor(
     private readonly flags: ChatFlags,
@@ -100,7 +104,14 @@ class Talk {
     private readonly session: Session,
     public conversation: Chat,
     private readonly lines: Interface,
-  ) {}
+  ) {
+    lines.once("close", () => (this.#closed = true));
+  }
+
+  /** Ask for the next line, where one can come. */
+  prompt(): void {
+    if (!this.#closed) this.lines.prompt();
+  }
 
   /** Stop the answer under way; whether there was one. */
   interrupt(): boolean {
@@ -144,7 +155,7 @@ class Talk {
     this.#answering = answering;
     const bar = progressBar("reading", false);
     // The line editor would echo what is typed into the answer, and keep Ctrl-C to itself until the next prompt.
-    this.lines.pause();
+    if (!this.#closed) this.lines.pause();
     listenForKeys(false);
     try {
       const generation = this.conversation.ask(line, {
@@ -167,7 +178,8 @@ class Talk {
       bar.stop();
       this.#answering = null;
       listenForKeys(true);
-      this.lines.resume();
+      // One that is resumed behind its end reads on, and keeps the program alive.
+      if (!this.#closed) this.lines.resume();
     }
   }
 

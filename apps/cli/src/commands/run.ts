@@ -47,17 +47,17 @@ async function run(flags: RunFlags): Promise<void> {
   const closed = new AbortController();
   const signal = AbortSignal.any([interrupt, closed.signal]);
   const trace = flags.trace === undefined ? null : new KernelTrace(flags.trace);
-  // There is something to save, whether or not the answer is read to its end.
+  using model = await openModel(flags, signal, (backend) => trace?.attach(backend));
+  const { session: opened, state } = await openSession(model, flags, flags.session);
+  using session = opened;
+  const reading = await readingOf(flags, model, session, state, signal);
+  // From here on there is something to save, whether or not the answer is read to its end.
   using _ =
     flags.session === undefined && trace === null
       ? null
       : endInOrder(() => {
           closed.abort();
         });
-  using model = await openModel(flags, signal, (backend) => trace?.attach(backend));
-  const { session: opened, state } = await openSession(model, flags, flags.session);
-  using session = opened;
-  const reading = await readingOf(flags, model, session, state, signal);
   const bar = progressBar("reading", json);
   let logits: number[] | null = null;
   const options: GenerateOptions = {
