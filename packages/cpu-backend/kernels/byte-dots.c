@@ -4,7 +4,7 @@ ByteDots byte_dots = NO_BYTES;
 
 #define VECTORS 64
 
-/* Whether products are exact for every first factor beside second ones of a range that ends with its least and greatest. */
+/* Whether products are exact for some first factors, beside second ones of a range from its least to its greatest. */
 static bool are_exact(int32_t least, int32_t greatest) {
   const int32_t from[4] = {least, greatest, least + 1, (least + greatest) / 2};
   uint32_t state = 1;
@@ -16,7 +16,7 @@ static bool are_exact(int32_t least, int32_t greatest) {
       /* Random ones (Numerical Recipes' generator), between vectors of nothing but extremes. */
       state = state * 1664525 + 1013904223;
       const bool extreme = vector % 2 == 0;
-      a[i] = (int8_t)(extreme ? (vector & 2 ? 127 : -127) : (int32_t)(state >> 8 & 255) - 128);
+      a[i] = (int8_t)(extreme ? (vector & 2 ? 127 : -128) : (int32_t)(state >> 8 & 255) - 128);
       b[i] = (uint8_t)(extreme ? from[vector / 4 % 4] : least + (int32_t)((state >> 16) % (uint32_t)(greatest - least + 1)));
     }
     for (uint32_t lane = 0; lane < 4; lane++) c[lane] = (int32_t)(state >> 4) + (int32_t)lane;

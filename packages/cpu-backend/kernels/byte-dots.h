@@ -11,7 +11,7 @@
 typedef enum {
   /* Not even bytes below 64 are multiplied right. */
   NO_BYTES,
-  /* Only those are: larger ones overflow on the way (x86 without VNNI, and V8 before its version 13). */
+  /* Only those are: larger ones overflow on the way (x86 without VNNI, and V8 12.4). */
   SMALL_BYTES,
   /* The second factor's bytes are 0 .. 255 (x86 with VNNI). */
   ALL_UNSIGNED,

@@ -53,7 +53,7 @@ INLINE void group_row(Quantised type, RowParts from, uint32_t blocks, uint32_t r
   }
 EACH_TYPE(DEFINE_GROUP_ROW)
 
-/* Rows whose parts begin so many words behind their own become groups; `to` holds zeros. */
+/* Rows whose parts begin so many words behind their own become groups; the last one holds zeros where it has no rows. */
 EXPORT(group_rows) void group_rows(WeightForm form, const uint32_t *from, uint32_t rows, uint32_t width, uint32_t row_words,
                                    uint32_t high, uint32_t scales, uint32_t supers, uint8_t *to) {
   const Quantised type = quantised_of(form);

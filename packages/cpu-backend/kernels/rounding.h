@@ -62,7 +62,9 @@ INLINE void round_vector(Lanes lanes, int32_t zero, uint32_t parts, const float 
     for (uint32_t i = 0; i < BLOCK; i += 4) greatest = wasm_f32x4_max(greatest, wasm_f32x4_abs(load4(x + i)));
     greatest = wasm_f32x4_max(greatest, wasm_i32x4_shuffle(greatest, greatest, 2, 3, 0, 1));
     greatest = wasm_f32x4_max(greatest, wasm_i32x4_shuffle(greatest, greatest, 1, 0, 3, 2));
-    const float scale = wasm_f32x4_extract_lane(greatest, 0) / 127;
+    /* Of a scale below the normal numbers the inverse may be none; such a block is nothing. */
+    float scale = wasm_f32x4_extract_lane(greatest, 0) / 127;
+    if (scale < 0x1p-126f) scale = 0;
     f32x4 inverse = wasm_f32x4_splat(scale == 0 ? 0 : 1 / scale);
     v128_t words[4];
     for (uint32_t i = 0; i < 4; i++) {

@@ -8,7 +8,7 @@ INLINE void read_grouped(Quantised type, const uint8_t *group, uint32_t row, uin
       load_words(type, group, row, whole);
       float scales[2][GROUP], offsets[GROUP];
       for (uint32_t part = 0; part < parts_in(type); part++) store4(scales[part], part_scales(type, group, part, halves));
-      store4(offsets, block_offsets(type, group, halves));
+      if (has_offset(type)) store4(offsets, block_offsets(type, group, halves));
       for (uint32_t i = 0; i < 4; i++) {
         f32x4 scale = wasm_f32x4_splat(scales[i * parts_in(type) / 4][row]);
         f32x4 low = wasm_f32x4_mul(scale, wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(whole[i])));

@@ -24,7 +24,8 @@ export async function createSimdBackend(options: SimdBackendOptions = {}): Promi
       module,
       threads: shares ? threads : 1,
       startHelper: startWebHelper,
-      trustsByteDots: true,
+      // As old as `Promise.try` are engines that multiply bytes as the standard says; Chrome 118 did not.
+      trustsByteDots: "try" in Promise,
       // Only a page's main thread has a document, and it may not sleep.
       maySleep: typeof document === "undefined",
     }),

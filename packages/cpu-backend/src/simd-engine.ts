@@ -8,6 +8,7 @@ import {
 } from "@winnow/core-tensor";
 import { OPERATIONS, type CpuEngine } from "@winnow/core-tensor/cpu";
 
+import { useBytesWhereExact } from "./byte-check";
 import { endTrapped } from "./end-trapped";
 import { instantiate, type Address } from "./kernels";
 import type { Machine } from "./machine";
@@ -23,7 +24,7 @@ import { matmulOf } from "./operations/matmul";
 import { rmsNormOf } from "./operations/rms-norm";
 import { sampleOf } from "./operations/sample";
 import { PageArguments } from "./operations/page-arguments";
-import { HOLDING, formOf, groupBytes, rowsOf } from "./weight-form";
+import { GROUP, HOLDING, formOf, groupBytes, rowsOf } from "./weight-form";
 
 /** What a helper's thread is started with. */
 export interface HelperSetup {
@@ -60,7 +61,6 @@ export function simdEngine(options: SimdEngineOptions): CpuEngine {
   const { memory, mostBytes } = sharedMemory();
   const instance = instantiate(module, memory);
   const { kernels, heapBase } = instance;
-  if (trustsByteDots) kernels.find_byte_dots();
   const heap = new Heap(memory, heapBase, mostBytes);
   let threads = 1;
   for (; threads < asked; threads++) {
@@ -74,6 +74,7 @@ export function simdEngine(options: SimdEngineOptions): CpuEngine {
   const work = new WorkMemory(heap, memory, "work memory");
   const pages = new PageArguments(kernels, tensors, new WorkMemory(heap, memory, "page tables"));
   const machine: Machine = { kernels, memory: tensors, work, pages, threads };
+  if (trustsByteDots) useBytesWhereExact(machine);
 
   return {
     holding: HOLDING,
@@ -106,7 +107,6 @@ export function simdEngine(options: SimdEngineOptions): CpuEngine {
       const made = tensors.tensor(dtype, source.shape, label);
       try {
         if (isQuantised(dtype)) {
-          made.data.fill(0);
           groupRows(machine, source, dtype, tensors.addressOf(made.data));
         } else {
           made.data.set(dtype === source.dtype ? source.data : toFloat32(source));
@@ -132,10 +132,12 @@ function groupRows({ kernels, work }: Machine, { shape, data }: Tensor, dtype: Q
   const rows = rowsOf(shape);
   const group = groupBytes(dtype, width) ?? 0;
   const { words, high, scales, supers } = quantisedRow(dtype, width);
+  // Rows that are missing from the last group are zeros.
+  if (rows % GROUP !== 0) work.bytes(to + Math.floor(rows / GROUP) * group, group).fill(0);
   for (let first = 0; first < rows; first += ROWS_AT_ONCE) {
     const count = Math.min(ROWS_AT_ONCE, rows - first);
     const [from = 0] = work.reserve(4 * words * count);
     work.words(from, words * count).set(data.subarray(first * words, (first + count) * words));
-    kernels.group_rows(formOf(dtype), from, count, width, words, high, scales, supers, to + (first / 4) * group);
+    kernels.group_rows(formOf(dtype), from, count, width, words, high, scales, supers, to + (first / GROUP) * group);
   }
 }

@@ -25,7 +25,7 @@ const FORMS = {
 } as const satisfies Record<"f32" | "f16" | "bf16" | QuantisedType, number>;
 
 /** Rows that lie together, where products are of whole numbers. */
-const GROUP = 4;
+export const GROUP = 4;
 
 /** Matrices are held as what they come as, some in groups of four rows; vectors are few bytes, and f32. */
 export const HOLDING: CpuHolding = {

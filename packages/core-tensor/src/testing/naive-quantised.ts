@@ -72,7 +72,8 @@ export function naiveRounded(values: Float32Array): Float32Array {
     const first = i - (i % SHARE);
     const greatest = Math.max(...values.subarray(first, first + SHARE).map(Math.abs));
     const scale = Math.fround(greatest / 127);
-    if (scale === 0) return 0;
+    // Of what is below the normal numbers nothing is left.
+    if (scale < 2 ** -126) return 0;
     const steps = Math.fround(value * Math.fround(1 / scale));
     const floor = Math.floor(steps);
     const up = steps - floor > 0.5 || (steps - floor === 0.5 && floor % 2 !== 0);
