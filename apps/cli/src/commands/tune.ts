@@ -98,7 +98,7 @@ function tableOf(timings: readonly KernelTiming[]): string {
   const rows = timings.map(({ shape, candidates, chosen }) => {
     const [first] = candidates;
     const best = candidates.find(({ name }) => name === chosen);
-    return [shape, first?.name ?? "", micros(first?.microseconds), chosen, micros(best?.microseconds)];
+    return [shape, first?.name ?? "", micros(first?.microseconds), chosen ?? "none", micros(best?.microseconds)];
   });
   const lines = [["shape", "default", "µs", "chosen", "µs"], ...rows];
   const widths = lines.reduce((most, cells) => cells.map((cell, i) => Math.max(most[i] ?? 0, cell.length)), [0]);
@@ -118,10 +118,10 @@ function tableOf(timings: readonly KernelTiming[]): string {
 function faultsOf(timings: readonly KernelTiming[]): string {
   return timings
     .filter(({ wrong }) => wrong.length > 0)
-    .map(({ shape, candidates, wrong }) => {
-      const [first] = candidates;
-      return `${shape}: left out ${wrong.join(", ")}, whose results here are others than those of ${first?.name ?? ""}\n`;
-    })
+    .map(
+      ({ shape, wrong }) =>
+        `${shape}: left out ${wrong.join(", ")}, whose results here are others than they should be\n`,
+    )
     .join("");
 }
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { agrees } from "./agreement";
+import { agrees, areFinite } from "./agreement";
 
 const numbers = (...values: number[]): Float32Array[] => [Float32Array.from(values)];
 
@@ -15,4 +15,17 @@ it.each([
   ["fewer numbers", [1, -200], true, false],
 ] as const)("%s", (_, found, rounds, same) => {
   expect(agrees(numbers(1, -200, 3), numbers(...found), rounds)).toBe(same);
+});
+
+it("compares each of several results, and what is nothing", () => {
+  const zeros = [...numbers(0, 0), ...numbers(1)];
+  expect(agrees(zeros, [...numbers(0, 0), ...numbers(1)], false)).toBe(true);
+  expect(agrees(zeros, [...numbers(0, 0.1), ...numbers(1)], true)).toBe(false);
+  expect(agrees(zeros, [...numbers(0, 0), ...numbers(2)], true)).toBe(false);
+});
+
+it("tells what is no number", () => {
+  expect(areFinite([...numbers(0, 1), ...numbers(2)])).toBe(true);
+  expect(areFinite([...numbers(0, 1), ...numbers(Infinity)])).toBe(false);
+  expect(areFinite(numbers(NaN))).toBe(false);
 });

@@ -4,7 +4,7 @@ const TOLERANCE = { exact: 2 ** -9, rounding: 2 ** -4 };
 /**
  * Whether two kernels compute the same.
  *
- * @param expected results of the kernel that runs where nothing was measured.
+ * @param expected results of a kernel that computes in floats: finite numbers.
  * @param rounds whether the other rounds its operands.
  */
 export function agrees(expected: readonly Float32Array[], found: readonly Float32Array[], rounds: boolean): boolean {
@@ -14,4 +14,9 @@ export function agrees(expected: readonly Float32Array[], found: readonly Float3
     // What is no number is not within any bound.
     return wanted.every((value, at) => Math.abs(value - (found[i]?.[at] ?? NaN)) <= tolerance * greatest);
   });
+}
+
+/** Whether all results are numbers. */
+export function areFinite(results: readonly Float32Array[]): boolean {
+  return results.every((result) => result.every(Number.isFinite));
 }

@@ -109,6 +109,14 @@ export class KernelFamily<Shape, Choice> {
     return this.#definition.candidates(shape, capabilities);
   }
 
+  /** What is taken where nothing was measured. */
+  firstOf(shape: Shape, capabilities: GpuCapabilities): Choice {
+    const [first] = this.candidates(shape, capabilities);
+    if (first === undefined)
+      throw new RangeError(`${this.keyOf(shape)}: no candidates; a family has one for every device`);
+    return first.choice;
+  }
+
   /** A digest of all candidates' shaders. */
   sourceOf(shape: Shape, capabilities: GpuCapabilities): string {
     const { wgslOf } = this.#definition;
@@ -124,12 +132,10 @@ export class KernelFamily<Shape, Choice> {
   }
 
   #resolve(shape: Shape, key: string, target: PlanTarget): Choice {
-    const candidates = this.candidates(shape, target);
-    const [first] = candidates;
-    if (first === undefined) throw new RangeError(`${key}: no candidates; a family has one for every device`);
+    const first = this.firstOf(shape, target);
     const saved = target.kernels.get(key);
-    if (saved === undefined) return first.choice;
-    const wanted = candidates.find(({ name }) => name === saved.variant);
-    return wanted !== undefined && saved.source === this.sourceOf(shape, target) ? wanted.choice : first.choice;
+    if (saved === undefined) return first;
+    const wanted = this.candidates(shape, target).find(({ name }) => name === saved.variant);
+    return wanted !== undefined && saved.source === this.sourceOf(shape, target) ? wanted.choice : first;
   }
 }

@@ -6,7 +6,11 @@ import { Fixture } from "../../../core-tensor/src/testing/fixture";
 import { randomRows } from "../../../core-tensor/src/testing/naive-quantised";
 import { describeGpu, randoms, testBackend } from "../testing/on-gpu";
 import { createWebGpuBackend, type WebGpuBackend } from "../webgpu-backend";
-import { fastest } from "./tune-kernels";
+import type { Plan } from "../dispatch/dispatch";
+import { KernelClock } from "./kernel-clock";
+import type { OperandMemory } from "./operand-bench";
+import { fastest, tuneTasks } from "./tune-kernels";
+import type { TuningTask } from "./tuning-task";
 
 registerMatchers();
 
@@ -55,6 +59,46 @@ describeGpu("tuneKernels", () => {
       expect(after).toBeAllclose(before, { rtol: 1e-5, atol: 1e-5 });
     },
   );
+
+  it.each([
+    ["others", { first: [1, 2], same: [1, 2], other: [1, 3] }, ["first", "same"], ["other"]],
+    ["no numbers", { first: [NaN, 2], same: [1, 2], other: [1, 2] }, ["same", "other"], ["first"]],
+    ["nothing but no numbers", { first: [NaN, 2], other: [1, Infinity] }, [], ["first", "other"]],
+  ])("leaves out candidates whose results are %s", async (_, results: Record<string, number[]>, right, wrong) => {
+    using backend = await testBackend();
+    const plans = new Map<Plan, number[]>();
+    let computed: number[] = [];
+    const task: TuningTask = {
+      key: "a shape",
+      sourceOf: () => "",
+      prepare: (bench) => {
+        bench.result([2]);
+        return Object.entries(results).map(([name, found]) => {
+          const plan: Plan = [];
+          plans.set(plan, found);
+          return { name, rounds: false, plan: () => plan };
+        });
+      },
+    };
+    const memory: OperandMemory = {
+      gpu: backend.gpu,
+      allocate: (dtype, shape) => backend.allocate(dtype, shape, { label: "tuning", category: "activations" }),
+      write: () => undefined,
+      read: () => Promise.resolve(Float32Array.from(computed)),
+    };
+    const clock = new KernelClock({
+      timestamps: false,
+      run: (plan) => {
+        computed = plans.get(plan) ?? [];
+      },
+      flush: () => Promise.resolve(),
+      startTrace: () => backend.startTrace(),
+      ended: () => false,
+    });
+    const { timings, choices } = await tuneTasks([task], memory, clock, {});
+    expect(timings).toMatchObject([{ candidates: right.map((name) => ({ name })), wrong }]);
+    expect(choices.size).toBe(right.length > 0 ? 1 : 0);
+  });
 
   it("times products of whole numbers only when it is told that activations may be rounded", async () => {
     using backend = await testBackend();

@@ -1,6 +1,6 @@
 import { WinnowError } from "@winnow/core-tensor";
 
-import { agrees } from "./agreement";
+import { agrees, areFinite } from "./agreement";
 import type { KernelClock } from "./kernel-clock";
 import type { SavedChoice } from "./kernel-family";
 import { OperandBench, type OperandMemory } from "./operand-bench";
@@ -26,9 +26,9 @@ export interface KernelTiming {
   readonly shape: string;
   /** Medians, in microseconds, in the order in which they are considered: the first is what runs where nothing was measured. */
   readonly candidates: readonly { readonly name: string; readonly microseconds: number }[];
-  /** The candidate's name. */
-  readonly chosen: string;
-  /** Candidates that the device runs and whose results are others than the first's: none of them is chosen. */
+  /** The candidate's name; null where none computes what it should. */
+  readonly chosen: string | null;
+  /** Candidates that the device runs and whose results are others than those of the first that finds numbers: none is chosen. */
   readonly wrong: readonly string[];
 }
 
@@ -48,8 +48,8 @@ const ROUNDS = 3;
 /**
  * Time the candidates of some shapes, and choose the fastest of each.
  *
- * A candidate that the device refuses is left out, and so is one whose results are others than the first's, as they may be
- * where a driver is at fault.
+ * A candidate that the device refuses is left out, and so is one whose results are others than those of the rest, as
+ * they may be where a driver is at fault.
  *
  * @throws WinnowError `aborted`, and what the device fails with.
  */
@@ -70,8 +70,8 @@ export async function tuneTasks(
     const { right, wrong } = await tryOut(candidates, bench, clock, poll);
     const timed = await timesOf(right, clock, poll);
     const chosen = fastest(timed);
+    if (chosen !== null || wrong.length > 0) timings.push({ shape: task.key, candidates: timed, chosen, wrong });
     if (chosen !== null) {
-      timings.push({ shape: task.key, candidates: timed, chosen, wrong });
       choices.set(task.key, { variant: chosen, source: task.sourceOf(memory.gpu.capabilities) });
     }
     onProgress?.(done + 1, tasks.length);
@@ -79,26 +79,29 @@ export async function tuneTasks(
   return { clock: clock.kind, timings, choices };
 }
 
-/** Compile and run candidates: those that compute what the first does, and the names of those that do not. */
+/**
+ * Compile and run candidates: those that compute what the first does which computes in floats and finds numbers, and the names
+ * of those that do not.
+ */
 async function tryOut(
   candidates: readonly TimedCandidate[],
   bench: OperandBench,
   clock: KernelClock,
   poll: () => void,
 ): Promise<{ readonly right: readonly TimedCandidate[]; readonly wrong: readonly string[] }> {
-  const right: TimedCandidate[] = [];
-  const wrong: string[] = [];
-  let expected: readonly Float32Array[] | null = null;
+  const tried: { readonly candidate: TimedCandidate; readonly found: readonly Float32Array[] }[] = [];
   for (const candidate of candidates) {
     poll();
     bench.forgetResults();
-    if (!(await clock.runs(candidate.plan))) continue;
-    const found = await bench.readResults();
-    expected ??= found;
-    if (agrees(expected, found, candidate.rounds)) right.push(candidate);
-    else wrong.push(candidate.name);
+    if (await clock.runs(candidate.plan)) tried.push({ candidate, found: await bench.readResults() });
   }
-  return { right, wrong };
+  const expected = tried.find(({ candidate, found }) => !candidate.rounds && areFinite(found))?.found ?? null;
+  const isRight = ({ candidate, found }: (typeof tried)[number]): boolean =>
+    expected !== null && agrees(expected, found, candidate.rounds);
+  return {
+    right: tried.filter(isRight).map(({ candidate }) => candidate),
+    wrong: tried.filter((one) => !isRight(one)).map(({ candidate }) => candidate.name),
+  };
 }
 
 async function timesOf(

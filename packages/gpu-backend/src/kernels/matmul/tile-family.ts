@@ -62,8 +62,10 @@ export const TILE_FAMILY = new KernelFamily<TileShape, TileChoice>({
   wgslOf: (shape, choice, capabilities) => {
     const chosen = tileKernelOf(choice, productForm(shape));
     const halves =
-      chosen.kind === "matrix" ? halvesKernelOf(shape.inputs, null, chosen.variant, capabilities).wgsl : "";
-    return `${halves}${kernelOf(chosen).wgsl}`;
+      chosen.kind === "matrix"
+        ? [null, "f32" as const].map((norm) => halvesKernelOf(shape.inputs, norm, chosen.variant, capabilities).wgsl)
+        : [];
+    return [...halves, kernelOf(chosen).wgsl].join("");
   },
   siblings: (shape) => [
     { ...shape, rows: "middling" },
@@ -85,10 +87,9 @@ export function tileKernelOf(choice: TileChoice, form: MatmulForm): MatmulKernel
   return { kind: "matrix", variant: { form: halves, tile: choice.tile, split: choice.split } };
 }
 
-/** The choice, or floats where as many rows make more halves than the device can bind. */
-export function fittingTile(choice: TileChoice, { rows, inputs }: MatmulSize, { limits }: GpuCapabilities): TileChoice {
-  const fits = choice.kind === "floats" || halvesBytes(rows, inputs, choice) <= limits.maxStorageBufferBindingSize;
-  return fits ? choice : NARROW;
+/** Whether the device can bind the halves of as many rows, which floats need none of. */
+export function bindsRows(choice: TileChoice, { rows, inputs }: MatmulSize, { limits }: GpuCapabilities): boolean {
+  return choice.kind === "floats" || halvesBytes(rows, inputs, choice) <= limits.maxStorageBufferBindingSize;
 }
 
 function tileCandidates(shape: TileShape, capabilities: GpuCapabilities): KernelCandidate<TileChoice>[] {
