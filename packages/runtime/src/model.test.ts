@@ -9,6 +9,8 @@ test("a backend that is still to be opened is not, where the model is not there"
   await expect(loadModel("nowhere", { backend })).rejects.toMatchObject({ code: "file" });
   await expect(loadModel("nowhere.gguf", { backend })).rejects.toMatchObject({ code: "file" });
   await expect(loadModel(TINY, { backend, context: 1e9 })).rejects.toMatchObject({ code: "usage" });
+  const signal = AbortSignal.abort();
+  await expect(loadModel(TINY, { backend, signal })).rejects.toMatchObject({ code: "aborted" });
   expect(backend).not.toHaveBeenCalled();
 });
 
@@ -25,7 +27,12 @@ test("a backend that was opened for a model is disposed of with it, and where it
   expect(opened[0]?.[Symbol.dispose]).not.toHaveBeenCalled();
   model[Symbol.dispose]();
   expect(opened[0]?.[Symbol.dispose]).toHaveBeenCalledOnce();
-  await expect(loadModel(TINY, { backend, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "aborted" });
+  const stop = new AbortController();
+  const stopped = (): Promise<Backend> => {
+    stop.abort();
+    return backend();
+  };
+  await expect(loadModel(TINY, { backend: stopped, signal: stop.signal })).rejects.toMatchObject({ code: "aborted" });
   expect(opened[1]?.[Symbol.dispose]).toHaveBeenCalledOnce();
 });
 

@@ -9,6 +9,7 @@ import {
 import { TokenClasses } from "@winnow/kv-policies";
 import type { ModelFingerprint } from "@winnow/profiler";
 
+import { throwIfAborted } from "./abort";
 import { Admission } from "./cache/admission";
 import { KvBudget } from "./cache/kv-budget";
 import { KvStore, defaultPageSlots, expectPageSlots } from "./cache/kv-store";
@@ -78,11 +79,12 @@ export async function loadModel(place: string | ModelFiles, options: LoadOptions
   checkTokenizerFits(tokenizer, config);
   const template = await checkpoint.template();
   const generation = await checkpoint.generation();
+  await using weights = await checkpoint.weights();
   const { backend: asked = () => platform.openCpu({}) } = options;
   const isOpened = typeof asked === "function";
+  throwIfAborted(options.signal, "loading the model");
   const backend = isOpened ? await asked() : asked;
   try {
-    await using weights = await checkpoint.weights();
     const decoder = await loadDecoder(weights, config, backend, options);
     const heads = { queryHeads: config.queryHeads, kvHeads: config.kvHeads, headDim: config.headDim };
     const kvType = resolveKvType(options.kvType, backend, config.headDim);
