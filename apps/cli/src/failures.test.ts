@@ -189,6 +189,7 @@ describe("something else is wrong: one line, exit code 1", () => {
     ],
     ["a plan that is none", () => [...HELLO, "--plan", file("plan.json", "{}")], /plan\.json/],
     ["a session that could not be saved", () => [...HELLO, "--session", join(folder, "none/s")], /cannot be saved/],
+    ["a session below a file", () => [...HELLO, "--session", join(file("plain", ""), "s")], /plain is no directory/],
     ["a session that is none", () => [...HELLO, "--session", file("session", "hello")], /not a session/],
   ])("%s", async (_, args, message) => {
     const outcome = await winnow(["run", "--model", DEMO, ...args()]);

@@ -36,7 +36,8 @@ export async function openSession(model: Model, flags: CacheFlags, file: string 
 function expectWritable(file: string): void {
   const folder = dirname(file);
   try {
-    accessSync(folder, constants.W_OK);
+    // What has an entry of that name is a directory.
+    accessSync(`${folder}/.`, constants.W_OK);
   } catch (cause) {
     throw new WinnowError(
       "file",
