@@ -1,12 +1,4 @@
-import {
-  SUPER_GROUP,
-  isQuantised,
-  quantisedRow,
-  tensorBytes,
-  type DType,
-  type QuantisedType,
-  type Shape,
-} from "@winnow/core-tensor";
+import { isQuantised, tensorBytes, type DType, type QuantisedType, type Shape } from "@winnow/core-tensor";
 import type { CpuHolding } from "@winnow/core-tensor/cpu";
 
 /** How the kernels number what a weight's rows are stored as: floats, and types whose rows lie in groups. */
@@ -41,17 +33,9 @@ export function isHalf(dtype: DType): dtype is "f16" | "bf16" {
   return dtype === "f16" || dtype === "bf16";
 }
 
-/**
- * Bytes of a group of rows, which has what the rows have and no padding; null for types whose rows lie by themselves.
- *
- * @throws WinnowError `dtype` where elements do not fill whole blocks.
- */
+/** Bytes of a group of rows, which has what one row of all their elements has; null for types whose rows lie by themselves. */
 export function groupBytes(dtype: DType, width: number): number | null {
-  if (!isQuantised(dtype)) return null;
-  const { bits, group, scale } = quantisedRow(dtype, width);
-  const scaleBits = { half: 16, "half-pair": 32, byte: 8, "byte-pair": 16 }[scale];
-  const superBits = { half: 0, "half-pair": 0, byte: 16, "byte-pair": 32 }[scale];
-  return (GROUP * (width * bits + (width / group) * scaleBits + (width / SUPER_GROUP) * superBits)) / 8;
+  return isQuantised(dtype) ? tensorBytes(dtype, [GROUP * width]) : null;
 }
 
 /** The number of what a weight's rows are stored as, where it is not f32. */

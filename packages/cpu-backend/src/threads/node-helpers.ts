@@ -27,9 +27,9 @@ export function startNodeHelper(setup: HelperSetup): boolean {
  *   wrong for some registers, and its optimising one has it right. All other instructions are the standard's.
  */
 export function allowRelaxedSimd(): boolean {
-  const { node } = process.versions;
-  if (needsFlag(node)) setFlagsFromString("--experimental-wasm-relaxed-simd");
-  return Number(node.split(".")[0]) >= 22;
+  const early = needsFlag(process.versions.node);
+  if (early) setFlagsFromString("--experimental-wasm-relaxed-simd");
+  return !early;
 }
 
 /** V8 has had relaxed SIMD without a flag since Node 22, and complains of one that it does not know. */
