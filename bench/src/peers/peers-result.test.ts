@@ -20,6 +20,13 @@ const SAMPLE: Sample = {
   kept: 1,
 };
 
+const RUN = {
+  machine: { cpu: "c", cores: 2, node: "v20", platform: "linux x64" },
+  memoryBytes: 1,
+  runs: 1,
+  notes: [],
+};
+
 function measured(of: Partial<Sample>, otherCores = 0): Outcome {
   return { kind: "measured", sample: { ...SAMPLE, ...of }, otherCores };
 }
@@ -68,10 +75,7 @@ test("of two numbers of threads an engine gets what it was best at", () => {
 
 test("verdicts compare what was measured and say where Winnow is behind", () => {
   const { verdicts } = resultOf({
-    machine: { cpu: "c", cores: 2, node: "v20", platform: "linux x64" },
-    memoryBytes: 1,
-    runs: 1,
-    notes: [],
+    ...RUN,
     rows: [
       rowFor({}, { stepMs: 10, firstTokenMs: 2000 }),
       rowFor({ peer: "llama.cpp" }, { stepMs: 8, firstTokenMs: 800 }),
@@ -92,10 +96,7 @@ test("on a GPU, verdicts are of each model that was asked for", () => {
   const gpu = (peer: Cell["peer"], context: number, stepMs: number) =>
     rowFor({ model: "1b q4_k", peer, context }, { stepMs });
   const { verdicts } = resultOf({
-    machine: { cpu: "c", cores: 2, node: "v20", platform: "linux x64" },
-    memoryBytes: 1,
-    runs: 1,
-    notes: [],
+    ...RUN,
     rows: [
       gpu("winnow full on webgpu", 128, 4),
       gpu("llama.cpp on vulkan", 128, 5),
@@ -111,9 +112,7 @@ test("on a GPU, verdicts are of each model that was asked for", () => {
 
 test("what was not measured has no verdict, and a table says why", () => {
   const result = resultOf({
-    machine: { cpu: "c", cores: 2, node: "v20", platform: "linux x64" },
-    memoryBytes: 24e9,
-    runs: 3,
+    ...RUN,
     notes: ["a note"],
     rows: [rowFor({}, {}), rowOf({ ...CELL, context: 32_000 }, [{ kind: "skipped", why: "it takes over 60 s" }])],
   });
