@@ -10,6 +10,7 @@ export * from "./errors";
 export * from "./expr";
 export * from "./half";
 export * from "./kv-type";
+export * from "./lasting-spec";
 export { checkMatmul } from "./matmul-check";
 export * from "./memory-meter";
 export { normRunsOf, type NormRuns } from "./norm-runs";

@@ -46,16 +46,19 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
     const bytes = engine.holding.bytesOf(dtype, shape);
     tensors.set(id, new CpuTensor(id, label, dtype, shape, bytes, memory, () => tensors.delete(id)));
   };
-  const run = (name: OperationName, epoch: number): void => {
-    if (failure !== null || interrupted(epoch)) {
-      stream.specification(null);
-      return;
+  const run = (word: string, epoch: number): void => {
+    let name = word;
+    try {
+      const read = stream.operation(word, tensorOf, failure === null && !interrupted(epoch));
+      if (read === null) return;
+      ({ name } = read);
+      if ("error" in read) throw read.error;
+      runOperation(engine, name as OperationName, read.spec, () => {
+        if (interrupted(epoch)) throw aborted();
+      });
+    } catch (error) {
+      failure ??= operationError(name, error);
     }
-    // The other thread made it from a specification of this name, and nothing but the tensors changed on the way.
-    const spec = stream.specification(tensorOf) as BackendOperations[typeof name];
-    runOperation(engine, name, spec, () => {
-      if (interrupted(epoch)) throw aborted();
-    });
   };
   /** The failure to report with a ticket, which settles it. */
   const takeFailure = (epoch: number): WinnowError | null => {
@@ -120,14 +123,17 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
     failureEpoch = epoch;
     stream.open(batch);
     while (!stream.isAtEnd) {
-      const name = stream.name();
-      const command = name === COMMAND ? commands[stream.number()] : undefined;
+      const word = stream.name();
+      const command = word === COMMAND ? commands[stream.number()] : undefined;
+      if (command === undefined) {
+        run(word, epoch);
+        continue;
+      }
       try {
-        if (command !== undefined) perform(command, epoch);
-        else run(name as OperationName, epoch);
+        perform(command, epoch);
       } catch (error) {
-        const found = operationError(command?.kind ?? name, error);
-        if (command !== undefined && "ticket" in command) {
+        const found = operationError(command.kind, error);
+        if ("ticket" in command) {
           reply({ ticket: command.ticket, error: { code: found.code, message: found.message } });
         } else failure ??= found;
       }
@@ -135,12 +141,12 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
   });
 }
 
-/** The name's own specification has to come with it. */
+/** The other thread made the specification for an operation of this name, and nothing but the tensors changed on the way. */
 function runOperation<Name extends OperationName>(
   { operations }: CpuEngine,
   name: Name,
-  spec: BackendOperations[Name],
+  spec: unknown,
   poll: Poll,
 ): void {
-  operations[name](spec, poll);
+  operations[name](spec as BackendOperations[Name], poll);
 }

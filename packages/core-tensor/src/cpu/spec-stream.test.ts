@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import type { DeviceTensor } from "../device-tensor";
+import { isLasting, lasting } from "../lasting-spec";
 import { SpecReader, SpecWriter } from "./spec-stream";
 
 class Handle implements DeviceTensor {
@@ -18,6 +19,8 @@ const idOf = (tensor: DeviceTensor): number => {
   if (tensor instanceof Handle && tensor.id >= 0) return tensor.id;
   throw new Error("disposed");
 };
+
+const handleOf = (id: number): Handle => new Handle(id);
 
 describe("a stream of specifications", () => {
   it("gives back what was written, batch after batch", () => {
@@ -43,8 +46,7 @@ describe("a stream of specifications", () => {
           reader.open(structuredClone(writer.take()));
           expect(writer.isEmpty).toBe(true);
           for (const spec of batch) {
-            expect(reader.name()).toBe("matmul");
-            expect(reader.specification((id) => new Handle(id))).toEqual(spec);
+            expect(reader.operation(reader.name(), handleOf, true)).toEqual({ name: "matmul", spec });
           }
           expect(reader.isAtEnd).toBe(true);
         }
@@ -64,15 +66,92 @@ describe("a stream of specifications", () => {
     expect(writer.isEmpty).toBe(true);
     for (let id = 0; id < 3; id++) writer.operation("matmul", { x: new Handle(id), rows: [1, 2] }, idOf);
     reader.open(writer.take());
-    reader.name();
-    expect(() =>
-      reader.specification(() => {
-        throw new Error("gone");
+    expect(
+      reader.operation(
+        reader.name(),
+        () => {
+          throw new Error("gone");
+        },
+        true,
+      ),
+    ).toEqual({ name: "matmul", error: new Error("gone") });
+    expect(reader.operation(reader.name(), handleOf, false)).toBeNull();
+    expect(reader.operation(reader.name(), handleOf, true)).toEqual({
+      name: "matmul",
+      spec: { x: new Handle(2), rows: [1, 2] },
+    });
+  });
+
+  it("gives a lasting specification back as one object, however often it comes and whatever was passed over", () => {
+    const uses = fc.array(
+      fc.record({ which: fc.nat(9), lasts: fc.boolean(), wanted: fc.boolean(), ends: fc.boolean() }),
+    );
+    fc.assert(
+      fc.property(uses, (steps) => {
+        const writer = new SpecWriter();
+        const reader = new SpecReader();
+        const pool = Array.from({ length: 10 }, (_, which) => lasting({ which, x: new Handle(which) }));
+        const seen = new Map<number, unknown>();
+        let batch: typeof steps = [];
+        for (const step of steps) {
+          const { which, lasts, ends } = step;
+          const name = which % 2 === 0 ? "matmul" : "attend";
+          writer.operation(name, (lasts ? pool[which] : undefined) ?? { which, x: new Handle(which) }, idOf);
+          batch.push(step);
+          if (!ends) continue;
+          reader.open(structuredClone(writer.take()));
+          for (const used of batch) {
+            const read = reader.operation(reader.name(), handleOf, used.wanted);
+            if (!used.wanted) expect(read).toBeNull();
+            else {
+              if (read === null || !("spec" in read)) throw new Error("not read");
+              expect(read.name).toBe(used.which % 2 === 0 ? "matmul" : "attend");
+              expect(read.spec).toEqual({ which: used.which, x: new Handle(used.which) });
+              expect(isLasting(read.spec as object)).toBe(used.lasts);
+              if (used.lasts) expect(seen.get(used.which) ?? read.spec).toBe(read.spec);
+              if (used.lasts) seen.set(used.which, read.spec);
+            }
+          }
+          expect(reader.isAtEnd).toBe(true);
+          batch = [];
+        }
       }),
-    ).toThrow("gone");
-    reader.name();
-    expect(reader.specification(null)).toBeNull();
-    expect(reader.name()).toBe("matmul");
-    expect(reader.specification((id) => new Handle(id))).toEqual({ x: new Handle(2), rows: [1, 2] });
+    );
+  });
+
+  it("sends a lasting specification once, and again when many others have come since", () => {
+    const writer = new SpecWriter();
+    const reader = new SpecReader();
+    const send = (spec: object): { readonly words: number; readonly read: unknown } => {
+      writer.operation("matmul", spec, idOf);
+      const taken = writer.take();
+      reader.open(taken);
+      return { words: taken.numbers.length, read: reader.operation(reader.name(), handleOf, true) };
+    };
+    const first = lasting({ x: new Handle(1) });
+    const others = Array.from({ length: 4096 }, (_, i) => lasting({ x: new Handle(i), rows: [i] }));
+    const inFull = send(first).words;
+    for (const other of others.slice(0, -1)) send(other);
+    expect(send(first).words).toBe(2);
+    send(others[4095] ?? first);
+    const sent = send(first);
+    expect(sent.words).toBe(inFull);
+    expect(sent.read).toEqual({ name: "matmul", spec: { x: new Handle(1) } });
+    // The oldest made room for it.
+    expect(send(others[0] ?? first).words).toBeGreaterThan(2);
+    expect(send(others[4000] ?? first).read).toEqual({ name: "matmul", spec: { x: new Handle(4000), rows: [4000] } });
+  });
+
+  it("keeps that a lasting specification could not be read", () => {
+    const writer = new SpecWriter();
+    const reader = new SpecReader();
+    const spec = lasting({ x: new Handle(1) });
+    for (let i = 0; i < 2; i++) writer.operation("embed", spec, idOf);
+    reader.open(writer.take());
+    const gone = (): never => {
+      throw new Error("gone");
+    };
+    expect(reader.operation(reader.name(), gone, false)).toBeNull();
+    expect(reader.operation(reader.name(), handleOf, true)).toEqual({ name: "embed", error: new Error("gone") });
   });
 });

@@ -1,5 +1,6 @@
 import type { DeviceTensor } from "../device-tensor";
 import { WinnowError } from "../errors";
+import { isLasting, lasting } from "../lasting-spec";
 
 /** What a value begins with in a stream. */
 const Tag = {
@@ -17,15 +18,25 @@ const Tag = {
 
 const FIRST_CAPACITY = 1024;
 
+/** Lasting specifications that the reader keeps: more than those of a step. With each further one the oldest is forgotten. */
+const MOST_KEPT = 4096;
+
+/** Stand where an operation's name would, before one whose specification lasts: in full, or kept since it came last. */
+const LASTING = "lasting";
+const AGAIN = "again";
+
 /**
  * Specifications as numbers, one behind the other: a token's some hundred operations then travel between threads as one array,
- * where a copy of their objects would take longer than some of the operations themselves.
+ * where a copy of their objects would take longer than some of the operations themselves. One that lasts travels once, and is
+ * a number from then on.
  */
 export class SpecWriter {
   #numbers = new Float64Array(FIRST_CAPACITY);
   #length = 0;
   readonly #names = new Map<string, number>();
   #newNames: string[] = [];
+  readonly #lasting = new WeakMap<object, number>();
+  #lastingCount = 0;
 
   get isEmpty(): boolean {
     return this.#length === 0;
@@ -54,16 +65,29 @@ export class SpecWriter {
   /**
    * An operation's name and its specification as it is now: what the caller changes afterwards does not show.
    *
+   * @param spec is one operation's, and no other's, if it lasts.
    * @param idOf the number of a tensor; throws where it is not one that can be used. The stream then ends where it began.
    */
   operation(name: string, spec: object, idOf: (tensor: DeviceTensor) => number): void {
+    const known = this.#lasting.get(spec);
+    if (known !== undefined && this.#lastingCount - known <= MOST_KEPT) {
+      this.name(AGAIN);
+      this.number(known % MOST_KEPT);
+      return;
+    }
     const start = this.#length;
+    const lasts = isLasting(spec);
     try {
+      if (lasts) {
+        this.name(LASTING);
+        this.number(this.#lastingCount % MOST_KEPT);
+      }
       this.name(name);
       const lengthAt = this.#length;
       this.number(0);
       this.#add(spec, idOf);
       this.#numbers[lengthAt] = this.#length - lengthAt - 1;
+      if (lasts) this.#lasting.set(spec, this.#lastingCount++);
     } catch (error) {
       this.#length = start;
       throw error;
@@ -136,9 +160,14 @@ function isTensor(value: object): value is DeviceTensor {
   return Symbol.dispose in value;
 }
 
+/** An operation as it was read, or what was wrong with its specification. */
+export type ReadOperation =
+  { readonly name: string; readonly spec: unknown } | { readonly name: string; readonly error: unknown };
+
 /** Reads what a `SpecWriter` wrote. */
 export class SpecReader {
   readonly #names: string[] = [];
+  readonly #kept: ReadOperation[] = [];
   #numbers: Float64Array = new Float64Array(0);
   #at = 0;
 
@@ -162,16 +191,39 @@ export class SpecReader {
   }
 
   /**
-   * The specification behind an operation's name.
+   * The operation that a word begins.
    *
+   * @param word what `name` read last.
    * @param tensorOf what stands for a tensor of this number; where it throws, the stream goes on behind the specification all
-   * the same. Null to pass over it.
+   * the same.
+   * @param isWanted whether it is to be run; null is returned otherwise.
+   * @throws WinnowError `backend` for one that comes again and never came.
    */
-  specification(tensorOf: ((id: number) => unknown) | null): unknown {
+  operation(word: string, tensorOf: (id: number) => unknown, isWanted: boolean): ReadOperation | null {
+    if (word === AGAIN) {
+      const kept = this.#kept[this.number()];
+      if (kept === undefined) throw new WinnowError("backend", "a specification comes again that never came");
+      return isWanted ? kept : null;
+    }
+    if (word === LASTING) {
+      const place = this.number();
+      const read = this.#read(this.name(), tensorOf);
+      this.#kept[place] = "spec" in read && isObject(read.spec) ? { ...read, spec: lasting(read.spec) } : read;
+      return isWanted ? read : null;
+    }
+    if (isWanted) return this.#read(word, tensorOf);
+    const length = this.number();
+    this.#at += length;
+    return null;
+  }
+
+  #read(name: string, tensorOf: (id: number) => unknown): ReadOperation {
     const length = this.number();
     const end = this.#at + length;
     try {
-      return tensorOf === null ? null : this.#value(tensorOf);
+      return { name, spec: this.#value(tensorOf) };
+    } catch (error) {
+      return { name, error };
     } finally {
       this.#at = end;
     }
@@ -214,4 +266,8 @@ export class SpecReader {
       }
     }
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }

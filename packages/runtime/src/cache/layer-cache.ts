@@ -42,8 +42,8 @@ export class LayerCache implements Disposable {
   /** Null while nothing is on the device. */
   #tables: LayerTables | null = null;
   readonly #columnsOf: readonly StoredColumn[][];
-  /** Of the slabs that have a page of this cache; null where they are not known. */
-  #slabNumbers: ReadonlySet<number> | null = null;
+  /** Null where it is not known, or no longer so. */
+  #paged: PagedKv | null = null;
   readonly #tableWidth: number;
 
   constructor(
@@ -82,22 +82,28 @@ export class LayerCache implements Disposable {
     this.#tables?.pages[Symbol.dispose]();
     this.#tables?.lengths[Symbol.dispose]();
     this.#tables = null;
+    this.#paged = null;
   }
 
-  /** What the operations of a backend see. */
+  /** What the operations of a backend see: the same object as long as nothing in it changes, which is for some tokens. */
   get paged(): PagedKv {
-    const { pages, lengths, columns } = this.#opened;
-    return {
+    const { columns } = this.store;
+    const known = this.#paged;
+    if (known !== null && known.pending === this.pending && known.columns === columns.buffer) return known;
+    const { pages, lengths, columns: columnTable } = this.#opened;
+    const { pageSlots } = this.store.layout;
+    this.#paged = {
       slabs: this.#slabs(),
       pagesPerSlab: this.#pool.pagesPerSlab,
-      pageSlots: this.store.layout.pageSlots,
+      pageSlots,
       table: pages,
       lengths,
-      bounds: this.lengths,
-      columns: this.store.columns.buffer,
-      columnTable: columns,
+      bounds: this.#columnsOf.map((_, head) => this.#kv.pages(head).length * pageSlots),
+      columns: columns.buffer,
+      columnTable,
       pending: this.pending,
     };
+    return this.#paged;
   }
 
   /** Slots in use, by KV head. */
@@ -179,7 +185,7 @@ export class LayerCache implements Disposable {
   resize(head: number, length: number): void {
     const tables = length > this.#kv.length(head) ? this.#opened : null;
     const before = this.#kv.pages(head).length;
-    if (this.#kv.resize(head, length)) this.#slabNumbers = null;
+    if (this.#kv.resize(head, length)) this.#paged = null;
     const pages = this.#kv.pages(head);
     if (tables !== null && pages.length > before) {
       const at = head * this.#tableWidth + before;
@@ -234,10 +240,9 @@ export class LayerCache implements Disposable {
   /** The pool's slabs, without those that only other sequences have pages in. */
   #slabs(): (DeviceTensor | null)[] {
     const { pagesPerSlab, slabs } = this.#pool;
-    this.#slabNumbers ??= new Set(
+    const numbers = new Set(
       this.lengths.flatMap((_, head) => this.#kv.pages(head).map((page) => Math.floor(page / pagesPerSlab))),
     );
-    const numbers = this.#slabNumbers;
     return slabs.map((slab, number) => (numbers.has(number) ? slab : null));
   }
 

@@ -1,7 +1,6 @@
 import { rows } from "@winnow/core-tensor";
 
 import type { Engine } from "../engine";
-import { rotationOfLayer } from "../models/rotaries";
 import { rotationOf } from "../models/rope";
 import type { Sequence } from "./sequence";
 import { StepBuffers } from "./step-buffers";
@@ -17,7 +16,7 @@ import { StepBuffers } from "./step-buffers";
  */
 export function readTokens(engine: Engine, sequences: readonly Sequence[], buffers: StepBuffers): void {
   const { backend, decoder, rotaries } = engine;
-  const { heads } = decoder.shape;
+  const { operations } = buffers;
   const spans = spansOf(sequences);
   const positions = spans.flatMap(({ sequence: { tokens }, count }) =>
     Array.from({ length: count }, (_, i) => tokens.length + i),
@@ -27,53 +26,41 @@ export function readTokens(engine: Engine, sequences: readonly Sequence[], buffe
     const rotation = buffers.rotations[i];
     if (rotation !== undefined) backend.write(rotation, rotationOf(positions, rotary));
   });
-  const hidden = rows(buffers.hidden, 0, positions.length);
   for (const { sequence, first, count } of spans) {
     const { drawn, draft } = sequence;
-    decoder.embed(rows(drawn.token), rows(buffers.hidden, first, 1));
+    backend.embed(operations.embedding(drawn.token, first));
     if (draft !== null) decoder.embed(rows(draft.ids, 0, count - 1), rows(buffers.hidden, first + 1, count - 1));
   }
-  decoder.weights.layers.forEach((weights, l) => {
-    const qkv = decoder.projectQkv(weights, hidden, buffers.workspace);
-    const rotation = rotationOfLayer(engine, buffers.rotations, l);
+  for (const [l, { qkv, projection, completion }] of operations.layers(positions.length).entries()) {
+    decoder.run(projection);
     for (const { sequence, first, count } of spans) {
       const layer = sequence.layers[l];
       if (layer === undefined) continue;
-      const read = (from: number, rowCount: number, accumulate: boolean): void => {
-        const kv = layer.paged;
-        backend.append({
-          heads,
-          qkv: rows(qkv.tensor, from, rowCount),
-          rotation: rows(rotation, from, rowCount),
-          into: { kind: "pages", paged: kv, positions: rows(buffers.positions, from, rowCount) },
-        });
-        backend.attend({
-          ...decoder.sight(l),
-          qkv: rows(qkv.tensor, from, rowCount),
-          out: rows(buffers.workspace.attended, from, rowCount),
-          groups: [{ start: 0, count: rowCount, position: positions[from] ?? 0, paged: { kv, appended: rowCount } }],
-          accumulate,
-        });
+      const { accumulates } = layer;
+      const read = (from: number, rowCount: number, counts: boolean): void => {
+        const position = positions[from] ?? 0;
+        const reading = operations.reading(l, layer, { first: from, count: rowCount, position, accumulates: counts });
+        backend.append(reading.append);
+        backend.attend(reading.attend);
       };
       const { draft } = sequence;
-      if (draft !== null && layer.accumulates) {
+      if (draft !== null && accumulates) {
         // The first row counts unless it ends the answer; which of the others do is not known yet.
         read(first, 1, true);
         read(first + 1, count - 1, false);
-        draft.keep(l, rows(qkv.tensor, first + 1, count - 1));
-      } else read(first, count, layer.accumulates);
-      layer.pending = layer.accumulates;
+        draft.keep(l, rows(qkv, first + 1, count - 1));
+      } else read(first, count, accumulates);
+      layer.pending = accumulates;
     }
-    const attended = rows(buffers.workspace.attended, 0, positions.length);
-    decoder.finishLayer(weights, attended, hidden, buffers.workspace);
-  });
+    decoder.run(completion);
+  }
   const { logits } = buffers;
   const [only] = sequences;
   if (logits === null || positions.length === 1) {
-    if (only !== undefined) decoder.predict(hidden, rows(only.logitsAhead));
+    if (only !== undefined) backend.matmul(operations.prediction(only.logitsAhead));
     return;
   }
-  decoder.predict(hidden, rows(logits, 0, positions.length));
+  decoder.predict(rows(buffers.hidden, 0, positions.length), rows(logits, 0, positions.length));
   for (const { sequence, first, count } of spans) {
     const { draft, logitsAhead } = sequence;
     backend.copy(rows(logits, first, 1), rows(logitsAhead));

@@ -1,4 +1,14 @@
-import { rows, type AttendSpec, type Backend, type DeviceTensor, type HeadShape, type Rows } from "@winnow/core-tensor";
+import {
+  rows,
+  type AttendSpec,
+  type Backend,
+  type DeviceTensor,
+  type EmbedSpec,
+  type HeadShape,
+  type MatmulSpec,
+  type RmsNormSpec,
+  type Rows,
+} from "@winnow/core-tensor";
 
 import { weighted, type Linear, type LinearPart } from "./linear";
 
@@ -80,6 +90,11 @@ export class DecoderWorkspace implements Disposable {
   }
 }
 
+/** What a layer does to rows outside of its attention. */
+export type LayerOperation =
+  | { readonly name: "matmul"; readonly spec: MatmulSpec }
+  | { readonly name: "rmsNorm"; readonly spec: RmsNormSpec };
+
 /**
  * A decoder of any family, written against the operations of a backend: grouped query attention and a gated feed-forward
  * layer between two residual branches, each behind a root mean square norm (arXiv 2302.13971, section 2.2), with what
@@ -94,21 +109,39 @@ export class Decoder {
   ) {}
 
   embed(ids: Rows, out: Rows): void {
-    this.backend.embed({ table: this.weights.embedding, ids, scale: this.shape.embeddingScale, out });
+    this.backend.embed(this.embedding(ids, out));
+  }
+
+  embedding(ids: Rows, out: Rows): EmbedSpec {
+    return { table: this.weights.embedding, ids, scale: this.shape.embeddingScale, out };
+  }
+
+  run(operations: readonly LayerOperation[]): void {
+    for (const operation of operations) {
+      if (operation.name === "matmul") this.backend.matmul(operation.spec);
+      else this.backend.rmsNorm(operation.spec);
+    }
   }
 
   /** qkv = norm(hidden) · Wᵀ + b, with q and k normed by head where the family does; not yet rotated. */
   projectQkv(layer: DecoderLayer, hidden: Rows, space: DecoderWorkspace): Rows {
-    const { backend, shape } = this;
     const qkv = rows(space.qkv, 0, hidden.count);
-    const norm = this.#norm(layer.attentionNorm);
-    for (const part of layer.qkv) {
-      backend.matmul({ x: hidden, norm, ...weighted(part), column: part.column, out: qkv });
-    }
-    if (layer.queryKeyNorm !== null) {
-      backend.rmsNorm({ x: qkv, weight: layer.queryKeyNorm, epsilon: shape.normEpsilon, out: qkv });
-    }
+    this.run(this.projection(layer, hidden, qkv));
     return qkv;
+  }
+
+  /** What {@link projectQkv} does. */
+  projection(layer: DecoderLayer, hidden: Rows, qkv: Rows): LayerOperation[] {
+    const norm = this.#norm(layer.attentionNorm);
+    const operations: LayerOperation[] = layer.qkv.map((part) => ({
+      name: "matmul",
+      spec: { x: hidden, norm, ...weighted(part), column: part.column, out: qkv },
+    }));
+    if (layer.queryKeyNorm !== null) {
+      const epsilon = this.shape.normEpsilon;
+      operations.push({ name: "rmsNorm", spec: { x: qkv, weight: layer.queryKeyNorm, epsilon, out: qkv } });
+    }
+    return operations;
   }
 
   /** How attention of a layer scores, and what its rows see. */
@@ -125,40 +158,62 @@ export class Decoder {
 
   /** hidden += attended · Wₒᵀ; hidden += feedForward(norm(hidden)); each normed before it is added where the family does. */
   finishLayer(layer: DecoderLayer, attended: Rows, hidden: Rows, space: DecoderWorkspace): void {
+    this.run(this.completion(layer, attended, hidden, space));
+  }
+
+  /** What {@link finishLayer} does. */
+  completion(layer: DecoderLayer, attended: Rows, hidden: Rows, space: DecoderWorkspace): LayerOperation[] {
     const gated = rows(space.gated, 0, hidden.count);
-    this.#addBranch(attended, layer.output, layer.attentionPostNorm, hidden, space);
-    this.backend.matmul({
-      x: hidden,
-      norm: this.#norm(layer.feedForwardNorm),
-      ...weighted(layer.gateUp),
-      activation: this.shape.activation,
-      out: gated,
-    });
-    this.#addBranch(gated, layer.down, layer.feedForwardPostNorm, hidden, space);
+    return [
+      ...this.#branch(attended, layer.output, layer.attentionPostNorm, hidden, space),
+      {
+        name: "matmul",
+        spec: {
+          x: hidden,
+          norm: this.#norm(layer.feedForwardNorm),
+          ...weighted(layer.gateUp),
+          activation: this.shape.activation,
+          out: gated,
+        },
+      },
+      ...this.#branch(gated, layer.down, layer.feedForwardPostNorm, hidden, space),
+    ];
   }
 
   /** logits = norm(hidden) · Wᵀ of the head. */
   predict(hidden: Rows, logits: Rows): void {
+    this.backend.matmul(this.prediction(hidden, logits));
+  }
+
+  /** What {@link predict} does. */
+  prediction(hidden: Rows, logits: Rows): MatmulSpec {
     const { logitCap } = this.shape;
-    this.backend.matmul({
+    return {
       x: hidden,
       norm: this.#norm(this.weights.norm),
       weight: this.weights.head,
       ...(logitCap === null ? {} : { softCap: logitCap }),
       out: logits,
-    });
+    };
   }
 
   /** hidden += norm(x · Wᵀ + b) */
-  #addBranch(x: Rows, linear: Linear, norm: DeviceTensor | null, hidden: Rows, space: DecoderWorkspace): void {
-    const { backend, shape } = this;
+  #branch(
+    x: Rows,
+    linear: Linear,
+    norm: DeviceTensor | null,
+    hidden: Rows,
+    space: DecoderWorkspace,
+  ): LayerOperation[] {
     if (norm === null || space.branch === null) {
-      backend.matmul({ x, ...weighted(linear), residual: hidden, out: hidden });
-      return;
+      return [{ name: "matmul", spec: { x, ...weighted(linear), residual: hidden, out: hidden } }];
     }
     const branch = rows(space.branch, 0, hidden.count);
-    backend.matmul({ x, ...weighted(linear), out: branch });
-    backend.rmsNorm({ x: branch, weight: norm, epsilon: shape.normEpsilon, residual: hidden, out: hidden });
+    const epsilon = this.shape.normEpsilon;
+    return [
+      { name: "matmul", spec: { x, ...weighted(linear), out: branch } },
+      { name: "rmsNorm", spec: { x: branch, weight: norm, epsilon, residual: hidden, out: hidden } },
+    ];
   }
 
   #norm(weight: DeviceTensor): { readonly weight: DeviceTensor; readonly epsilon: number } {

@@ -1,0 +1,156 @@
+import {
+  lasting,
+  rows,
+  type AppendSpec,
+  type AttendSpec,
+  type DeviceTensor,
+  type EmbedSpec,
+  type MatmulSpec,
+  type PagedKv,
+  type Rows,
+} from "@winnow/core-tensor";
+
+import type { Engine } from "../engine";
+import type { DecoderWorkspace, LayerOperation } from "../models/decoder";
+import { rotationOfLayer } from "../models/rotaries";
+import type { LayerCache } from "./layer-cache";
+
+/** The tensors of a step. */
+export interface StepTensors {
+  readonly positions: DeviceTensor;
+  readonly rotations: readonly DeviceTensor[];
+  readonly hidden: DeviceTensor;
+  readonly workspace: DecoderWorkspace;
+}
+
+/** What a layer does to the rows of a step before its attention and behind it. */
+export interface LayerOperations {
+  readonly qkv: DeviceTensor;
+  readonly projection: readonly LayerOperation[];
+  readonly completion: readonly LayerOperation[];
+}
+
+/** How rows of a sequence come into a layer's cache, and what they see there. */
+export interface LayerReading {
+  readonly append: AppendSpec;
+  readonly attend: AttendSpec;
+}
+
+/** Rows of a step that one sequence has. */
+export interface StepRows {
+  readonly first: number;
+  readonly count: number;
+  /** Of the first; the others follow one by one. */
+  readonly position: number;
+  /** Whether what their weights add up to is stored. */
+  readonly accumulates: boolean;
+}
+
+interface KeptReading extends LayerReading {
+  readonly kv: PagedKv;
+  readonly first: number;
+  readonly accumulates: boolean;
+}
+
+/**
+ * The specifications of a step, which are the same for token after token: each is made once for its rows and tensors, and
+ * lasts, so that a backend knows it again.
+ */
+export class StepOperations {
+  /** By the number of rows, then by layer. */
+  readonly #layers = new Map<number, readonly LayerOperations[]>();
+  readonly #readings = new WeakMap<LayerCache, KeptReading>();
+  /** Of one row, by the token and by the logits. */
+  readonly #embeddings = new WeakMap<DeviceTensor, { readonly first: number; readonly spec: EmbedSpec }>();
+  readonly #predictions = new WeakMap<DeviceTensor, MatmulSpec>();
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly tensors: StepTensors,
+  ) {}
+
+  /** The layers' operations on this many rows. */
+  layers(count: number): readonly LayerOperations[] {
+    const known = this.#layers.get(count);
+    if (known !== undefined) return known;
+    const { decoder } = this.engine;
+    const { workspace } = this.tensors;
+    const hidden = rows(this.tensors.hidden, 0, count);
+    const attended = rows(workspace.attended, 0, count);
+    const qkv = rows(workspace.qkv, 0, count);
+    const made = decoder.weights.layers.map((weights) => ({
+      qkv: workspace.qkv,
+      projection: decoder.projection(weights, hidden, qkv).map(lastingOperation),
+      completion: decoder.completion(weights, attended, hidden, workspace).map(lastingOperation),
+    }));
+    this.#layers.set(count, made);
+    return made;
+  }
+
+  /** How rows of a sequence are read in layer number `l`, which is `layer` in that sequence. */
+  reading(l: number, layer: LayerCache, step: StepRows): LayerReading {
+    const kv = layer.paged;
+    const { first, count, accumulates } = step;
+    const known = this.#readings.get(layer);
+    if (count === 1 && known?.kv === kv && known.first === first && known.accumulates === accumulates) return known;
+    const made = this.#readingOf(l, kv, step);
+    if (count > 1 || made.attend.window !== undefined) return made;
+    const kept = { append: lasting(made.append), attend: lasting(made.attend), kv, first, accumulates };
+    this.#readings.set(layer, kept);
+    return kept;
+  }
+
+  /** hidden row `first` = what the embedding has for the token. */
+  embedding(token: DeviceTensor, first: number): EmbedSpec {
+    const known = this.#embeddings.get(token);
+    if (known?.first === first) return known.spec;
+    const spec = lasting(this.engine.decoder.embedding(rows(token), rows(this.tensors.hidden, first, 1)));
+    this.#embeddings.set(token, { first, spec });
+    return spec;
+  }
+
+  /** Logits of a step's only row. */
+  prediction(logits: DeviceTensor): MatmulSpec {
+    let spec = this.#predictions.get(logits);
+    if (spec === undefined) {
+      spec = lasting(this.engine.decoder.prediction(rows(this.tensors.hidden, 0, 1), rows(logits)));
+      this.#predictions.set(logits, spec);
+    }
+    return spec;
+  }
+
+  #readingOf(l: number, kv: PagedKv, { first, count, position, accumulates }: StepRows): LayerReading {
+    const { decoder } = this.engine;
+    const { positions, rotations, workspace } = this.tensors;
+    const of = (tensor: DeviceTensor): Rows => rows(tensor, first, count);
+    const sight = decoder.sight(l);
+    return {
+      append: {
+        heads: decoder.shape.heads,
+        qkv: of(workspace.qkv),
+        rotation: of(rotationOfLayer(this.engine, rotations, l)),
+        into: { kind: "pages", paged: kv, positions: of(positions) },
+      },
+      attend: {
+        ...sight,
+        qkv: of(workspace.qkv),
+        out: of(workspace.attended),
+        groups: [
+          {
+            start: 0,
+            count,
+            // Nobody asks without a window, and with every token it is another.
+            ...(sight.window === undefined ? {} : { position }),
+            paged: { kv, appended: count },
+          },
+        ],
+        accumulate: accumulates,
+      },
+    };
+  }
+}
+
+function lastingOperation(operation: LayerOperation): LayerOperation {
+  lasting(operation.spec);
+  return operation;
+}
