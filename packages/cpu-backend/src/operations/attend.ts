@@ -14,6 +14,8 @@ import { PagedReader, distances, f32Of, f32Rows, inRanges, u32Of, type Poll } fr
 
 import type { Address } from "../kernels";
 import type { Machine } from "../machine";
+import type { PageArgumentsOf } from "./page-arguments";
+import { prepareOnce } from "./prepared";
 
 /** Vectors of queries that share each key: about as many as keep their scores in the nearest cache. */
 const TILE_VECTORS = 8;
@@ -26,27 +28,75 @@ const SCORES_AT_ONCE = 4e6;
 
 const KINDS: Readonly<Record<ColumnReduce | "table", number>> = { table: 0, sum: 1, max: 2, count: 3 };
 
+/** Keys and values in scratch, as the kernels take them. */
+type ScratchRows = readonly [k: Address, v: Address, capacity: number, start: number, count: number];
+
+interface PreparedGroup {
+  readonly group: AttendGroup;
+  readonly pages: PageArgumentsOf | null;
+  readonly context: ScratchRows | null;
+  readonly own: ScratchRows | null;
+}
+
+interface Prepared {
+  readonly q: Address;
+  readonly out: Address;
+  /** Those that have rows. */
+  readonly groups: readonly PreparedGroup[];
+}
+
 /**
  * Softmax attention in chunks of columns, which are merged in order: a row's result depends on its keys and their order alone,
  * not on the rows beside it, on the number of threads, or on whether a key lies in a page or in scratch. A row that sees no
  * key gives zeros.
  */
 export function attendOf(machine: Machine): (spec: AttendSpec, poll: Poll) => void {
+  const preparedOf = prepareOnce((spec: AttendSpec) => prepare(machine, spec));
   return (spec, poll) => {
-    checkAttend(spec);
-    for (const group of spec.groups) if (group.count > 0) attendGroup(machine, spec, group, poll);
+    const prepared = preparedOf(spec);
+    for (const group of prepared.groups) attendGroup(machine, spec, prepared, group, poll);
   };
 }
 
-function attendGroup(machine: Machine, spec: AttendSpec, group: AttendGroup, poll: Poll): void {
-  const { kernels, memory, pages, work, threads } = machine;
+function prepare(machine: Machine, spec: AttendSpec): Prepared {
+  checkAttend(spec);
+  const { memory, pages } = machine;
+  return {
+    q: memory.addressOf(f32Rows("attend", "qkv", spec.qkv)),
+    out: memory.addressOf(f32Rows("attend", "out", spec.out)),
+    groups: spec.groups
+      .filter(({ count }) => count > 0)
+      .map((group) => ({
+        group,
+        pages: group.paged === undefined ? null : pages.of(group.paged.kv, spec.heads),
+        context: group.context === undefined ? null : scratchRows(machine, group.context, group.context.count),
+        own: group.own === undefined ? null : scratchRows(machine, group.own, group.count),
+      })),
+  };
+}
+
+function scratchRows(
+  { memory }: Machine,
+  { scratch: { k, v }, start }: { readonly scratch: KvScratch; readonly start: number },
+  count: number,
+): ScratchRows {
+  return [memory.addressOf(f32Of(k)), memory.addressOf(f32Of(v)), k.shape[1] ?? 0, start, count];
+}
+
+function attendGroup(
+  machine: Machine,
+  spec: AttendSpec,
+  { q, out }: Prepared,
+  prepared: PreparedGroup,
+  poll: Poll,
+): void {
+  const { kernels, pages, work, threads } = machine;
   const { heads, scale, softCap, window, record } = spec;
   const { queryHeads, kvHeads, headDim } = heads;
+  const { group } = prepared;
   const perGroup = queryHeads / kvHeads;
-  const q = memory.addressOf(f32Rows("attend", "qkv", spec.qkv));
-  const out = memory.addressOf(f32Rows("attend", "out", spec.out));
-  if (group.paged === undefined) pages.useNone();
-  else pages.use(group.paged.kv, heads);
+  if (prepared.pages === null) pages.useNone();
+  else pages.use(prepared.pages);
   kernels.attend_heads(
     kvHeads,
     perGroup,
@@ -59,34 +109,33 @@ function attendGroup(machine: Machine, spec: AttendSpec, group: AttendGroup, pol
     out,
     queryHeads * headDim,
   );
-  const { context, own } = group;
-  if (context !== undefined)
-    kernels.attend_context(...scratchOf(machine, context.scratch), context.start, context.count);
-  if (own !== undefined) kernels.attend_own(...scratchOf(machine, own.scratch), own.start, group.count);
+  if (prepared.context !== null) kernels.attend_context(...prepared.context);
+  if (prepared.own !== null) kernels.attend_own(...prepared.own);
 
-  const seen = seenColumns(group, heads);
-  const recorder = record === undefined ? null : new Recorder(machine, record, heads, group, seen.kept);
+  const kept = prepared.pages?.lengths ?? new Uint32Array(kvHeads);
+  const most = Math.max(...kept) + (group.context?.count ?? 0) + (group.own === undefined ? 0 : group.count);
+  const recorder = record === undefined ? null : new Recorder(machine, record, heads, group, kept);
   const stores = spec.accumulate === true && group.paged !== undefined && group.paged.kv.columns !== null;
   const wantsWeights = recorder !== null || stores;
   const chunkColumns = kernels.attend_chunk_columns();
-  const chunks = Math.max(1, Math.ceil(seen.most / chunkColumns));
+  const chunks = Math.max(1, Math.ceil(most / chunkColumns));
   const stride = chunks * chunkColumns;
   const rowBytes = 4 * stride * queryHeads;
-  const most = wantsWeights ? WEIGHT_BYTES / rowBytes : SCORES_AT_ONCE / (Math.max(1, seen.most) * queryHeads);
+  const mostRows = wantsWeights ? WEIGHT_BYTES / rowBytes : SCORES_AT_ONCE / (Math.max(1, most) * queryHeads);
   // As many rows as share each key, and no more than may be attended at once.
-  const tileRows = Math.max(1, Math.floor(Math.min(TILE_VECTORS / perGroup, most)));
-  const rowsAtOnce = Math.min(group.count, Math.max(1, Math.floor(most / tileRows)) * tileRows);
+  const tileRows = Math.max(1, Math.floor(Math.min(TILE_VECTORS / perGroup, mostRows)));
+  const rowsAtOnce = Math.min(group.count, Math.max(1, Math.floor(mostRows / tileRows)) * tileRows);
 
   const workBytes = kernels.attend_work(tileRows, perGroup, headDim);
-  const partialBytes = [rowsAtOnce, group.count % rowsAtOnce].map((rows) =>
-    kernels.attend_partials(rows, seen.most, tileRows),
-  );
   const [threadWork = 0, distanceAt = 0, weights = 0, greatest = 0, partials = 0, recordWork = 0] = work.reserve(
     threads * workBytes,
     window === undefined ? 0 : 4 * kvHeads * stride,
     wantsWeights ? rowsAtOnce * rowBytes : 0,
     wantsWeights ? 4 * rowsAtOnce * queryHeads * chunks : 0,
-    Math.max(...partialBytes),
+    Math.max(
+      kernels.attend_partials(rowsAtOnce, most, tileRows),
+      kernels.attend_partials(group.count % rowsAtOnce, most, tileRows),
+    ),
     recorder?.bytes(rowsAtOnce) ?? 0,
   );
   if (window !== undefined) {
@@ -110,25 +159,11 @@ function attendGroup(machine: Machine, spec: AttendSpec, group: AttendGroup, pol
   for (let from = 0; from < group.count; from += rowsAtOnce) {
     poll();
     const count = Math.min(rowsAtOnce, group.count - from);
-    const split = kernels.attend_partials(count, seen.most, tileRows) > 0;
-    kernels.attend(from, count, seen.most, wantsWeights ? weights : 0, stride, greatest, split ? partials : 0);
-    recorder?.add(from, count, seen.most);
+    const split = kernels.attend_partials(count, most, tileRows) > 0;
+    kernels.attend(from, count, most, wantsWeights ? weights : 0, stride, greatest, split ? partials : 0);
+    recorder?.add(from, count, most);
     if (stores) kernels.accumulate();
   }
-}
-
-function scratchOf({ memory }: Machine, { k, v }: KvScratch): [k: Address, v: Address, capacity: number] {
-  return [memory.addressOf(f32Of(k)), memory.addressOf(f32Of(v)), k.shape[1] ?? 0];
-}
-
-/** Slots of each head, and the most columns that a row sees. */
-function seenColumns(
-  { paged, context, own, count }: AttendGroup,
-  { kvHeads }: HeadShape,
-): { readonly kept: readonly number[]; readonly most: number } {
-  const lengths = paged === undefined ? null : u32Of(paged.kv.lengths);
-  const kept = Array.from({ length: kvHeads }, (_, head) => lengths?.[head] ?? 0);
-  return { kept, most: Math.max(...kept) + (context?.count ?? 0) + (own === undefined ? 0 : count) };
 }
 
 /** Adds the weights of a group's rows to the mass tables and the columns that were asked for. */
@@ -145,7 +180,7 @@ class Recorder {
     private readonly record: AttendRecord,
     private readonly heads: HeadShape,
     private readonly group: AttendGroup,
-    private readonly kept: readonly number[],
+    private readonly kept: Uint32Array,
   ) {
     this.#positions = u32Of(record.positions);
     this.#stride = Math.max(...kept) + record.columnRows;

@@ -10,7 +10,7 @@ export function compactOf(machine: Machine): (spec: CompactSpec) => void {
   return (spec) => {
     const { heads, paged, slots, keep, firstRow } = spec;
     checkCompact(spec, u32Of(paged.lengths));
-    pages.use(paged, heads);
+    pages.use(pages.of(paged, heads));
     moveColumns(machine, slots);
     kernels.compact(heads.kvHeads, firstRow, memory.addressOf(u32Of(keep)), keep.shape[1] ?? 0);
   };

@@ -12,7 +12,9 @@ export function gatherOf(machine: Machine): (spec: GatherSpec, poll: Poll) => vo
     const { heads, scratch, start, count, paged, slots, keep, firstRow } = spec;
     const counts = u32Of(slots.counts);
     checkGather(spec, counts);
-    if (pages.use(paged, heads) !== "f32") {
+    const into = pages.of(paged, heads);
+    pages.use(into);
+    if (into.kvType !== "f32") {
       OPERATIONS.gather(spec, poll);
       return;
     }

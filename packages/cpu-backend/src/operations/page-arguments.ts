@@ -10,7 +10,7 @@ import {
 } from "@winnow/core-tensor";
 import { checkPaged, dataOf, f32Of, u32Of, u32Rows } from "@winnow/core-tensor/cpu";
 
-import type { Kernels } from "../kernels";
+import type { Address, Kernels } from "../kernels";
 import type { ModuleMemory } from "../memory/module-memory";
 import type { WorkMemory } from "../memory/work-memory";
 
@@ -20,6 +20,26 @@ const FORMS = { f32: 0, q8: 1, q4: 2 } as const;
 const NONE = 0xffff_ffff;
 const BEYOND_TABLE = NONE - 1;
 
+/** A cache's pages as the kernels take them. */
+export interface PageArgumentsOf {
+  readonly kvType: Exclude<KvType, "f16">;
+  readonly kvHeads: number;
+  /** By KV head: slots in use. */
+  readonly lengths: Uint32Array;
+  readonly slabs: readonly Address[];
+  readonly pagesPerSlab: number;
+  readonly pageSlots: number;
+  readonly rowWords: number;
+  readonly table: Address;
+  readonly tableWidth: number;
+  readonly lengthsAt: Address;
+  readonly columns: Address;
+  readonly columnPages: number;
+  readonly columnTable: Address;
+  readonly columnTableWidth: number;
+  readonly pending: boolean;
+}
+
 /** Tells the kernels which pages the next operation is about. */
 export class PageArguments {
   constructor(
@@ -28,40 +48,59 @@ export class PageArguments {
     private readonly memory: WorkMemory,
   ) {}
 
-  /**
-   * @param more slots that will be written behind those in use.
-   * @returns how the pages store keys and values.
-   * @throws WinnowError `shape` where its parts do not fit together, `range` where slots lie in pages that do not exist.
-   */
-  use(kv: PagedKv, heads: HeadShape, more = 0): Exclude<KvType, "f16"> {
+  /** @throws WinnowError `shape` where its parts do not fit together, `dtype` for a type that kernels do not read. */
+  of(kv: PagedKv, heads: HeadShape): PageArgumentsOf {
     checkPaged(kv, heads);
     const { tensors } = this;
-    const { headDim } = heads;
+    const { headDim, kvHeads } = heads;
     const slab = kv.slabs.find((one) => one !== null) ?? null;
     const rowWords = slab?.shape.at(-1) ?? headDim;
-    const kvType = typeOf(slab, rowWords, headDim);
-    const [slabs = 0] = this.memory.reserve(4 * kv.slabs.length);
-    this.memory
-      .words(slabs, kv.slabs.length)
-      .set(kv.slabs.map((one) => (one === null ? 0 : tensors.addressOf(dataOf(one)))));
+    const lengths = u32Of(kv.lengths);
+    return {
+      kvType: typeOf(slab, rowWords, headDim),
+      kvHeads,
+      lengths,
+      slabs: kv.slabs.map((one) => (one === null ? 0 : tensors.addressOf(dataOf(one)))),
+      pagesPerSlab: kv.pagesPerSlab,
+      pageSlots: kv.pageSlots,
+      rowWords,
+      table: tensors.addressOf(u32Of(kv.table)),
+      tableWidth: kv.table.shape[1] ?? 0,
+      lengthsAt: tensors.addressOf(lengths),
+      columns: kv.columns === null ? 0 : tensors.addressOf(f32Of(kv.columns)),
+      columnPages: kv.columns === null ? 0 : Math.floor(elementCount(kv.columns.shape) / kv.pageSlots),
+      columnTable: tensors.addressOf(u32Rows("paged", "column table", kv.columnTable)),
+      columnTableWidth: kv.columnTable.tensor.shape[2] ?? 0,
+      pending: kv.pending,
+    };
+  }
+
+  /**
+   * The next operation is about these.
+   *
+   * @param more slots that will be written behind those in use.
+   * @throws WinnowError `range` where slots lie in pages that do not exist.
+   */
+  use(pages: PageArgumentsOf, more = 0): void {
+    const [slabs = 0] = this.memory.reserve(4 * pages.slabs.length);
+    this.memory.words(slabs, pages.slabs.length).set(pages.slabs);
     this.kernels.use_pages(
       slabs,
-      kv.slabs.length,
-      kv.pagesPerSlab,
-      kv.pageSlots,
-      rowWords,
-      FORMS[kvType],
-      tensors.addressOf(u32Of(kv.table)),
-      kv.table.shape[1] ?? 0,
-      tensors.addressOf(u32Of(kv.lengths)),
-      kv.columns === null ? 0 : tensors.addressOf(f32Of(kv.columns)),
-      kv.columns === null ? 0 : Math.floor(elementCount(kv.columns.shape) / kv.pageSlots),
-      tensors.addressOf(u32Rows("paged", "column table", kv.columnTable)),
-      kv.columnTable.tensor.shape[2] ?? 0,
-      kv.pending ? 1 : 0,
+      pages.slabs.length,
+      pages.pagesPerSlab,
+      pages.pageSlots,
+      pages.rowWords,
+      FORMS[pages.kvType],
+      pages.table,
+      pages.tableWidth,
+      pages.lengthsAt,
+      pages.columns,
+      pages.columnPages,
+      pages.columnTable,
+      pages.columnTableWidth,
+      pages.pending ? 1 : 0,
     );
-    expectPage(this.kernels.missing_page(heads.kvHeads, more));
-    return kvType;
+    expectPage(this.kernels.missing_page(pages.kvHeads, more));
   }
 
   /** The next operation is about none. */
