@@ -13,7 +13,15 @@ import type { CpuHolding } from "./cpu-engine";
 import { operationError } from "./operation-error";
 import { WIDENED } from "./reference-engine";
 import { SpecWriter } from "./spec-stream";
-import { COMMAND, type Batch, type Command, type Reply, type WorkerSetup, type Words } from "./worker-protocol";
+import {
+  COMMAND,
+  type Batch,
+  type Command,
+  type Part,
+  type Reply,
+  type WorkerSetup,
+  type Words,
+} from "./worker-protocol";
 
 /** Operations and commands are posted together, at the latest when so many have gathered. */
 const MAX_BATCH = 256;
@@ -74,7 +82,7 @@ class RemoteTensor implements DeviceTensor {
 }
 
 interface Ticket {
-  resolve(data: Float32Array | Uint32Array | null): void;
+  resolve(data: (Float32Array | Uint32Array)[]): void;
   reject(error: WinnowError): void;
 }
 
@@ -90,6 +98,7 @@ class CpuWorkerBackend implements Backend {
   readonly #stream = new SpecWriter();
   #commands: Command[] = [];
   #gathered = 0;
+  #postsSoon = false;
   #transfers: ArrayBuffer[] = [];
   #nextId = 1;
   #nextTicket = 1;
@@ -163,7 +172,8 @@ class CpuWorkerBackend implements Backend {
   }
 
   async downloadAll(sources: readonly DeviceTensor[]): Promise<(Float32Array | Uint32Array)[]> {
-    return Promise.all(sources.map((source) => this.download(source)));
+    const parts = sources.map((source) => this.#part(source));
+    return this.#ask((ticket) => ({ kind: "download", ticket, parts }));
   }
 
   submit(): void {
@@ -171,23 +181,9 @@ class CpuWorkerBackend implements Backend {
   }
 
   async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {
-    const tensor = this.#own(source);
-    const elements = plainElements("download", tensor);
-    const end = count === undefined ? elements : start + count;
-    if (start < 0 || end > elements) {
-      throw new WinnowError(
-        "range",
-        `download: elements ${start} to ${end} of "${tensor.label}", which has ${elements}`,
-      );
-    }
-    const data = await this.#ask((ticket) => ({
-      kind: "download",
-      ticket,
-      id: tensor.id,
-      start,
-      count: count ?? null,
-    }));
-    if (data === null) throw new WinnowError("backend", `download: "${tensor.label}" came back empty`);
+    const parts = [this.#part(source, start, count)];
+    const [data] = await this.#ask((ticket) => ({ kind: "download", ticket, parts }));
+    if (data === undefined) throw new WinnowError("backend", `download: "${source.label}" came back empty`);
     return data;
   }
 
@@ -220,6 +216,19 @@ class CpuWorkerBackend implements Backend {
         this.#enqueue({ kind: "fail", error: { code, message } });
       }
     };
+  }
+
+  #part(source: DeviceTensor, start = 0, count?: number): Part {
+    const tensor = this.#own(source);
+    const elements = plainElements("download", tensor);
+    const end = count === undefined ? elements : start + count;
+    if (start < 0 || end > elements) {
+      throw new WinnowError(
+        "range",
+        `download: elements ${start} to ${end} of "${tensor.label}", which has ${elements}`,
+      );
+    }
+    return { id: tensor.id, start, end };
   }
 
   #own(tensor: DeviceTensor): RemoteTensor {
@@ -262,6 +271,16 @@ class CpuWorkerBackend implements Backend {
     if (++this.#gathered >= MAX_BATCH) this.#post();
   }
 
+  /** Together with what the caller enqueues before it awaits anything: each journey wakes the other thread. */
+  #postSoon(): void {
+    if (this.#postsSoon) return;
+    this.#postsSoon = true;
+    queueMicrotask(() => {
+      this.#postsSoon = false;
+      this.#post();
+    });
+  }
+
   #post(): void {
     if (this.#stream.isEmpty || this.#dead !== null) return;
     const { numbers, names } = this.#stream.take();
@@ -282,11 +301,11 @@ class CpuWorkerBackend implements Backend {
     }
   }
 
-  #ask(command: (ticket: number) => Command): Promise<Float32Array | Uint32Array | null> {
+  #ask(command: (ticket: number) => Command): Promise<(Float32Array | Uint32Array)[]> {
     if (this.#dead !== null) return Promise.reject(this.#dead);
     const ticket = this.#nextTicket++;
     this.#add(command(ticket));
-    this.#post();
+    this.#postSoon();
     // Only somebody who waits for an answer keeps the process alive.
     if (this.#tickets.size === 0) this.#worker.ref();
     return new Promise((resolve, reject) => {

@@ -1,13 +1,12 @@
 import { parentPort, workerData } from "node:worker_threads";
 
-import type { BackendOperations, OperationName } from "../backend";
+import type { OperationName } from "../backend";
 import type { DType } from "../dtype";
 import { WinnowError } from "../errors";
 import type { Shape } from "../shape";
 import type { CpuEngine } from "./cpu-engine";
 import type { CpuMemory } from "./cpu-memory";
 import { CpuTensor } from "./cpu-tensor";
-import type { Poll } from "./poll";
 import { downloadable, overwrite } from "./elements";
 import { operationError } from "./operation-error";
 import { SpecReader } from "./spec-stream";
@@ -53,7 +52,8 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
       if (read === null) return;
       ({ name } = read);
       if ("error" in read) throw read.error;
-      runOperation(engine, name as OperationName, read.spec, () => {
+      // The other thread made the specification for an operation of this name, and only the tensors changed on the way.
+      engine.operations[name as OperationName](read.spec as never, () => {
         if (interrupted(epoch)) throw aborted();
       });
     } catch (error) {
@@ -104,13 +104,12 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
           reply({ ticket: command.ticket, error: { code: found.code, message: found.message } });
           return;
         }
-        if (command.kind === "flush") {
-          reply({ ticket: command.ticket, data: null });
-          return;
-        }
-        const { dtype, data } = tensorOf(command.id);
-        const end = command.count === null ? data.length : command.start + command.count;
-        reply({ ticket: command.ticket, data: downloadable(dtype, data.subarray(command.start, end)) });
+        const parts = command.kind === "flush" ? [] : command.parts;
+        const data = parts.map(({ id, start, end }) => {
+          const { dtype, data: held } = tensorOf(id);
+          return downloadable(dtype, held.subarray(start, end));
+        });
+        reply({ ticket: command.ticket, data });
       }
     }
   };
@@ -139,14 +138,4 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
       }
     }
   });
-}
-
-/** The other thread made the specification for an operation of this name, and nothing but the tensors changed on the way. */
-function runOperation<Name extends OperationName>(
-  { operations }: CpuEngine,
-  name: Name,
-  spec: unknown,
-  poll: Poll,
-): void {
-  operations[name](spec as BackendOperations[Name], poll);
 }

@@ -27,14 +27,15 @@ export type Command =
   | ({ readonly kind: "copy"; readonly id: number; readonly target: number } & CopySpan)
   /** An operation that went wrong before it could be posted; its error is reported in its turn. */
   | { readonly kind: "fail"; readonly error: Failure }
-  | {
-      readonly kind: "download";
-      readonly ticket: number;
-      readonly id: number;
-      readonly start: number;
-      readonly count: number | null;
-    }
+  | { readonly kind: "download"; readonly ticket: number; readonly parts: readonly Part[] }
   | { readonly kind: "flush"; readonly ticket: number };
+
+/** Elements of a tensor. */
+export interface Part {
+  readonly id: number;
+  readonly start: number;
+  readonly end: number;
+}
 
 /** An error as it travels. */
 export interface Failure {
@@ -59,7 +60,8 @@ export interface Batch {
 export const COMMAND = "command";
 
 export type Reply =
-  | { readonly ticket: number; readonly data: Float32Array | Uint32Array | null }
+  /** Of each part in turn; none of a flush. */
+  | { readonly ticket: number; readonly data: (Float32Array | Uint32Array)[] }
   | { readonly ticket: number; readonly error: Failure };
 
 /** What the worker is started with. */
