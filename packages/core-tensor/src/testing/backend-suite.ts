@@ -8,6 +8,7 @@ import { attendRecordSuite } from "./suite/attend-record.suite";
 import { attendWindowSuite } from "./suite/attend-window.suite";
 import { attendSuite } from "./suite/attend.suite";
 import { denseSuite } from "./suite/dense.suite";
+import { lastingSuite } from "./suite/lasting.suite";
 import { memorySuite } from "./suite/memory.suite";
 import { quantisedSuite } from "./suite/quantised.suite";
 import { sampleSuite } from "./suite/sample.suite";
@@ -27,6 +28,7 @@ const PARTS = {
   select: selectSuite,
   weigh: weighSuite,
   sample: sampleSuite,
+  lasting: lastingSuite,
 };
 
 /**
