@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-import { rows, tensor, type DeviceTensor } from "@winnow/core-tensor";
+import { lasting, rows, tensor, type DeviceTensor, type MatmulSpec } from "@winnow/core-tensor";
 import { expect, it } from "vitest";
 
 import { describeGpu, randoms, testBackend } from "../testing/on-gpu";
@@ -75,6 +75,26 @@ describeGpu("operations that come again", () => {
     expect(backend.counts).toMatchObject({ planned: uses.length, plans: uses.length });
     expect(results.slice(uses.length)).toEqual(results.slice(0, uses.length));
     expect(new Set(results.map(String)).size).toBe(uses.length);
+  });
+
+  it("are known by a specification that lasts, until others have taken their place", async () => {
+    using backend = await testBackend();
+    using product = new Product(backend);
+    const { x, weight, out } = product;
+    const spec = lasting<MatmulSpec>({ x: rows(x), weight, out: rows(out) });
+    const run = async (): Promise<number[]> => {
+      backend.clear(out);
+      backend.matmul(spec);
+      return Array.from(await backend.download(out));
+    };
+    const first = await run();
+    expect(await run()).toEqual(first);
+    expect(backend.counts.planned).toBe(1);
+    for (let cap = 1; cap <= 4; cap++) product.run(4, { softCap: cap });
+    expect(backend.counts).toMatchObject({ planned: 5, plans: 4 });
+    expect(await run()).toEqual(first);
+    expect(await run()).toEqual(first);
+    expect(backend.counts).toMatchObject({ planned: 6, plans: 4 });
   });
 
   it("are not kept beyond a few", async () => {

@@ -1,4 +1,4 @@
-import type { BackendOperations, DeviceTensor, OperationName } from "@winnow/core-tensor";
+import { isLasting, type BackendOperations, type DeviceTensor, type OperationName } from "@winnow/core-tensor";
 
 import { GpuTensor } from "../buffers/gpu-tensor";
 import type { StoredBuffer } from "../buffers/stored-buffer";
@@ -19,7 +19,8 @@ interface KeptPlan {
   readonly name: OperationName;
   readonly anchor: StoredBuffer;
   readonly leaves: SpecLeaves;
-  readonly dispatches: readonly PreparedDispatch[];
+  /** None once it was dropped, for lasting specifications still point to it. */
+  dispatches: readonly PreparedDispatch[];
   /** All that it knows of; it goes when one of them goes. */
   readonly buffers: ReadonlySet<StoredBuffer>;
 }
@@ -35,6 +36,8 @@ export class PlanMemo {
   readonly #byAnchor = new Map<StoredBuffer, KeptPlan[]>();
   readonly #byBuffer = new Map<StoredBuffer, Set<KeptPlan>>();
   readonly #matcher = new LeafMatcher();
+  /** Of lasting specifications, which need not be compared. */
+  readonly #bySpec = new WeakMap<object, KeptPlan>();
   #size = 0;
 
   /** Plans that are kept. */
@@ -48,6 +51,8 @@ export class PlanMemo {
     { anchor, facetOf }: Repeat<BackendOperations[Name]>,
     spec: BackendOperations[Name],
   ): readonly PreparedDispatch[] | null {
+    const known = this.#bySpec.get(spec);
+    if (known !== undefined && known.dispatches.length > 0 && isIntact(known)) return known.dispatches;
     const buffer = bufferOf(anchor(spec));
     const kept = buffer === null ? undefined : this.#byAnchor.get(buffer);
     if (kept === undefined) return null;
@@ -56,7 +61,10 @@ export class PlanMemo {
       if (plan?.name !== name || !this.#matcher.matches(spec, facetOf, plan.leaves)) continue;
       // Found sooner the next time, and dropped later.
       for (let place = i; place > 0; place--) swap(kept, place, place - 1);
-      if (isIntact(plan)) return plan.dispatches;
+      if (isIntact(plan)) {
+        if (isLasting(spec)) this.#bySpec.set(spec, plan);
+        return plan.dispatches;
+      }
       // Planned anew, it is compiled anew, and says once more what is wrong with it.
       this.#drop(plan);
       return null;
@@ -85,6 +93,7 @@ export class PlanMemo {
     kept.unshift(plan);
     this.#byAnchor.set(by, kept);
     this.#size++;
+    if (isLasting(spec)) this.#bySpec.set(spec, plan);
     for (const buffer of buffers) {
       const users = this.#byBuffer.get(buffer);
       if (users === undefined) this.#byBuffer.set(buffer, new Set([plan]));
@@ -102,6 +111,7 @@ export class PlanMemo {
     const place = kept?.indexOf(plan) ?? -1;
     if (kept === undefined || place < 0) return;
     kept.splice(place, 1);
+    plan.dispatches = [];
     if (kept.length === 0) this.#byAnchor.delete(plan.anchor);
     this.#size--;
     for (const buffer of plan.buffers) {
