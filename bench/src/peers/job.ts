@@ -1,6 +1,7 @@
 import { z } from "zod";
 
 import { peerSchema } from "./peer";
+import { WARM_PROMPT, warmTokens } from "./warm-up";
 
 const count = z.int().positive();
 
@@ -48,8 +49,8 @@ export type Sample = z.output<typeof sampleSchema>;
 export type Measured = Omit<Sample, "peakBytes" | "cpuMs">;
 
 /** What every engine is opened for, in tokens of one answer. */
-export function contextOf(job: Pick<Job, "context" | "steps">): number {
-  return Math.max(job.context + roomFor(job), WARM_PROMPT + WARM_TOKENS);
+export function contextOf(job: Pick<Job, "context" | "steps" | "batch">): number {
+  return Math.max(job.context + roomFor(job), WARM_PROMPT + warmTokens(job.batch));
 }
 
 /** Tokens behind the context that have to fit as well. */
@@ -59,7 +60,3 @@ export function roomFor({ steps }: Pick<Job, "steps">): number {
 
 /** Steps before any is measured: the first make what the others use. */
 export const WARM_STEPS = 3;
-
-/** What every engine reads, and then writes, before its cell: kernels are compiled by then, and what calls them optimised. */
-export const WARM_PROMPT = 64;
-export const WARM_TOKENS = 128;

@@ -14,10 +14,11 @@ import {
 } from "node-llama-cpp";
 
 import { median } from "../gpu/stopwatch";
-import { WARM_PROMPT, WARM_TOKENS, contextOf, type Job, type Measured } from "./job";
+import { contextOf, type Job, type Measured } from "./job";
 import { lengthenState } from "./llama-state";
 import { ENGINES } from "./peer";
 import { StepClock } from "./step-clock";
+import { WARM_PROMPT, warmTokens, warmUp } from "./warm-up";
 
 /** Tokens that are read for a state, whose keys and values a longer one repeats. */
 const TEMPLATE_TOKENS = 64;
@@ -43,7 +44,7 @@ export async function measureLlama(job: Job): Promise<Measured> {
   });
   const prompt = tokensOf(model, job.prompt);
   const sequences = Array.from({ length: batch }, () => context.getSequence());
-  await warm(sequences, prompt);
+  await warmUp(() => warm(sequences, prompt));
   if (job.start === "fill") await fill(sequences, prompt);
   const clock = new StepClock(batch, job.steps);
   const handed = performance.now();
@@ -99,11 +100,14 @@ function tokensOf(model: LlamaModel, ids: readonly number[]): Token[] {
 }
 
 async function warm(sequences: readonly LlamaContextSequence[], prompt: readonly Token[]): Promise<void> {
-  for (const sequence of sequences.slice(0, 1)) {
-    let written = 0;
-    for await (const _ of sequence.evaluate(prompt.slice(0, WARM_PROMPT), GREEDY)) if (++written === WARM_TOKENS) break;
-    await sequence.clearHistory();
-  }
+  const tokens = warmTokens(sequences.length);
+  await Promise.all(
+    sequences.map(async (sequence) => {
+      let written = 0;
+      for await (const _ of sequence.evaluate(prompt.slice(0, WARM_PROMPT), GREEDY)) if (++written === tokens) break;
+      await sequence.clearHistory();
+    }),
+  );
 }
 
 /** Have sequences hold a state of as many tokens as the prompt, without reading it. */

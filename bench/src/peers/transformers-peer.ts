@@ -2,8 +2,9 @@ import { AutoModelForCausalLM, DynamicCache, StoppingCriteria, Tensor, env } fro
 
 import { randomFloats } from "../gpu/random-data";
 import { median } from "../gpu/stopwatch";
-import { WARM_PROMPT, WARM_TOKENS, roomFor, type Job, type Measured } from "./job";
+import { roomFor, type Job, type Measured } from "./job";
 import { StepClock } from "./step-clock";
+import { WARM_PROMPT, warmTokens, warmUp } from "./warm-up";
 
 /** Measure Transformers.js, on ONNX Runtime's CPU kernels. */
 export async function measureTransformers(job: Job): Promise<Measured> {
@@ -18,7 +19,8 @@ export async function measureTransformers(job: Job): Promise<Measured> {
   });
   const loadMs = performance.now() - started;
   const prompt = job.prompt;
-  await model.generate({ inputs: ids(1, prompt.slice(0, WARM_PROMPT)), max_new_tokens: WARM_TOKENS, do_sample: false });
+  const first = ids(batch, prompt.slice(0, WARM_PROMPT));
+  await warmUp(() => model.generate({ inputs: first, max_new_tokens: warmTokens(batch), do_sample: false }));
   const clock = new StepClock(batch, job.steps);
   const steps = new TimedSteps(clock, batch);
   const handed = performance.now();

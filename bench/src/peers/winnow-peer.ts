@@ -2,9 +2,10 @@ import { idsPart, loadModel, openBackend, type Model, type Session } from "@winn
 
 import { fillCache } from "../gpu/filled-cache";
 import { median } from "../gpu/stopwatch";
-import { WARM_PROMPT, WARM_TOKENS, contextOf, roomFor, type Job, type Measured } from "./job";
+import { contextOf, roomFor, type Job, type Measured } from "./job";
 import { ENGINES } from "./peer";
 import { StepClock } from "./step-clock";
+import { WARM_PROMPT, warmTokens, warmUp } from "./warm-up";
 
 const WRITING = { ignoreEos: true, temperature: 0 } as const;
 
@@ -16,7 +17,7 @@ export async function measureWinnow(job: Job): Promise<Measured> {
   const backend = await openBackend(name, { threads: job.threads });
   const room = roomFor(job);
   using model = await loadModel(job.path, { backend, context: contextOf(job) });
-  await warm(model, policy, job);
+  await warmUp(() => warm(model, policy, job));
   const open = (): Session => model.createSession({ policy });
   const sessions = Array.from({ length: job.batch }, open);
   if (job.start === "fill") for (const session of sessions) await fill(model, session, job, share);
@@ -46,11 +47,13 @@ export async function measureWinnow(job: Job): Promise<Measured> {
   };
 }
 
-/** Have kernels compiled and threads started. */
-async function warm(model: Model, policy: string, { prompt }: Job): Promise<void> {
-  using session = model.createSession({ policy });
+async function warm(model: Model, policy: string, { prompt, batch }: Job): Promise<void> {
   const part = idsPart(model.tokenizer, prompt.slice(0, WARM_PROMPT));
-  await session.generate([part], { ...WRITING, maxTokens: WARM_TOKENS }).report();
+  const answer = async (): Promise<void> => {
+    using session = model.createSession({ policy });
+    for await (const _ of session.generate([part], { ...WRITING, maxTokens: warmTokens(batch) }));
+  };
+  await Promise.all(Array.from({ length: batch }, answer));
 }
 
 async function fill(model: Model, session: Session, { prompt, context }: Job, share: number): Promise<void> {

@@ -22,9 +22,18 @@ export function prepareOnce<Spec extends object, Made>(prepare: (spec: Spec) => 
   };
 }
 
-function tensorsIn(value: unknown): DeviceTensor[] {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
-  return isTensor(value) ? [value] : Object.values(value).flatMap(tensorsIn);
+function tensorsIn(spec: object): DeviceTensor[] {
+  const found: DeviceTensor[] = [];
+  const collect = (parent: object): void => {
+    const values: readonly unknown[] = Object.values(parent);
+    for (const value of values) {
+      if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) continue;
+      if (isTensor(value)) found.push(value);
+      else collect(value);
+    }
+  };
+  collect(spec);
+  return found;
 }
 
 /** Nothing else in a specification can be disposed. */

@@ -18,6 +18,9 @@ import type { PagePlace, SlabPool } from "./slab-pool";
 /** Columns that rows add their weights to. */
 const ACCUMULATED: ReadonlySet<StoredColumn> = new Set(withWaiting(new Set(Object.keys(WAITING))));
 
+/** Pages by which bounds grow: so what operations see stays the same for some tokens. */
+const PAGES_PER_BOUND = 4;
+
 /** What the device knows of a layer's pages. */
 interface LayerTables {
   /** u32 [kvHeads, pages] */
@@ -98,7 +101,7 @@ export class LayerCache implements Disposable {
       pageSlots,
       table: pages,
       lengths,
-      bounds: this.#columnsOf.map((_, head) => this.#kv.pages(head).length * pageSlots),
+      bounds: this.#columnsOf.map((_, head) => this.#boundOf(head)),
       columns: columns.buffer,
       columnTable,
       pending: this.pending,
@@ -185,12 +188,7 @@ export class LayerCache implements Disposable {
   resize(head: number, length: number): void {
     const tables = length > this.#kv.length(head) ? this.#opened : null;
     const before = this.#kv.pages(head).length;
-    if (this.#kv.resize(head, length)) this.#paged = null;
-    const pages = this.#kv.pages(head);
-    if (tables !== null && pages.length > before) {
-      const at = head * this.#tableWidth + before;
-      this.backend.write(tables.pages, Uint32Array.from(pages.slice(before)), at);
-    }
+    if (this.#kv.resize(head, length)) this.#pagesChanged(head, before, tables);
     for (const column of this.columnsOf(head)) {
       const row = this.#columnRow(head, column);
       const known = this.#columns.pages(row).length;
@@ -201,9 +199,7 @@ export class LayerCache implements Disposable {
 
   /** Take pages for so many more slots of each head. */
   grow(count = 1): void {
-    this.lengths.forEach((length, head) => {
-      this.resize(head, length + count);
-    });
+    for (let head = 0; head < this.#columnsOf.length; head++) this.resize(head, this.#kv.length(head) + count);
   }
 
   /** Pages that `grow` would take. */
@@ -235,6 +231,24 @@ export class LayerCache implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** @param before pages that the head had. */
+  #pagesChanged(head: number, before: number, tables: LayerTables | null): void {
+    const added = this.#kv.pages(head).slice(before);
+    if (tables !== null && added.length > 0) {
+      this.backend.write(tables.pages, Uint32Array.from(added), head * this.#tableWidth + before);
+    }
+    const { pagesPerSlab } = this.#pool;
+    const isKnown = (page: number): boolean => (this.#paged?.slabs[Math.floor(page / pagesPerSlab)] ?? null) !== null;
+    if (added.length === 0 || this.#paged?.bounds[head] !== this.#boundOf(head) || !added.every(isKnown)) {
+      this.#paged = null;
+    }
+  }
+
+  #boundOf(head: number): number {
+    const pages = Math.ceil(this.#kv.pages(head).length / PAGES_PER_BOUND) * PAGES_PER_BOUND;
+    return Math.min(pages, this.#tableWidth) * this.store.layout.pageSlots;
   }
 
   /** The pool's slabs, without those that only other sequences have pages in. */

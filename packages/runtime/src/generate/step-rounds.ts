@@ -122,7 +122,8 @@ export class StepRounds {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#running = true;
-    const asking = this.#waiting.splice(0);
+    // In an order that stays, each has the same rows in every round, and its operations come again.
+    const asking = this.#waiting.splice(0).sort(byAge);
     try {
       const members = await this.#grow(asking);
       // While room was made, some may have been closed.
@@ -145,7 +146,7 @@ export class StepRounds {
   async #grow(asking: readonly Waiting[]): Promise<readonly Waiting[]> {
     const { admission, store } = this.#engine;
     if (!admission.limited) return asking.filter(isReady);
-    const staying = [...asking].sort((a, b) => a.request.admitted.number - b.request.admitted.number);
+    const staying = [...asking];
     for (;;) {
       const need = (): KvNeed => needOf(staying, store.layout.layers);
       const ready = await admission.take(need, () => staying.filter(isReady));
@@ -167,7 +168,7 @@ export class StepRounds {
     await sequence.park();
     admitted.parked = true;
     this.#parked.push(member);
-    this.#parked.sort((a, b) => a.request.admitted.number - b.request.admitted.number);
+    this.#parked.sort(byAge);
     const aborted = (): void => {
       if (this.#unpark(member)) {
         member.reject(new WinnowError("aborted", "the answer was aborted", { cause: signal?.reason }));
@@ -334,6 +335,11 @@ export class StepRounds {
 interface Drafted {
   readonly request: DrawRequest;
   readonly draft: Draft;
+}
+
+/** The longest there first. */
+function byAge(a: Waiting, b: Waiting): number {
+  return a.request.admitted.number - b.request.admitted.number;
 }
 
 function isOpen({ request, reject }: Waiting): boolean {
