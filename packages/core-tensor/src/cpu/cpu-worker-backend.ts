@@ -12,6 +12,8 @@ import { copySpan } from "../copy-check";
 import type { CpuHolding } from "./cpu-engine";
 import { operationError } from "./operation-error";
 import { WIDENED } from "./reference-engine";
+import { unpackParts } from "./packed-parts";
+import { putCommand } from "./small-commands";
 import { SpecWriter } from "./spec-stream";
 import {
   COMMAND,
@@ -82,7 +84,7 @@ class RemoteTensor implements DeviceTensor {
 }
 
 interface Ticket {
-  resolve(data: (Float32Array | Uint32Array)[]): void;
+  resolve(packed: Uint32Array): void;
   reject(error: WinnowError): void;
 }
 
@@ -172,8 +174,7 @@ class CpuWorkerBackend implements Backend {
   }
 
   async downloadAll(sources: readonly DeviceTensor[]): Promise<(Float32Array | Uint32Array)[]> {
-    const parts = sources.map((source) => this.#part(source));
-    return this.#ask((ticket) => ({ kind: "download", ticket, parts }));
+    return this.#downloadParts(sources.map((source) => this.#part(source)));
   }
 
   submit(): void {
@@ -181,8 +182,7 @@ class CpuWorkerBackend implements Backend {
   }
 
   async download(source: DeviceTensor, start = 0, count?: number): Promise<Float32Array | Uint32Array> {
-    const parts = [this.#part(source, start, count)];
-    const [data] = await this.#ask((ticket) => ({ kind: "download", ticket, parts }));
+    const [data] = await this.#downloadParts([this.#part(source, start, count)]);
     if (data === undefined) throw new WinnowError("backend", `download: "${source.label}" came back empty`);
     return data;
   }
@@ -218,7 +218,15 @@ class CpuWorkerBackend implements Backend {
     };
   }
 
-  #part(source: DeviceTensor, start = 0, count?: number): Part {
+  async #downloadParts(parts: readonly (Part & { readonly dtype: DType })[]): Promise<(Float32Array | Uint32Array)[]> {
+    const packed = await this.#ask((ticket) => ({ kind: "download", ticket, parts }));
+    return unpackParts(
+      packed,
+      parts.map(({ dtype, start, end }) => ({ dtype, count: end - start })),
+    );
+  }
+
+  #part(source: DeviceTensor, start = 0, count?: number): Part & { readonly dtype: DType } {
     const tensor = this.#own(source);
     const elements = plainElements("download", tensor);
     const end = count === undefined ? elements : start + count;
@@ -228,7 +236,7 @@ class CpuWorkerBackend implements Backend {
         `download: elements ${start} to ${end} of "${tensor.label}", which has ${elements}`,
       );
     }
-    return { id: tensor.id, start, end };
+    return { id: tensor.id, dtype: tensor.dtype, start, end };
   }
 
   #own(tensor: DeviceTensor): RemoteTensor {
@@ -262,6 +270,7 @@ class CpuWorkerBackend implements Backend {
   }
 
   #add(command: Command): void {
+    if (putCommand(this.#stream, command)) return;
     this.#stream.name(COMMAND);
     this.#stream.number(this.#commands.length);
     this.#commands.push(command);
@@ -301,7 +310,7 @@ class CpuWorkerBackend implements Backend {
     }
   }
 
-  #ask(command: (ticket: number) => Command): Promise<(Float32Array | Uint32Array)[]> {
+  #ask(command: (ticket: number) => Command): Promise<Uint32Array> {
     if (this.#dead !== null) return Promise.reject(this.#dead);
     const ticket = this.#nextTicket++;
     this.#add(command(ticket));
@@ -318,7 +327,7 @@ class CpuWorkerBackend implements Backend {
     this.#tickets.delete(reply.ticket);
     if (this.#tickets.size === 0) this.#worker.unref();
     if ("error" in reply) ticket?.reject(new WinnowError(reply.error.code, reply.error.message));
-    else ticket?.resolve(reply.data);
+    else ticket?.resolve(reply.packed);
   }
 
   #die(reason: WinnowError): void {

@@ -7,8 +7,10 @@ import type { Shape } from "../shape";
 import type { CpuEngine } from "./cpu-engine";
 import type { CpuMemory } from "./cpu-memory";
 import { CpuTensor } from "./cpu-tensor";
-import { downloadable, overwrite } from "./elements";
+import { overwrite } from "./elements";
 import { operationError } from "./operation-error";
+import { packParts } from "./packed-parts";
+import { takeCommand } from "./small-commands";
 import { SpecReader } from "./spec-stream";
 import { COMMAND, type Batch, type Command, type Reply, type WorkerSetup } from "./worker-protocol";
 
@@ -105,11 +107,13 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
           return;
         }
         const parts = command.kind === "flush" ? [] : command.parts;
-        const data = parts.map(({ id, start, end }) => {
-          const { dtype, data: held } = tensorOf(id);
-          return downloadable(dtype, held.subarray(start, end));
-        });
-        reply({ ticket: command.ticket, data });
+        const packed = packParts(
+          parts.map(({ id, start, end }) => {
+            const { dtype, data } = tensorOf(id);
+            return { dtype, data: data.subarray(start, end) };
+          }),
+        );
+        reply({ ticket: command.ticket, packed });
       }
     }
   };
@@ -123,8 +127,8 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
     stream.open(batch);
     while (!stream.isAtEnd) {
       const word = stream.name();
-      const command = word === COMMAND ? commands[stream.number()] : undefined;
-      if (command === undefined) {
+      const command = word === COMMAND ? commands[stream.number()] : takeCommand(word, stream);
+      if (command === undefined || command === null) {
         run(word, epoch);
         continue;
       }

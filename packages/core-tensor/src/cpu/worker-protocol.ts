@@ -46,8 +46,8 @@ export interface Failure {
 /**
  * What is posted together. An epoch before the shared one was interrupted.
  *
- * The numbers are a stream of operations and commands in order: an operation is its name and its specification, a command the
- * word `command` and its place among these.
+ * The numbers are a stream of operations and commands in order: an operation is its name and its specification, a command its
+ * kind and its numbers (`putCommand`), or the word `command` and its place among these.
  */
 export interface Batch {
   readonly epoch: number;
@@ -60,9 +60,8 @@ export interface Batch {
 export const COMMAND = "command";
 
 export type Reply =
-  /** Of each part in turn; none of a flush. */
-  | { readonly ticket: number; readonly data: (Float32Array | Uint32Array)[] }
-  | { readonly ticket: number; readonly error: Failure };
+  /** The parts that were asked for, packed; none of a flush. */
+  { readonly ticket: number; readonly packed: Uint32Array } | { readonly ticket: number; readonly error: Failure };
 
 /** What the worker is started with. */
 export interface WorkerSetup {
