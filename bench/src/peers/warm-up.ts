@@ -6,7 +6,7 @@ const WARM_TOKENS = 128;
 const LEAST_TOKENS = 4;
 
 /** By then kernels are compiled, and what calls them is, which JavaScript is only while it runs. */
-const LEAST_MS = 500;
+const LEAST_MS = 2000;
 
 /** Tokens that each of so many answers writes to warm up. */
 export function warmTokens(batch: number): number {

@@ -10,6 +10,7 @@ import { CpuTensor } from "./cpu-tensor";
 import { overwrite } from "./elements";
 import { operationError } from "./operation-error";
 import { packParts } from "./packed-parts";
+import type { Poll } from "./poll";
 import { takeCommand } from "./small-commands";
 import { SpecReader } from "./spec-stream";
 import { COMMAND, type Batch, type Command, type Reply, type WorkerSetup } from "./worker-protocol";
@@ -30,14 +31,19 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
   const tensors = new Map<number, CpuTensor>();
   const stream = new SpecReader();
   let failure: WinnowError | null = null;
+  /** Of the batch that is being run. */
+  let epoch = 0;
 
   const tensorOf = (id: number): CpuTensor => {
     const found = tensors.get(id);
     if (found === undefined) throw new WinnowError("disposed", `tensor ${id} is used after it was disposed`);
     return found;
   };
-  const interrupted = (epoch: number): boolean => epoch < Atomics.load(current, 0);
+  const interrupted = (): boolean => epoch < Atomics.load(current, 0);
   const aborted = (): WinnowError => new WinnowError("aborted", "the computation was interrupted");
+  const poll: Poll = () => {
+    if (interrupted()) throw aborted();
+  };
   const reply = (message: Reply): void => {
     // Copied, never transferred: once a thread has detached a buffer, V8 makes all its code look out for detached
     // ones at each access, and every kernel takes half as long again.
@@ -47,29 +53,27 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
     const bytes = engine.holding.bytesOf(dtype, shape);
     tensors.set(id, new CpuTensor(id, label, dtype, shape, bytes, memory, () => tensors.delete(id)));
   };
-  const run = (word: string, epoch: number): void => {
+  const run = (word: string): void => {
     let name = word;
     try {
-      const read = stream.operation(word, tensorOf, failure === null && !interrupted(epoch));
+      const read = stream.operation(word, tensorOf, failure === null && !interrupted());
       if (read === null) return;
       ({ name } = read);
       if ("error" in read) throw read.error;
       // The other thread made the specification for an operation of this name, and only the tensors changed on the way.
-      engine.operations[name as OperationName](read.spec as never, () => {
-        if (interrupted(epoch)) throw aborted();
-      });
+      engine.operations[name as OperationName](read.spec as never, poll);
     } catch (error) {
       failure ??= operationError(name, error);
     }
   };
   /** The failure to report with a ticket, which settles it. */
-  const takeFailure = (epoch: number): WinnowError | null => {
-    const found = interrupted(epoch) ? aborted() : failure;
+  const takeFailure = (): WinnowError | null => {
+    const found = interrupted() ? aborted() : failure;
     failure = null;
     return found;
   };
 
-  const perform = (command: Command, epoch: number): void => {
+  const perform = (command: Command): void => {
     switch (command.kind) {
       case "create": {
         const { id, label, source } = command;
@@ -101,7 +105,7 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
         return;
       case "download":
       case "flush": {
-        const found = takeFailure(epoch);
+        const found = takeFailure();
         if (found !== null) {
           reply({ ticket: command.ticket, error: { code: found.code, message: found.message } });
           return;
@@ -118,22 +122,21 @@ function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup, engine:
     }
   };
 
-  let failureEpoch = 0;
   port.on("message", (batch: Batch) => {
-    const { epoch, commands } = batch;
+    const { commands } = batch;
     // What went wrong before an interruption was dropped with everything else of its time.
-    if (epoch !== failureEpoch) failure = null;
-    failureEpoch = epoch;
+    if (batch.epoch !== epoch) failure = null;
+    ({ epoch } = batch);
     stream.open(batch);
     while (!stream.isAtEnd) {
       const word = stream.name();
       const command = word === COMMAND ? commands[stream.number()] : takeCommand(word, stream);
       if (command === undefined || command === null) {
-        run(word, epoch);
+        run(word);
         continue;
       }
       try {
-        perform(command, epoch);
+        perform(command);
       } catch (error) {
         const found = operationError(command.kind, error);
         if ("ticket" in command) {

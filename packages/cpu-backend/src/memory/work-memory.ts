@@ -18,13 +18,8 @@ export class WorkMemory {
    * @returns where each begins. Those of an earlier call are no longer valid.
    */
   reserve(...parts: readonly number[]): Address[] {
-    const starts: number[] = [];
     let end = 0;
-    for (const bytes of parts) {
-      starts.push(end);
-      // Vectors are read and written whole.
-      end += Math.ceil(bytes / 64 + 1) * 64;
-    }
+    for (const bytes of parts) end += spaceOf(bytes);
     if (end > this.#bytes) {
       if (this.#bytes > 0) this.heap.free(this.#at);
       // Longer rows come one by one: not every one should mean a larger block.
@@ -32,7 +27,13 @@ export class WorkMemory {
       this.#at = this.heap.allocate(end * 1.5, this.label);
       this.#bytes = end * 1.5;
     }
-    return starts.map((start) => this.#at + start);
+    const starts: Address[] = [];
+    let at = this.#at;
+    for (const bytes of parts) {
+      starts.push(at);
+      at += spaceOf(bytes);
+    }
+    return starts;
   }
 
   floats(at: Address, count: number): Float32Array {
@@ -46,4 +47,9 @@ export class WorkMemory {
   bytes(at: Address, count: number): Uint8Array {
     return new Uint8Array(this.memory.buffer, at, count);
   }
+}
+
+/** Vectors are read and written whole, beyond the end of what is asked for. */
+function spaceOf(bytes: number): number {
+  return Math.ceil(bytes / 64 + 1) * 64;
 }

@@ -31,8 +31,26 @@ const KINDS: Readonly<Record<ColumnReduce | "table", number>> = { table: 0, sum:
 /** Keys and values in scratch, as the kernels take them. */
 type ScratchRows = readonly [k: Address, v: Address, capacity: number, start: number, count: number];
 
+/** How the rows of a group are divided, and what memory that takes. */
+interface Division {
+  /** Of columns that rows see at most. */
+  readonly chunks: number;
+  /** Columns of those chunks. */
+  readonly stride: number;
+  /** Rows that share each key. */
+  readonly tileRows: number;
+  readonly rowsAtOnce: number;
+  /** What a thread works in. */
+  readonly workBytes: number;
+  readonly weightBytes: number;
+  readonly greatestBytes: number;
+  readonly partialBytes: number;
+}
+
 interface PreparedGroup {
   readonly group: AttendGroup;
+  /** The latest one: with the next token it is mostly the same. */
+  division: Division | null;
   readonly pages: PageArgumentsOf | null;
   readonly context: ScratchRows | null;
   readonly own: ScratchRows | null;
@@ -68,6 +86,7 @@ function prepare(machine: Machine, spec: AttendSpec): Prepared {
       .filter(({ count }) => count > 0)
       .map((group) => ({
         group,
+        division: null,
         pages: group.paged === undefined ? null : pages.of(group.paged.kv, spec.heads),
         context: group.context === undefined ? null : scratchRows(machine, group.context, group.context.count),
         own: group.own === undefined ? null : scratchRows(machine, group.own, group.count),
@@ -113,29 +132,21 @@ function attendGroup(
   if (prepared.own !== null) kernels.attend_own(...prepared.own);
 
   const kept = prepared.pages?.lengths ?? new Uint32Array(kvHeads);
-  const most = Math.max(...kept) + (group.context?.count ?? 0) + (group.own === undefined ? 0 : group.count);
+  const most = greatest(kept) + (group.context?.count ?? 0) + (group.own === undefined ? 0 : group.count);
   const recorder = record === undefined ? null : new Recorder(machine, record, heads, group, kept);
   const stores = spec.accumulate === true && group.paged !== undefined && group.paged.kv.columns !== null;
   const wantsWeights = recorder !== null || stores;
-  const chunkColumns = kernels.attend_chunk_columns();
-  const chunks = Math.max(1, Math.ceil(most / chunkColumns));
-  const stride = chunks * chunkColumns;
-  const rowBytes = 4 * stride * queryHeads;
-  const mostRows = wantsWeights ? WEIGHT_BYTES / rowBytes : SCORES_AT_ONCE / (Math.max(1, most) * queryHeads);
-  // As many rows as share each key, and no more than may be attended at once.
-  const tileRows = Math.max(1, Math.floor(Math.min(TILE_VECTORS / perGroup, mostRows)));
-  const rowsAtOnce = Math.min(group.count, Math.max(1, Math.floor(mostRows / tileRows)) * tileRows);
-
-  const workBytes = kernels.attend_work(tileRows, perGroup, headDim);
-  const [threadWork = 0, distanceAt = 0, weights = 0, greatest = 0, partials = 0, recordWork = 0] = work.reserve(
+  const chunks = Math.max(1, Math.ceil(most / kernels.attend_chunk_columns()));
+  if (prepared.division?.chunks !== chunks) {
+    prepared.division = divide(machine, heads, group.count, chunks, wantsWeights);
+  }
+  const { stride, tileRows, rowsAtOnce, workBytes, weightBytes, greatestBytes, partialBytes } = prepared.division;
+  const [threadWork = 0, distanceAt = 0, weights = 0, greatestAt = 0, partials = 0, recordWork = 0] = work.reserve(
     threads * workBytes,
     window === undefined ? 0 : 4 * kvHeads * stride,
-    wantsWeights ? rowsAtOnce * rowBytes : 0,
-    wantsWeights ? 4 * rowsAtOnce * queryHeads * chunks : 0,
-    Math.max(
-      kernels.attend_partials(rowsAtOnce, most, tileRows),
-      kernels.attend_partials(group.count % rowsAtOnce, most, tileRows),
-    ),
+    weightBytes,
+    greatestBytes,
+    partialBytes,
     recorder?.bytes(rowsAtOnce) ?? 0,
   );
   if (window !== undefined) {
@@ -159,11 +170,47 @@ function attendGroup(
   for (let from = 0; from < group.count; from += rowsAtOnce) {
     poll();
     const count = Math.min(rowsAtOnce, group.count - from);
-    const split = kernels.attend_partials(count, most, tileRows) > 0;
-    kernels.attend(from, count, most, wantsWeights ? weights : 0, stride, greatest, split ? partials : 0);
+    const split = partialBytes > 0 && kernels.attend_partials(count, most, tileRows) > 0;
+    kernels.attend(from, count, most, wantsWeights ? weights : 0, stride, greatestAt, split ? partials : 0);
     recorder?.add(from, count, most);
     if (stores) kernels.accumulate();
   }
+}
+
+/** @param wantsWeights whether every row's weights are to be kept. */
+function divide(
+  { kernels }: Machine,
+  { queryHeads, kvHeads, headDim }: HeadShape,
+  rowCount: number,
+  chunks: number,
+  wantsWeights: boolean,
+): Division {
+  const perGroup = queryHeads / kvHeads;
+  const stride = chunks * kernels.attend_chunk_columns();
+  const rowBytes = 4 * stride * queryHeads;
+  const mostRows = wantsWeights ? WEIGHT_BYTES / rowBytes : SCORES_AT_ONCE / (stride * queryHeads);
+  // As many rows as share each key, and no more than may be attended at once.
+  const tileRows = Math.max(1, Math.floor(Math.min(TILE_VECTORS / perGroup, mostRows)));
+  const rowsAtOnce = Math.min(rowCount, Math.max(1, Math.floor(mostRows / tileRows)) * tileRows);
+  return {
+    chunks,
+    stride,
+    tileRows,
+    rowsAtOnce,
+    workBytes: kernels.attend_work(tileRows, perGroup, headDim),
+    weightBytes: wantsWeights ? rowsAtOnce * rowBytes : 0,
+    greatestBytes: wantsWeights ? 4 * rowsAtOnce * queryHeads * chunks : 0,
+    partialBytes: Math.max(
+      kernels.attend_partials(rowsAtOnce, stride, tileRows),
+      kernels.attend_partials(rowCount % rowsAtOnce, stride, tileRows),
+    ),
+  };
+}
+
+function greatest(counts: Uint32Array): number {
+  let most = 0;
+  for (const count of counts) most = Math.max(most, count);
+  return most;
 }
 
 /** Adds the weights of a group's rows to the mass tables and the columns that were asked for. */

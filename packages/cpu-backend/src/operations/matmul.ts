@@ -31,6 +31,8 @@ interface Product {
   readonly softCap: number;
   readonly out: Address;
   readonly outStride: number;
+  /** Bytes of x made ready, of its scales, and of what all threads work in. */
+  readonly workBytes: readonly [prepared: number, scales: number, threads: number];
 }
 
 /** out = softCap(activation(norm(x) · weightᵀ + bias)) + residual. */
@@ -41,14 +43,9 @@ export function matmulOf(machine: Machine): (spec: MatmulSpec, poll: Poll) => vo
     const product = productOf(spec);
     const { rows, inputs, width } = product;
     if (rows === 0 || width === 0) return;
-    kernels.matmul_weight(...product.weight);
-    const workBytes = kernels.matmul_work(rows, width, inputs);
-    const preparedRows = kernels.matmul_prepares(rows, product.normWeight === 0 ? 0 : 1) === 0 ? 0 : rows;
-    const [prepared = 0, scales = 0, threadWork = 0] = work.reserve(
-      4 * preparedRows * inputs,
-      4 * preparedRows * Math.ceil(inputs / BLOCK),
-      threads * workBytes,
-    );
+    const { weight, workBytes } = product;
+    kernels.matmul_weight(weight[0], weight[1], weight[2], weight[3]);
+    const [prepared = 0, scales = 0, threadWork = 0] = work.reserve(workBytes[0], workBytes[1], workBytes[2]);
     const perOutput = rows * inputs * (product.activation === 0 ? 1 : 2);
     const most = threads * Math.max(LEAST_PANEL, Math.floor(PRODUCTS_AT_ONCE / Math.max(1, perOutput)));
     for (let from = 0; from < width; from += most) {
@@ -70,22 +67,31 @@ export function matmulOf(machine: Machine): (spec: MatmulSpec, poll: Poll) => vo
         prepared,
         scales,
         threadWork,
-        workBytes,
+        workBytes[2] / threads,
         from === 0 ? 1 : 0,
       );
     }
   };
 }
 
-function prepare({ memory }: Machine, spec: MatmulSpec): Product {
-  const { x, norm, weight, bias, residual, activation, softCap = 0, column = 0, out } = spec;
+function prepare({ kernels, memory, threads }: Machine, spec: MatmulSpec): Product {
+  const { x, norm, bias, residual, activation, softCap = 0, column = 0, out } = spec;
   const width = checkMatmul(spec);
+  const inputs = widthOf(x.tensor);
+  const weight = weightArguments(spec.weight, memory);
+  kernels.matmul_weight(...weight);
+  const preparedRows = kernels.matmul_prepares(x.count, norm === undefined ? 0 : 1) === 0 ? 0 : x.count;
   return {
     rows: x.count,
-    inputs: widthOf(x.tensor),
+    inputs,
     width,
+    workBytes: [
+      4 * preparedRows * inputs,
+      4 * preparedRows * Math.ceil(inputs / BLOCK),
+      threads * kernels.matmul_work(x.count, width, inputs),
+    ],
     x: memory.addressOf(f32Rows("matmul", "x", x)),
-    weight: weightArguments(weight, memory),
+    weight,
     normWeight: norm === undefined ? 0 : memory.addressOf(f32Of(norm.weight)),
     normEpsilon: norm?.epsilon ?? 0,
     bias: bias === undefined ? 0 : memory.addressOf(f32Of(bias)),
