@@ -3,7 +3,7 @@ export const WARM_PROMPT = 64;
 
 /** What the answers of a warm-up write together, and each of them at least. */
 const WARM_TOKENS = 128;
-const LEAST_TOKENS = 4;
+const LEAST_TOKENS = 16;
 
 /** By then kernels are compiled, and what calls them is, which JavaScript is only while it runs. */
 const LEAST_MS = 2000;

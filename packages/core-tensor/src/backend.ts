@@ -240,6 +240,8 @@ export type Backend = {
 export interface BackendMemory {
   readonly name: "cpu" | "webgpu";
   readonly memory: MemoryMeter;
+  /** So many rows of one product are each given, to the bit, what each is given by itself. */
+  readonly stepRows: number;
 
   /** Memory filled with zeros. */
   allocate(dtype: DType, shape: Shape, options: AllocationOptions): DeviceTensor;

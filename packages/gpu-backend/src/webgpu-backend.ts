@@ -87,6 +87,9 @@ export function createWebGpuBackend(gpu: Gpu, options: WebGpuBackendOptions = {}
   return new GpuBackend(gpu, options);
 }
 
+/** For more, products are tiled, and sums are added in another order. */
+const STEP_ROWS = 8;
+
 /** Elements of a tensor to read back. */
 interface Span {
   readonly source: DeviceTensor;
@@ -98,6 +101,7 @@ type Operation<Name extends OperationName> = (spec: BackendOperations[Name]) => 
 
 class GpuBackend implements WebGpuBackend {
   readonly name = "webgpu";
+  readonly stepRows = STEP_ROWS;
   readonly memory = new MemoryMeter();
   readonly gpu: Gpu;
   readonly #store: BufferStore;

@@ -12,6 +12,7 @@ import type { CpuMemory } from "./cpu-memory";
 import { CpuTensor, dataOf } from "./cpu-tensor";
 import { downloadable, overwrite } from "./elements";
 import { operationError } from "./operation-error";
+import { CPU_STEP_ROWS } from "./step-rows";
 import { referenceEngine } from "./reference-engine";
 
 /**
@@ -39,6 +40,7 @@ type Operation<Name extends OperationName> = (spec: BackendOperations[Name]) => 
 
 class CpuBackend implements Backend {
   readonly name = "cpu";
+  readonly stepRows = CPU_STEP_ROWS;
   readonly memory = new MemoryMeter();
   readonly #live = new Set<CpuTensor>();
   readonly #releases = new Map<number, () => void>();

@@ -15,6 +15,7 @@ import { WIDENED } from "./reference-engine";
 import { unpackParts } from "./packed-parts";
 import { putCommand } from "./small-commands";
 import { SpecWriter } from "./spec-stream";
+import { CPU_STEP_ROWS } from "./step-rows";
 import {
   COMMAND,
   type Batch,
@@ -92,6 +93,7 @@ type Operation<Name extends OperationName> = (spec: BackendOperations[Name]) => 
 
 class CpuWorkerBackend implements Backend {
   readonly name = "cpu";
+  readonly stepRows = CPU_STEP_ROWS;
   readonly memory = new MemoryMeter();
   readonly #worker: Worker;
   readonly #epoch: Int32Array;

@@ -10,8 +10,8 @@ import type { Engine } from "../engine";
 import type { Draft } from "./speculation";
 import { topTokens, type TokenProbability } from "./top-tokens";
 
-/** Rows of a product that do not depend on how many they are. */
-export const TOGETHER = 8;
+/** Rows of a step with guesses: so many take hardly longer than fewer. */
+export const ROWS_WITH_GUESSES = 8;
 
 /** What an answer asks of the next round. */
 export interface DrawRequest {
@@ -268,7 +268,7 @@ export class StepRounds {
   /** Give the rows that nobody needs to those who have guesses. */
   #drafting(requests: readonly DrawRequest[]): readonly Drafted[] {
     const { admission } = this.#engine;
-    let spare = TOGETHER - requests.length;
+    let spare = ROWS_WITH_GUESSES - requests.length;
     return requests.flatMap((request) => {
       const { sequence, draft } = request;
       const behind = draft?.behind.slice(0, Math.max(0, spare)) ?? [];
@@ -314,8 +314,9 @@ export class StepRounds {
   /** Have the device read the tokens that were just drawn, and what is guessed behind them. */
   #readOn(sequences: readonly Sequence[]): void {
     if (sequences.length === 0) return;
-    for (let first = 0; first < sequences.length; first += TOGETHER) {
-      const some = sequences.slice(first, first + TOGETHER);
+    const { stepRows } = this.#engine.backend;
+    for (let first = 0; first < sequences.length; first += stepRows) {
+      const some = sequences.slice(first, first + stepRows);
       const guessed = some.reduce((sum, { draft }) => sum + (draft?.tokens.length ?? 0), 0);
       readTokens(this.#engine, some, this.#buffersFor(some.length + guessed));
     }
@@ -325,7 +326,7 @@ export class StepRounds {
   #buffersFor(count: number): StepBuffers {
     if (this.#buffers === null || this.#buffers.capacity < count) {
       this.#buffers?.[Symbol.dispose]();
-      this.#buffers = new StepBuffers(this.#engine, count === 1 ? 1 : TOGETHER);
+      this.#buffers = new StepBuffers(this.#engine, count === 1 ? 1 : Math.max(count, ROWS_WITH_GUESSES));
     }
     return this.#buffers;
   }

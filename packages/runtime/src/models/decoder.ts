@@ -92,8 +92,7 @@ export class DecoderWorkspace implements Disposable {
 
 /** What a layer does to rows outside of its attention. */
 export type LayerOperation =
-  | { readonly name: "matmul"; readonly spec: MatmulSpec }
-  | { readonly name: "rmsNorm"; readonly spec: RmsNormSpec };
+  { readonly name: "matmul"; readonly spec: MatmulSpec } | { readonly name: "rmsNorm"; readonly spec: RmsNormSpec };
 
 /**
  * A decoder of any family, written against the operations of a backend: grouped query attention and a gated feed-forward
@@ -198,13 +197,7 @@ export class Decoder {
   }
 
   /** hidden += norm(x · Wᵀ + b) */
-  #branch(
-    x: Rows,
-    linear: Linear,
-    norm: DeviceTensor | null,
-    hidden: Rows,
-    space: DecoderWorkspace,
-  ): LayerOperation[] {
+  #branch(x: Rows, linear: Linear, norm: DeviceTensor | null, hidden: Rows, space: DecoderWorkspace): LayerOperation[] {
     if (norm === null || space.branch === null) {
       return [{ name: "matmul", spec: { x, ...weighted(linear), residual: hidden, out: hidden } }];
     }

@@ -1,11 +1,11 @@
 import type { Drafting } from "../generate/draft-finder";
 import { promptLookup } from "../generate/prompt-lookup";
-import { TOGETHER } from "../generate/step-rounds";
+import { ROWS_WITH_GUESSES } from "../generate/step-rounds";
 import { SessionOptionError } from "./session-option-error";
 import type { SessionOptions } from "./session-options";
 
 /** Tokens that may be guessed at a time: beside the token that was drawn, as many as one product takes. */
-export const MOST_GUESSES = TOGETHER - 1;
+export const MOST_GUESSES = ROWS_WITH_GUESSES - 1;
 
 /** @throws SessionOptionError for a number of tokens that no step has room for. */
 export function resolveDrafting({ speculate = 0 }: SessionOptions): Drafting | null {

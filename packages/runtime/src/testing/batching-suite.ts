@@ -16,7 +16,7 @@ interface Answer {
 
 const POLICIES_OF_ANSWERS = [...POLICIES, "sink(2) | recent(12)", "frequent(30%)", "top(keyNorm, 40%)"];
 
-/** More than are read in one product, so that some form a second one. */
+/** More than a GPU reads in one product, so that some form a second one. */
 const ANSWERS: readonly Answer[] = Array.from({ length: 11 }, (_, i) => ({
   policy: POLICIES_OF_ANSWERS[i % POLICIES_OF_ANSWERS.length] ?? "full",
   interval: 1 + (i % 5),
@@ -76,7 +76,8 @@ export function batchingSuite(name: string, load: () => Promise<Model>): void {
     test.each([
       ["two", [3, 8]],
       ["eight", [0, 1, 2, 3, 4, 5, 6, 7]],
-      ["more than one product takes", ANSWERS.map((_, i) => i)],
+      ["more than a GPU's product takes", ANSWERS.map((_, i) => i)],
+      ["more than any product takes", Array.from({ length: 36 }, (_, i) => i % ANSWERS.length)],
     ])("%s of them, are to the bit what each is alone", async (_, numbers) => {
       const some = numbered(numbers);
       const found = await Promise.all(
