@@ -240,7 +240,10 @@ export type Backend = {
 export interface BackendMemory {
   readonly name: "cpu" | "webgpu";
   readonly memory: MemoryMeter;
-  /** So many rows of one product are each given, to the bit, what each is given by itself. */
+  /**
+   * So many rows of one product are each given, to the bit, what each is given by itself. Answers that are written at the same
+   * time share products of as many rows.
+   */
   readonly stepRows: number;
 
   /** Memory filled with zeros. */
@@ -265,7 +268,7 @@ export interface BackendMemory {
   /** The elements `start` .. `start + count` (all unless told otherwise), once everything enqueued before has run. */
   download(source: DeviceTensor, start?: number, count?: number): Promise<Float32Array | Uint32Array>;
 
-  /** All elements of several tensors, in one journey. */
+  /** All elements of several tensors, in one journey; the arrays may be parts of one buffer. */
   downloadAll(sources: readonly DeviceTensor[]): Promise<(Float32Array | Uint32Array)[]>;
 
   /** Begin what is enqueued so far; nothing has to be awaited for that. */

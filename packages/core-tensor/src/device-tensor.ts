@@ -15,6 +15,11 @@ export interface DeviceTensor extends Disposable {
   readonly disposed: boolean;
 }
 
+/** Whether something in a specification is a tensor: nothing else there can be disposed. */
+export function isDeviceTensor(value: object): value is DeviceTensor {
+  return Symbol.dispose in value;
+}
+
 /** `count` consecutive rows of a tensor whose rows are everything behind its first dimension. */
 export interface Rows {
   readonly tensor: DeviceTensor;

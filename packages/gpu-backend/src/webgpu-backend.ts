@@ -28,6 +28,7 @@ import { tuningTasks } from "./kernels/families";
 import { operationError } from "./operation-error";
 import { PLANNERS, type Planner } from "./operations";
 import { REPEATS } from "./repeats";
+import { STEP_ROWS } from "./step-rows";
 import type { GpuTrace } from "./trace/gpu-trace";
 import { KernelClock } from "./tune/kernel-clock";
 import type { KernelChoices, PlanTarget } from "./tune/kernel-family";
@@ -86,9 +87,6 @@ export interface WebGpuBackendOptions {
 export function createWebGpuBackend(gpu: Gpu, options: WebGpuBackendOptions = {}): WebGpuBackend {
   return new GpuBackend(gpu, options);
 }
-
-/** For more, products are tiled, and sums are added in another order. */
-const STEP_ROWS = 8;
 
 /** Elements of a tensor to read back. */
 interface Span {

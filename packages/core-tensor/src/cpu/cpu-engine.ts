@@ -20,7 +20,10 @@ export type CpuOperations = {
 /** What computes in a CPU backend: where tensors lie, and what every operation does with them. */
 export interface CpuEngine extends Disposable {
   readonly holding: CpuHolding;
-  /** May replace some of the reference's, which take tensors of every engine. */
+  /**
+   * May replace some of the reference's, which take tensors of every engine. What a product gives a row may not depend on the
+   * rows beside it, up to {@link CPU_STEP_ROWS}.
+   */
   readonly operations: CpuOperations;
 
   /**

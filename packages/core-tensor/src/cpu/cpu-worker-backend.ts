@@ -288,7 +288,11 @@ class CpuWorkerBackend implements Backend {
     this.#postsSoon = true;
     queueMicrotask(() => {
       this.#postsSoon = false;
-      this.#post();
+      try {
+        this.#post();
+      } catch {
+        // Whoever waits is told: the promise of what asked for it rejects.
+      }
     });
   }
 
@@ -334,6 +338,7 @@ class CpuWorkerBackend implements Backend {
 
   #die(reason: WinnowError): void {
     this.#dead ??= reason;
+    this.#worker.unref();
     for (const ticket of this.#tickets.values()) ticket.reject(this.#dead);
     this.#tickets.clear();
   }

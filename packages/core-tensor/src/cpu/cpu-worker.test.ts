@@ -3,7 +3,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 
+import type { MatmulSpec } from "../backend";
 import { rows } from "../device-tensor";
+import { lasting } from "../lasting-spec";
 import { tensor } from "../tensor";
 import { backendSuite } from "../testing";
 import { createCpuWorkerBackend } from "./cpu-worker-backend";
@@ -51,6 +53,30 @@ describe("a worker backend", () => {
     expect(Array.from(await backend.download(out, last, 1))).toEqual([0]);
     backend.interrupt();
     await backend.flush();
+  });
+
+  it("knows a lasting specification that first came with what was interrupted", async () => {
+    using backend = createCpuWorkerBackend({ script });
+    const x = backend.upload(tensor("f32", [1, 2], Float32Array.of(1, 2)), options);
+    const weight = backend.upload(tensor("f32", [1, 2], Float32Array.of(3, 4)), options);
+    const out = backend.allocate("f32", [1, 1], options);
+    const product = lasting<MatmulSpec>({ x: rows(x), weight, out: rows(out) });
+    startLongWork(backend);
+    backend.matmul(product);
+    backend.interrupt();
+    expect(Array.from(await backend.download(out))).toEqual([0]);
+    backend.matmul(product);
+    expect(Array.from(await backend.download(out))).toEqual([11]);
+  });
+
+  it("tells whoever waits that something cannot be sent, and nobody else", async () => {
+    using backend = createCpuWorkerBackend({ script });
+    const target = backend.allocate("f32", [1], options);
+    const unsendable: unknown = () => undefined;
+    backend.allocate("f32", [1], { ...options, label: unsendable as string });
+    const failure = { code: "backend", message: expect.stringContaining("nothing can be sent") as unknown };
+    await expect(backend.download(target)).rejects.toMatchObject(failure);
+    await expect(backend.flush()).rejects.toMatchObject(failure);
   });
 
   it("posts commands when many have gathered, in order", async () => {

@@ -1,6 +1,6 @@
 import type { DType } from "../dtype";
-import { widenBf16, widenF16 } from "../half";
 import type { CpuArray } from "./cpu-memory";
+import { downloadable } from "./elements";
 
 /** Elements of one tensor, of several that are downloaded together. */
 export interface PartElements {
@@ -13,11 +13,8 @@ export function packParts(parts: readonly { readonly dtype: DType; readonly data
   const packed = new Uint32Array(parts.reduce((sum, { data }) => sum + data.length, 0));
   let at = 0;
   for (const { dtype, data } of parts) {
-    if (data instanceof Uint16Array) {
-      const wide = new Float32Array(packed.buffer, 4 * at, data.length);
-      if (dtype === "bf16") widenBf16(data, wide);
-      else widenF16(data, wide);
-    } else packed.set(new Uint32Array(data.buffer, data.byteOffset, data.length), at);
+    const wide = data instanceof Uint16Array ? downloadable(dtype, data) : data;
+    packed.set(new Uint32Array(wide.buffer, wide.byteOffset, wide.length), at);
     at += data.length;
   }
   return packed;

@@ -30,8 +30,8 @@ export function putCommand(stream: SpecWriter, command: Command): boolean {
       return true;
     case "write": {
       const { id, data, offset } = command;
-      if (data.length > MOST_WRITTEN) return false;
       const type = WORDS.findIndex((type) => data instanceof type);
+      if (type < 0 || data.length > MOST_WRITTEN) return false;
       begin(stream, "write", id, offset, type, data.length);
       // As bits: not every NaN is the same.
       for (const word of new Uint32Array(data.buffer, data.byteOffset, data.length)) stream.number(word);

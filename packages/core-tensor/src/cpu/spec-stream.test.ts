@@ -129,11 +129,11 @@ describe("a stream of specifications", () => {
       return { words: taken.numbers.length, read: reader.operation(reader.name(), handleOf, true) };
     };
     const first = lasting({ x: new Handle(1) });
-    const others = Array.from({ length: 4096 }, (_, i) => lasting({ x: new Handle(i), rows: [i] }));
+    const others = Array.from({ length: 8192 }, (_, i) => lasting({ x: new Handle(i), rows: [i] }));
     const inFull = send(first).words;
     for (const other of others.slice(0, -1)) send(other);
     expect(send(first).words).toBe(2);
-    send(others[4095] ?? first);
+    send(others[8191] ?? first);
     const sent = send(first);
     expect(sent.words).toBe(inFull);
     expect(sent.read).toEqual({ name: "matmul", spec: { x: new Handle(1) } });

@@ -1,4 +1,4 @@
-import type { DeviceTensor } from "../device-tensor";
+import { isDeviceTensor, type DeviceTensor } from "../device-tensor";
 import { WinnowError } from "../errors";
 import { isLasting, lasting } from "../lasting-spec";
 
@@ -18,8 +18,11 @@ const Tag = {
 
 const FIRST_CAPACITY = 1024;
 
-/** Lasting specifications that the reader keeps: more than those of a step. With each further one the oldest is forgotten. */
-const MOST_KEPT = 4096;
+/**
+ * Lasting specifications that the reader keeps: those of a step of 32 answers through a hundred layers. With each further one the
+ * oldest is forgotten, and travels again when it comes again.
+ */
+const MOST_KEPT = 8192;
 
 /** Stand where an operation's name would, before one whose specification lasts: in full, or kept since it came last. */
 const LASTING = "lasting";
@@ -35,7 +38,8 @@ export class SpecWriter {
   #length = 0;
   readonly #names = new Map<string, number>();
   #newNames: string[] = [];
-  readonly #lasting = new WeakMap<object, number>();
+  /** By specification, the operation that it is of and its number. */
+  readonly #lasting = new WeakMap<object, { readonly name: string; readonly number: number }>();
   #lastingCount = 0;
 
   get isEmpty(): boolean {
@@ -65,14 +69,13 @@ export class SpecWriter {
   /**
    * An operation's name and its specification as it is now: what the caller changes afterwards does not show.
    *
-   * @param spec is one operation's, and no other's, if it lasts.
    * @param idOf the number of a tensor; throws where it is not one that can be used. The stream then ends where it began.
    */
   operation(name: string, spec: object, idOf: (tensor: DeviceTensor) => number): void {
     const known = this.#lasting.get(spec);
-    if (known !== undefined && this.#lastingCount - known <= MOST_KEPT) {
+    if (known?.name === name && this.#lastingCount - known.number <= MOST_KEPT) {
       this.name(AGAIN);
-      this.number(known % MOST_KEPT);
+      this.number(known.number % MOST_KEPT);
       return;
     }
     const start = this.#length;
@@ -87,7 +90,7 @@ export class SpecWriter {
       this.number(0);
       this.#add(spec, idOf);
       this.#numbers[lengthAt] = this.#length - lengthAt - 1;
-      if (lasts) this.#lasting.set(spec, this.#lastingCount++);
+      if (lasts) this.#lasting.set(spec, { name, number: this.#lastingCount++ });
     } catch (error) {
       this.#length = start;
       throw error;
@@ -140,7 +143,7 @@ export class SpecWriter {
       this.number(Tag.words);
       this.number(value.length);
       for (const word of value) this.number(word);
-    } else if (isTensor(value)) {
+    } else if (isDeviceTensor(value)) {
       this.number(Tag.tensor);
       this.number(idOf(value));
     } else {
@@ -153,11 +156,6 @@ export class SpecWriter {
       }
     }
   }
-}
-
-/** Nothing else in a specification can be disposed. */
-function isTensor(value: object): value is DeviceTensor {
-  return Symbol.dispose in value;
 }
 
 /** An operation as it was read, or what was wrong with its specification. */

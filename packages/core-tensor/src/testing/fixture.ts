@@ -1,7 +1,7 @@
 import type { Backend } from "../backend";
 import type { DeviceTensor } from "../device-tensor";
 import { randomUnit } from "../expr";
-import { numberToF16 } from "../half";
+import { numberToBf16, numberToF16 } from "../half";
 import { isQuantisedKv, kvRow, kvTypeOfRow, type KvType } from "../kv-type";
 import { dequantiseRows, quantiseRows } from "../quantised-kv";
 import type { QuantisedType } from "../quantised-row";
@@ -52,6 +52,12 @@ export class Fixture implements Disposable {
   f32(shape: Shape, values?: ArrayLike<number>): DeviceTensor {
     const data = values === undefined ? new Float32Array(elementCount(shape)) : Float32Array.from(values);
     return this.#keep(this.backend.upload(tensor("f32", shape, data), { label: "numbers", category: "activations" }));
+  }
+
+  /** A weight of halves. */
+  halves(dtype: "f16" | "bf16", shape: Shape, values: ArrayLike<number>): DeviceTensor {
+    const data = Uint16Array.from(values, dtype === "f16" ? numberToF16 : numberToBf16);
+    return this.#keep(this.backend.upload(tensor(dtype, shape, data), { label: "weight", category: "weights" }));
   }
 
   /** A weight of quantised rows. */

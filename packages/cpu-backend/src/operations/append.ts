@@ -3,7 +3,7 @@ import { OPERATIONS, checkAppend, f32Of, f32Rows, u32Rows, type Poll } from "@wi
 
 import type { Address } from "../kernels";
 import type { Machine } from "../machine";
-import type { PageArgumentsOf } from "./page-arguments";
+import type { CachePages } from "./page-arguments";
 import { prepareOnce } from "./prepared";
 
 /** Where keys and values go. */
@@ -15,7 +15,7 @@ type Target =
       readonly capacity: number;
       readonly at: number;
     }
-  | { readonly kind: "pages"; readonly pages: PageArgumentsOf; readonly positions: Address };
+  | { readonly kind: "pages"; readonly pages: CachePages; readonly positions: Address };
 
 interface Appended {
   readonly q: Address;

@@ -14,7 +14,7 @@ import { PagedReader, distances, f32Of, f32Rows, inRanges, u32Of, type Poll } fr
 
 import type { Address } from "../kernels";
 import type { Machine } from "../machine";
-import type { PageArgumentsOf } from "./page-arguments";
+import type { CachePages } from "./page-arguments";
 import { prepareOnce } from "./prepared";
 
 /** Vectors of queries that share each key: about as many as keep their scores in the nearest cache. */
@@ -51,7 +51,7 @@ interface PreparedGroup {
   readonly group: AttendGroup;
   /** The latest one: with the next token it is mostly the same. */
   division: Division | null;
-  readonly pages: PageArgumentsOf | null;
+  readonly pages: CachePages | null;
   readonly context: ScratchRows | null;
   readonly own: ScratchRows | null;
 }

@@ -21,7 +21,7 @@ const NONE = 0xffff_ffff;
 const BEYOND_TABLE = NONE - 1;
 
 /** A cache's pages as the kernels take them. */
-export interface PageArgumentsOf {
+export interface CachePages {
   readonly kvType: Exclude<KvType, "f16">;
   readonly kvHeads: number;
   /** By KV head: slots in use. */
@@ -49,7 +49,7 @@ export class PageArguments {
   ) {}
 
   /** @throws WinnowError `shape` where its parts do not fit together, `dtype` for a type that kernels do not read. */
-  of(kv: PagedKv, heads: HeadShape): PageArgumentsOf {
+  of(kv: PagedKv, heads: HeadShape): CachePages {
     checkPaged(kv, heads);
     const { tensors } = this;
     const { headDim, kvHeads } = heads;
@@ -81,7 +81,7 @@ export class PageArguments {
    * @param more slots that will be written behind those in use.
    * @throws WinnowError `range` where slots lie in pages that do not exist.
    */
-  use(pages: PageArgumentsOf, more = 0): void {
+  use(pages: CachePages, more = 0): void {
     const [slabs = 0] = this.memory.reserve(4 * pages.slabs.length);
     this.memory.words(slabs, pages.slabs.length).set(pages.slabs);
     this.kernels.use_pages(

@@ -1,4 +1,4 @@
-import { isLasting, type DeviceTensor } from "@winnow/core-tensor";
+import { isDeviceTensor, isLasting, type DeviceTensor } from "@winnow/core-tensor";
 import { dataOf } from "@winnow/core-tensor/cpu";
 
 /**
@@ -28,15 +28,10 @@ function tensorsIn(spec: object): DeviceTensor[] {
     const values: readonly unknown[] = Object.values(parent);
     for (const value of values) {
       if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) continue;
-      if (isTensor(value)) found.push(value);
+      if (isDeviceTensor(value)) found.push(value);
       else collect(value);
     }
   };
   collect(spec);
   return found;
-}
-
-/** Nothing else in a specification can be disposed. */
-function isTensor(value: object): value is DeviceTensor {
-  return Symbol.dispose in value;
 }

@@ -19,10 +19,10 @@ interface KeptPlan {
   readonly name: OperationName;
   readonly anchor: StoredBuffer;
   readonly leaves: SpecLeaves;
-  /** None once it was dropped, for lasting specifications still point to it. */
-  dispatches: readonly PreparedDispatch[];
+  readonly dispatches: readonly PreparedDispatch[];
   /** All that it knows of; it goes when one of them goes. */
   readonly buffers: ReadonlySet<StoredBuffer>;
+  dropped: boolean;
 }
 
 /**
@@ -36,8 +36,8 @@ export class PlanMemo {
   readonly #byAnchor = new Map<StoredBuffer, KeptPlan[]>();
   readonly #byBuffer = new Map<StoredBuffer, Set<KeptPlan>>();
   readonly #matcher = new LeafMatcher();
-  /** Of lasting specifications, which need not be compared. */
-  readonly #bySpec = new WeakMap<object, KeptPlan>();
+  /** Of lasting specifications, which need not be compared; they do not keep a plan that is dropped. */
+  readonly #bySpec = new WeakMap<object, WeakRef<KeptPlan>>();
   #size = 0;
 
   /** Plans that are kept. */
@@ -51,8 +51,8 @@ export class PlanMemo {
     { anchor, facetOf }: Repeat<BackendOperations[Name]>,
     spec: BackendOperations[Name],
   ): readonly PreparedDispatch[] | null {
-    const known = this.#bySpec.get(spec);
-    if (known !== undefined && known.dispatches.length > 0 && isIntact(known)) return known.dispatches;
+    const known = this.#bySpec.get(spec)?.deref();
+    if (known?.name === name && !known.dropped && isIntact(known)) return known.dispatches;
     const buffer = bufferOf(anchor(spec));
     const kept = buffer === null ? undefined : this.#byAnchor.get(buffer);
     if (kept === undefined) return null;
@@ -62,7 +62,7 @@ export class PlanMemo {
       // Found sooner the next time, and dropped later.
       for (let place = i; place > 0; place--) swap(kept, place, place - 1);
       if (isIntact(plan)) {
-        if (isLasting(spec)) this.#bySpec.set(spec, plan);
+        if (isLasting(spec)) this.#bySpec.set(spec, new WeakRef(plan));
         return plan.dispatches;
       }
       // Planned anew, it is compiled anew, and says once more what is wrong with it.
@@ -86,14 +86,14 @@ export class PlanMemo {
     const buffers = new Set([by, ...tensors.map(({ buffer }) => buffer), ...dispatches.flatMap((of) => of.buffers)]);
     // The parameters' may have grown between two dispatches of the plan.
     if ([...buffers].some(({ destroyed }) => destroyed)) return;
-    const plan = { name, anchor: by, leaves, dispatches, buffers };
+    const plan = { name, anchor: by, leaves, dispatches, buffers, dropped: false };
     const kept = this.#byAnchor.get(by) ?? [];
     const oldest = kept.length >= MOST_BY_ANCHOR ? kept.at(-1) : undefined;
     if (oldest !== undefined) this.#drop(oldest);
     kept.unshift(plan);
     this.#byAnchor.set(by, kept);
     this.#size++;
-    if (isLasting(spec)) this.#bySpec.set(spec, plan);
+    if (isLasting(spec)) this.#bySpec.set(spec, new WeakRef(plan));
     for (const buffer of buffers) {
       const users = this.#byBuffer.get(buffer);
       if (users === undefined) this.#byBuffer.set(buffer, new Set([plan]));
@@ -111,7 +111,7 @@ export class PlanMemo {
     const place = kept?.indexOf(plan) ?? -1;
     if (kept === undefined || place < 0) return;
     kept.splice(place, 1);
-    plan.dispatches = [];
+    plan.dropped = true;
     if (kept.length === 0) this.#byAnchor.delete(plan.anchor);
     this.#size--;
     for (const buffer of plan.buffers) {

@@ -18,8 +18,8 @@ import type { PagePlace, SlabPool } from "./slab-pool";
 /** Columns that rows add their weights to. */
 const ACCUMULATED: ReadonlySet<StoredColumn> = new Set(withWaiting(new Set(Object.keys(WAITING))));
 
-/** Pages by which bounds grow: so what operations see stays the same for some tokens. */
-const PAGES_PER_BOUND = 4;
+/** Slots by which bounds grow, or by a page that has more: so what operations see stays the same for some tokens. */
+const SLOTS_PER_BOUND = 64;
 
 /** What the device knows of a layer's pages. */
 interface LayerTables {
@@ -247,8 +247,10 @@ export class LayerCache implements Disposable {
   }
 
   #boundOf(head: number): number {
-    const pages = Math.ceil(this.#kv.pages(head).length / PAGES_PER_BOUND) * PAGES_PER_BOUND;
-    return Math.min(pages, this.#tableWidth) * this.store.layout.pageSlots;
+    const { pageSlots } = this.store.layout;
+    const step = Math.max(1, Math.floor(SLOTS_PER_BOUND / pageSlots));
+    const pages = Math.ceil(this.#kv.pages(head).length / step) * step;
+    return Math.min(pages, this.#tableWidth) * pageSlots;
   }
 
   /** The pool's slabs, without those that only other sequences have pages in. */

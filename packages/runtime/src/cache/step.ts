@@ -85,10 +85,18 @@ function spansOf(sequences: readonly Sequence[]): readonly Span[] {
   });
 }
 
-/** Read one token that is known by itself: the sequence's `logits` become those of its row. Nothing is evicted. */
-export function readToken(sequence: Sequence, token: number): void {
+/**
+ * Read one token that is known by itself: the sequence's `logits` become those of its row. Nothing is evicted.
+ *
+ * @param buffers for one row, where several tokens are read one after the other.
+ */
+export function readToken(sequence: Sequence, token: number, buffers?: StepBuffers): void {
   const { engine } = sequence;
-  using buffers = new StepBuffers(engine, 1);
+  if (buffers === undefined) {
+    using own = new StepBuffers(engine, 1);
+    readToken(sequence, token, own);
+    return;
+  }
   engine.backend.write(sequence.drawn.token, Uint32Array.of(token));
   sequence.grow();
   readTokens(engine, [sequence], buffers);

@@ -11,6 +11,8 @@ import { LONG_IDS } from "../testing/session-uses";
 const PROMPT_TOKENS = 140;
 const WARM_TOKENS = 24;
 const TOKENS = 40;
+/** What operations are told of a cache's lengths grows by so many slots. */
+const BOUND_SLOTS = 64;
 /** The embedding, the head, and two to draw a token. */
 const AROUND_LAYERS = 4;
 
@@ -77,22 +79,21 @@ describe.skipIf(process.env.WINNOW_NO_GPU !== undefined)("tokens on WebGPU", () 
     expect(cost).toMatchObject({ pipelines: 0, bindGroups: 0, buffers: 0 });
   });
 
-  test("are told to the device again, but for the draw and for pages that begin, and leave no plan behind", async () => {
+  test("are told to the device again, but for the draw and where bounds grow, and leave no plan behind", async () => {
     await costOf({ policy: "full" });
     const before = backend.counts;
     expect(before.plans).toBe(0);
-    const { pageSlots } = model.engine.store.layout;
     // The first token is read behind the prompt.
     const first = PROMPT_TOKENS + WARM_TOKENS;
-    const pages = Math.floor((first + TOKENS) / pageSlots) - Math.floor(first / pageSlots);
+    const grown = Math.floor((first + TOKENS) / BOUND_SLOTS) - Math.floor(first / BOUND_SLOTS);
     const cost = await costOf({ policy: "full" });
-    expect(pages).toBeGreaterThan(1);
-    // Where a page begins, each layer's attention has a tile more.
-    expect(cost.planned).toBe(TOKENS + pages * layers());
+    expect(grown).toBe(1);
+    // Then each layer's attention has more tiles.
+    expect(cost.planned).toBe(TOKENS + grown * layers());
     expect(cost).toMatchObject({ submissions: 2 * TOKENS, pipelines: 0, bindGroups: 0, buffers: 0 });
     // Heads that add up weights are told again as well; the buffer of their columns grows once, and every append binds it.
     const accumulating = await costOf({ policy: "frequent(40)", interval: 4 * TOKENS });
-    expect(accumulating.planned).toBeLessThanOrEqual(TOKENS + (pages + 2) * layers());
+    expect(accumulating.planned).toBeLessThanOrEqual(TOKENS + (grown + 2) * layers());
     expect(accumulating.pipelines).toBe(0);
     expect(backend.counts.plans).toBe(0);
   });

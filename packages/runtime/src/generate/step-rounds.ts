@@ -268,7 +268,7 @@ export class StepRounds {
   /** Give the rows that nobody needs to those who have guesses. */
   #drafting(requests: readonly DrawRequest[]): readonly Drafted[] {
     const { admission } = this.#engine;
-    let spare = ROWS_WITH_GUESSES - requests.length;
+    let spare = this.#mostWithGuesses - requests.length;
     return requests.flatMap((request) => {
       const { sequence, draft } = request;
       const behind = draft?.behind.slice(0, Math.max(0, spare)) ?? [];
@@ -323,10 +323,16 @@ export class StepRounds {
     this.#engine.backend.submit();
   }
 
+  get #mostWithGuesses(): number {
+    return Math.min(ROWS_WITH_GUESSES, this.#engine.backend.stepRows);
+  }
+
   #buffersFor(count: number): StepBuffers {
     if (this.#buffers === null || this.#buffers.capacity < count) {
       this.#buffers?.[Symbol.dispose]();
-      this.#buffers = new StepBuffers(this.#engine, count === 1 ? 1 : Math.max(count, ROWS_WITH_GUESSES));
+      // While answers join one by one, new ones are not made for each.
+      const doubled = Math.min(2 * (this.#buffers?.capacity ?? 0), this.#engine.backend.stepRows);
+      this.#buffers = new StepBuffers(this.#engine, count === 1 ? 1 : Math.max(count, doubled, this.#mostWithGuesses));
     }
     return this.#buffers;
   }

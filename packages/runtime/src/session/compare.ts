@@ -6,6 +6,7 @@ import { fullSlotBytes, keptBytes } from "../cache/kept-bytes";
 import { ObservedPrompt } from "../cache/observed-prompt";
 import type { Sequence } from "../cache/sequence";
 import { readToken } from "../cache/step";
+import { StepBuffers } from "../cache/step-buffers";
 import { Sweeper } from "../cache/sweep";
 import { SweepCycle } from "../cache/sweep-cycle";
 import type { GenerationReport } from "../generate/report";
@@ -200,8 +201,9 @@ export class CutPrompt implements Disposable {
     using sweeper = new Sweeper(sequence);
     const cycle = new SweepCycle(sweeper, this.settings.interval);
     const found = [await rowOf(sequence, sequence.logits)];
+    using buffers = new StepBuffers(sequence.engine, 1);
     for (const id of answer.slice(0, -1)) {
-      readToken(sequence, id);
+      readToken(sequence, id, buffers);
       const enqueued = await cycle.afterToken();
       found.push(await rowOf(sequence, sequence.logits));
       enqueued?.settle(await backend.download(enqueued.numbers));

@@ -4,7 +4,7 @@ import { ROWS_WITH_GUESSES } from "../generate/step-rounds";
 import { SessionOptionError } from "./session-option-error";
 import type { SessionOptions } from "./session-options";
 
-/** Tokens that may be guessed at a time: beside the token that was drawn, as many as one product takes. */
+/** Tokens that may be guessed at a time: beside the token that was drawn, as many as a step with guesses has rows for. */
 export const MOST_GUESSES = ROWS_WITH_GUESSES - 1;
 
 /** @throws SessionOptionError for a number of tokens that no step has room for. */

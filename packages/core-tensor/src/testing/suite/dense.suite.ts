@@ -2,12 +2,24 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { NOT_A_TOKEN } from "../../backend";
-import { rows } from "../../device-tensor";
-import { at, randomIntegers, randoms } from "../fixture";
+import { rows, type DeviceTensor } from "../../device-tensor";
+import { QUANTISED_TYPES, isQuantised, type QuantisedType } from "../../quantised-row";
+import { elementCount } from "../../shape";
+import { at, randomIntegers, randoms, type Fixture } from "../fixture";
 import { gelu, naiveGate, naiveNorm, naiveProduct, silu, unflatten } from "../naive";
+import { randomRows } from "../naive-quantised";
 import type { SuiteContext } from "../suite-context";
 
 const seed = fc.integer({ min: 1, max: 1e6 });
+
+type WeightType = "f32" | "f16" | "bf16" | QuantisedType;
+
+function weightOf(fixture: Fixture, type: WeightType, shape: readonly [number, number], s: number): DeviceTensor {
+  if (isQuantised(type)) return fixture.quantised(type, shape, randomRows(type, ...shape, s));
+  const values = randoms(s, elementCount(shape));
+  return type === "f32" ? fixture.f32(shape, values) : fixture.halves(type, shape, values);
+}
+
 /** embed, rmsNorm and matmul: what has neither a cache nor a neighbour. */
 export function denseSuite(context: SuiteContext): void {
   describe("embed", () => {
@@ -229,20 +241,20 @@ export function denseSuite(context: SuiteContext): void {
         fc.asyncProperty(
           fc.record({
             asked: fc.integer({ min: 2, max: 40 }),
-            inputs: fc.constantFrom(6, 64, 1100),
+            type: fc.constantFrom("f32" as const, "f16" as const, "bf16" as const, ...QUANTISED_TYPES),
+            width: fc.constantFrom(6, 64, 1100),
             outputs: fc.constantFrom(5, 64),
             gated: fc.boolean(),
             normed: fc.boolean(),
             seed,
           }),
-          async ({ asked, inputs, outputs, gated, normed, seed: s }) => {
+          async ({ asked, type, width, outputs, gated, normed, seed: s }) => {
             const { backend, fixture } = context;
             const count = Math.min(asked, backend.stepRows);
+            const inputs = isQuantised(type) ? Math.ceil(width / 256) * 256 : width;
             const x = fixture.f32([count, inputs], randoms(s, count * inputs));
-            const weight = fixture.f32(
-              [gated ? 2 * outputs : outputs, inputs],
-              randoms(s + 1, (gated ? 2 : 1) * outputs * inputs),
-            );
+            const shape = [gated ? 2 * outputs : outputs, inputs] as const;
+            const weight = weightOf(fixture, type, shape, s + 1);
             const gain = fixture.f32([inputs], randoms(s + 2, inputs));
             const form = {
               weight,
