@@ -46,10 +46,10 @@ export interface StepRows {
   readonly accumulates: boolean;
 }
 
-interface KeptReading extends LayerReading {
+/** How a sequence's rows were read in a layer since its pages last changed. */
+interface KeptReadings {
   readonly kv: PagedKv;
-  readonly first: number;
-  readonly accumulates: boolean;
+  readonly byRows: Map<string, LayerReading>;
 }
 
 /**
@@ -59,9 +59,10 @@ interface KeptReading extends LayerReading {
 export class StepOperations {
   /** By the number of rows, then by layer. */
   readonly #layers = new Map<number, readonly LayerOperations[]>();
-  readonly #readings = new WeakMap<LayerCache, KeptReading>();
-  /** Of one row, by the token and by the logits. */
-  readonly #embeddings = new WeakMap<DeviceTensor, { readonly first: number; readonly spec: EmbedSpec }>();
+  readonly #readings = new WeakMap<LayerCache, KeptReadings>();
+  /** By the tensor of the ids. */
+  readonly #embeddings = new WeakMap<DeviceTensor, EmbedSpec>();
+  /** By the tensor of the logits. */
   readonly #predictions = new WeakMap<DeviceTensor, MatmulSpec>();
 
   constructor(
@@ -90,32 +91,39 @@ export class StepOperations {
   /** How rows of a sequence are read in layer number `l`, which is `layer` in that sequence. */
   reading(l: number, layer: LayerCache, step: StepRows): LayerReading {
     const kv = layer.paged;
-    const { first, count, accumulates } = step;
-    const known = this.#readings.get(layer);
-    if (count === 1 && known?.kv === kv && known.first === first && known.accumulates === accumulates) return known;
+    let kept = this.#readings.get(layer);
+    if (kept?.kv !== kv) {
+      kept = { kv, byRows: new Map() };
+      this.#readings.set(layer, kept);
+    }
+    const key = `${step.first} ${step.count} ${step.accumulates ? 1 : 0}`;
+    const known = kept.byRows.get(key);
+    if (known !== undefined) return known;
     const made = this.#readingOf(l, kv, step);
-    if (count > 1 || made.attend.window !== undefined) return made;
-    const kept = { append: lasting(made.append), attend: lasting(made.attend), kv, first, accumulates };
-    this.#readings.set(layer, kept);
-    return kept;
+    if (made.attend.window !== undefined) return made;
+    lasting(made.append);
+    lasting(made.attend);
+    kept.byRows.set(key, made);
+    return made;
   }
 
-  /** hidden row `first` = what the embedding has for the token. */
-  embedding(token: DeviceTensor, first: number): EmbedSpec {
-    const known = this.#embeddings.get(token);
-    if (known?.first === first) return known.spec;
-    const spec = lasting(this.engine.decoder.embedding(rows(token), rows(this.tensors.hidden, first, 1)));
-    this.#embeddings.set(token, { first, spec });
+  /** hidden rows from `first` on = what the embedding has for the first `count` ids. */
+  embedding(ids: DeviceTensor, first: number, count: number): EmbedSpec {
+    const known = this.#embeddings.get(ids);
+    if (known?.out.start === first && known.out.count === count) return known;
+    const hidden = rows(this.tensors.hidden, first, count);
+    const spec = lasting(this.engine.decoder.embedding(rows(ids, 0, count), hidden));
+    this.#embeddings.set(ids, spec);
     return spec;
   }
 
-  /** Logits of a step's only row. */
-  prediction(logits: DeviceTensor): MatmulSpec {
-    let spec = this.#predictions.get(logits);
-    if (spec === undefined) {
-      spec = lasting(this.engine.decoder.prediction(rows(this.tensors.hidden, 0, 1), rows(logits)));
-      this.#predictions.set(logits, spec);
-    }
+  /** Logits of the first `count` rows. */
+  prediction(logits: DeviceTensor, count: number): MatmulSpec {
+    const known = this.#predictions.get(logits);
+    if (known?.out.count === count) return known;
+    const hidden = rows(this.tensors.hidden, 0, count);
+    const spec = lasting(this.engine.decoder.prediction(hidden, rows(logits, 0, count)));
+    this.#predictions.set(logits, spec);
     return spec;
   }
 

@@ -28,8 +28,8 @@ export function readTokens(engine: Engine, sequences: readonly Sequence[], buffe
   });
   for (const { sequence, first, count } of spans) {
     const { drawn, draft } = sequence;
-    backend.embed(operations.embedding(drawn.token, first));
-    if (draft !== null) decoder.embed(rows(draft.ids, 0, count - 1), rows(buffers.hidden, first + 1, count - 1));
+    backend.embed(operations.embedding(drawn.token, first, 1));
+    if (draft !== null) backend.embed(operations.embedding(draft.ids, first + 1, count - 1));
   }
   for (const [l, { qkv, projection, completion }] of operations.layers(positions.length).entries()) {
     decoder.run(projection);
@@ -57,10 +57,10 @@ export function readTokens(engine: Engine, sequences: readonly Sequence[], buffe
   const { logits } = buffers;
   const [only] = sequences;
   if (logits === null || positions.length === 1) {
-    if (only !== undefined) backend.matmul(operations.prediction(only.logitsAhead));
+    if (only !== undefined) backend.matmul(operations.prediction(only.logitsAhead, 1));
     return;
   }
-  decoder.predict(rows(buffers.hidden, 0, positions.length), rows(logits, 0, positions.length));
+  backend.matmul(operations.prediction(logits, positions.length));
   for (const { sequence, first, count } of spans) {
     const { draft, logitsAhead } = sequence;
     backend.copy(rows(logits, first, 1), rows(logitsAhead));
