@@ -22,7 +22,7 @@ export interface CpuEngine extends Disposable {
   readonly holding: CpuHolding;
   /**
    * May replace some of the reference's, which take tensors of every engine. What a product gives a row may not depend on the
-   * rows beside it, up to {@link CPU_STEP_ROWS}.
+   * rows beside it, of which there may be 31: {@link BackendMemory.stepRows}.
    */
   readonly operations: CpuOperations;
 

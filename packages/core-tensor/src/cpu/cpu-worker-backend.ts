@@ -163,7 +163,7 @@ class CpuWorkerBackend implements Backend {
     if (offset < 0 || offset + data.length > plainElements("write", tensor)) {
       throw new WinnowError("range", `write: ${data.length} elements at ${offset} do not fit "${tensor.label}"`);
     }
-    this.#enqueue({ kind: "write", id: tensor.id, data: data.slice(), offset });
+    this.#enqueue({ kind: "write", id: tensor.id, data, offset });
   }
 
   clear(target: DeviceTensor): void {
@@ -275,7 +275,8 @@ class CpuWorkerBackend implements Backend {
     if (putCommand(this.#stream, command)) return;
     this.#stream.name(COMMAND);
     this.#stream.number(this.#commands.length);
-    this.#commands.push(command);
+    // The caller may change what is written as soon as he has control again.
+    this.#commands.push(command.kind === "write" ? { ...command, data: command.data.slice() } : command);
   }
 
   #enqueued(): void {

@@ -25,7 +25,6 @@ export interface StepTensors {
 
 /** What a layer does to the rows of a step before its attention and behind it. */
 export interface LayerOperations {
-  readonly qkv: DeviceTensor;
   readonly projection: readonly LayerOperation[];
   readonly completion: readonly LayerOperation[];
 }
@@ -80,7 +79,6 @@ export class StepOperations {
     const attended = rows(workspace.attended, 0, count);
     const qkv = rows(workspace.qkv, 0, count);
     const made = decoder.weights.layers.map((weights) => ({
-      qkv: workspace.qkv,
       projection: decoder.projection(weights, hidden, qkv).map(lastingOperation),
       completion: decoder.completion(weights, attended, hidden, workspace).map(lastingOperation),
     }));

@@ -31,7 +31,7 @@ export function readTokens(engine: Engine, sequences: readonly Sequence[], buffe
     backend.embed(operations.embedding(drawn.token, first, 1));
     if (draft !== null) backend.embed(operations.embedding(draft.ids, first + 1, count - 1));
   }
-  for (const [l, { qkv, projection, completion }] of operations.layers(positions.length).entries()) {
+  for (const [l, { projection, completion }] of operations.layers(positions.length).entries()) {
     decoder.run(projection);
     for (const { sequence, first, count } of spans) {
       const layer = sequence.layers[l];
@@ -48,7 +48,7 @@ export function readTokens(engine: Engine, sequences: readonly Sequence[], buffe
         // The first row counts unless it ends the answer; which of the others do is not known yet.
         read(first, 1, true);
         read(first + 1, count - 1, false);
-        draft.keep(l, rows(qkv, first + 1, count - 1));
+        draft.keep(l, rows(buffers.workspace.qkv, first + 1, count - 1));
       } else read(first, count, accumulates);
       layer.pending = accumulates;
     }

@@ -107,14 +107,17 @@ export class Decoder {
     readonly weights: DecoderWeights,
   ) {}
 
+  /** out = what the embedding has for the ids, scaled as the family does. */
   embed(ids: Rows, out: Rows): void {
     this.backend.embed(this.embedding(ids, out));
   }
 
+  /** What {@link embed} does. */
   embedding(ids: Rows, out: Rows): EmbedSpec {
     return { table: this.weights.embedding, ids, scale: this.shape.embeddingScale, out };
   }
 
+  /** Enqueue operations in order; they may be run as often as their tensors exist. */
   run(operations: readonly LayerOperation[]): void {
     for (const operation of operations) {
       if (operation.name === "matmul") this.backend.matmul(operation.spec);
